@@ -1,0 +1,30 @@
+"""Errors a user can meet. Each carries one line that names the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+
+class WiregradError(Exception):
+    """Root of all errors that the command line prints as one line; exit status 2."""
+
+
+class ConfigError(WiregradError):
+    """A configuration that cannot be used: the message names the file, the key and what is allowed."""
+
+
+class RecordError(WiregradError):
+    """A history, timing file or run card that is missing, malformed or inconsistent."""
+
+
+class DataUnavailable(WiregradError):
+    """A data set that no source yields. A run that needs it is "not run: no data", not a failure."""
+
+
+class NonFiniteError(WiregradError):
+    """A vector with NaN or Inf reached a compressor, or a norm left the float range.
+
+    Runtimes record it as divergence.
+    """
+
+
+class RuntimeFailure(WiregradError):
+    """A distributed run that lost a process; the message names the rank."""

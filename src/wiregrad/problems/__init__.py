@@ -1,0 +1,5 @@
+"""Problems; importing the package registers all of them."""
+
+from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register, registry
+
+__all__ = ["Evaluation", "Problem", "ProblemSpec", "register", "registry"]

@@ -1,0 +1,83 @@
+"""What a problem is: a model, its data and its loss; it gives the gradients of n workers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+
+from wiregrad.layout import Layout
+from wiregrad.registry import Registry
+from wiregrad.rng import Seeds
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Measured at one x. NaN where the problem does not measure a quantity."""
+
+    loss_train: float = NAN
+    loss_test: float = NAN
+    metric_test: float = NAN
+    grad_norm: float = NAN
+    loss_valid: float = NAN
+    """Loss on the validation split, which tuning reads; never part of a history."""
+    metric_valid: float = NAN
+
+
+class Problem(ABC):
+    """A problem bound to its data, its n workers and its seeds.
+
+    Gradients depend on (x, worker, step) alone, never on earlier calls, so that a run can resume,
+    and a process can compute one worker's row by itself, with the same bits.
+    """
+
+    layout: Layout
+    workers: int
+    device: torch.device
+    dtype: torch.dtype
+    train_size: int
+    """Samples in the training set."""
+    samples_per_step: int
+    """Samples that all workers together read in one round."""
+    steps_per_epoch: int
+    provenance: dict[str, Any]
+    """For the run card: name, variant, source and digest of the data."""
+
+    @abstractmethod
+    def x0(self) -> torch.Tensor:
+        """The starting point `[d]`."""
+
+    @abstractmethod
+    def gradients(
+        self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
+    ) -> None:
+        """Write the gradient of each of `workers` at `x` in round `step` (from 1) to `out` `[m, d]`."""
+
+    @abstractmethod
+    def evaluate(self, x: torch.Tensor) -> Evaluation:
+        """Losses and metrics at `x`; draws nothing."""
+
+    @property
+    def dim(self) -> int:
+        """d."""
+        return self.layout.numel
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProblemSpec(ABC):
+    """Base of all problem configurations: frozen dataclasses that build a `Problem`."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def build(self, workers: int, seeds: Seeds, device: torch.device) -> Problem:
+        """Load the data and bind them; raises DataUnavailable or ConfigError."""
+
+
+registry: Registry[ProblemSpec] = Registry("problem")
+register = registry.register

@@ -1,0 +1,133 @@
+"""What a run leaves behind: a history (Parquet) and a run card (JSON), both validated on reading.
+
+Histories hold nothing that depends on the clock, so that two runs of the same configuration and
+seed can be compared byte by byte; seconds go to `timing.parquet`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pydantic
+
+from wiregrad import fsio
+from wiregrad.errors import RecordError
+
+SCHEMA_VERSION = 1
+
+HISTORY_SCHEMA = pa.schema(
+    [
+        ("step", pa.int64()),
+        ("epoch", pa.float64()),
+        ("samples", pa.int64()),
+        ("loss_train", pa.float64()),
+        ("loss_test", pa.float64()),
+        ("metric_test", pa.float64()),
+        ("grad_norm", pa.float64()),
+        ("uplink_bits_wire", pa.int64()),
+        ("downlink_bits_wire", pa.int64()),
+        ("uplink_bits_paper", pa.int64()),
+        ("downlink_bits_paper", pa.int64()),
+        ("compression_error", pa.float64()),
+        ("staleness_mean", pa.float64()),
+        ("staleness_max", pa.int64()),
+        ("lr", pa.float64()),
+        ("diverged", pa.bool_()),
+    ],
+    metadata={"wiregrad_history": str(SCHEMA_VERSION)},
+)
+"""One row per logged step; row `step = 0` is x⁰. NaN where a column was not measured.
+
+Bits are cumulative since the start: uplink as the mean over workers, downlink as one copy of the
+broadcast. `epoch` is passes over the training set, `metric_test` is accuracy in [0, 1].
+"""
+
+TIMING_SCHEMA = pa.schema(
+    [("step", pa.int64()), ("seconds", pa.float64())],
+    metadata={"wiregrad_timing": str(SCHEMA_VERSION)},
+)
+"""Seconds of training (evaluation and checkpoints apart) since the start of the process."""
+
+HISTORY, TIMING, CARD = "history.parquet", "timing.parquet", "run.json"
+
+
+class RunCard(pydantic.BaseModel):
+    """Everything that says how a history came to be."""
+
+    model_config = pydantic.ConfigDict(extra="forbid")
+
+    schema_version: int = pydantic.Field(SCHEMA_VERSION, alias="schema")
+    config: dict[str, Any]
+    config_sha256: str
+    git_revision: str
+    versions: dict[str, str]
+    device: str
+    data: dict[str, Any]
+    seed: int
+    dim: int
+    steps: int
+    wall_seconds: float
+    peak_memory_bytes: int
+    control_bytes: int = 0
+    outcome: str
+    history_sha256: str
+    labels: dict[str, str] = {}
+
+
+def write_table(
+    path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = HISTORY_SCHEMA
+) -> None:
+    """Write rows as Parquet with `schema`, atomically; the bytes depend on the rows alone."""
+    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    with fsio.write_atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", version="2.6")
+
+
+def read_history(path: Path) -> pa.Table:
+    """The history at `path`.
+
+    Raises RecordError when it is missing, no Parquet, of another schema version, lacks a column,
+    or has steps out of order.
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RecordError(f"{path}: not a readable history ({_one_line(error)})") from None
+    found = (table.schema.metadata or {}).get(b"wiregrad_history", b"none").decode()
+    if found != str(SCHEMA_VERSION):
+        raise RecordError(f"{path}: history schema {found}, allowed: {SCHEMA_VERSION}")
+    for field in HISTORY_SCHEMA:
+        if field.name not in table.schema.names:
+            raise RecordError(f"{path}: column {field.name!r} is missing")
+        if table.schema.field(field.name).type != field.type:
+            raise RecordError(f"{path}: column {field.name!r} must be {field.type}")
+    steps = table.column("step").to_pylist()
+    if any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
+        raise RecordError(f"{path}: column 'step' must increase")
+    return table.select(HISTORY_SCHEMA.names)
+
+
+def write_card(path: Path, card: RunCard) -> None:
+    """Write the run card atomically. It is written last: its presence says the run is complete."""
+    fsio.write_json(path, card.model_dump(by_alias=True))
+
+
+def read_card(path: Path) -> RunCard:
+    """The run card at `path`; RecordError names the file and the key that is wrong."""
+    try:
+        return RunCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: not a readable run card ({_one_line(error)})") from None
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise RecordError(f"{path}: {key}: {first['msg']}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

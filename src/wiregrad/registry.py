@@ -1,0 +1,131 @@
+"""Registries: a part of the suite is one declarative class, found by its name.
+
+``@methods.register("comp_ams")`` on a frozen dataclass makes it constructible from a mapping
+``{name: comp_ams, lr: 0.001, ...}``, validated by its own type hints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+import pydantic
+
+from wiregrad.errors import ConfigError
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+
+class Registry(Generic[T]):
+    """Classes of one kind (`what`, for messages) by name."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._classes: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Class decorator: enter the class under `name`; it must be a dataclass by then."""
+
+        def enter(cls: C) -> C:
+            if name in self._classes and self._classes[name].__qualname__ != cls.__qualname__:
+                raise ConfigError(f"{self.what} {name!r} is registered already")
+            if not dataclasses.is_dataclass(cls):
+                raise TypeError(f"{cls.__name__}: @register goes above @dataclass")
+            cls.__pydantic_config__ = pydantic.ConfigDict(  # type: ignore[attr-defined]
+                extra="forbid", arbitrary_types_allowed=True
+            )
+            cls.name = name  # type: ignore[attr-defined]
+            self._classes[name] = cls
+            return cls
+
+        return enter
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._classes))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __getitem__(self, name: str) -> type[T]:
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise ConfigError(self._unknown(name)) from None
+
+    def build(self, spec: Mapping[str, Any] | str | T, where: str | None = None) -> T:
+        """The object that `spec` describes: ``{name: ..., **fields}``, or the bare name.
+
+        Raises ConfigError naming `where` (a dotted key), the field and what is allowed.
+        """
+        where = self.what if where is None else where
+        if isinstance(spec, str):
+            spec = {"name": spec}
+        if not isinstance(spec, Mapping):
+            return spec
+        fields = dict(spec)
+        name = fields.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}.name: missing (known: {', '.join(self)})")
+        if name not in self:
+            raise ConfigError(f"{where}.name: {self._unknown(name)}")
+        try:
+            return pydantic.TypeAdapter(self[name]).validate_python(fields)
+        except pydantic.ValidationError as error:
+            raise ConfigError(f"{where}{_first_line(error, self[name])}") from None
+
+    def validate(self, spec: Any) -> T:
+        """`build` for a field of another registered class: pydantic adds the key in front."""
+        try:
+            return self.build(spec, where="")
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def spec(self, value: T) -> dict[str, Any]:
+        """The mapping that builds `value`, with every field resolved."""
+        return _plain(value)
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the mappings that `build` takes."""
+        return {"oneOf": [self._entry_schema(name) for name in self]}
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._classes, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown {self.what} {name!r}{hint} (known: {', '.join(self)})"
+
+    def _entry_schema(self, name: str) -> dict[str, Any]:
+        schema = pydantic.TypeAdapter(self[name]).json_schema()
+        schema["properties"] = {"name": {"const": name}} | schema.get("properties", {})
+        schema["required"] = ["name", *schema.get("required", [])]
+        schema["title"] = name
+        return schema
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        name = getattr(value, "name", None)
+        return {"name": name} | fields if isinstance(name, str) else fields
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _first_line(error: pydantic.ValidationError, cls: type) -> str:
+    """`.key: what is wrong`, with the known keys where one is unknown."""
+    first = error.errors()[0]
+    key = "".join(f".{part}" for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        known = [f.name for f in dataclasses.fields(cls) if f.init]
+        message = f"unknown key (allowed: {', '.join(['name', *known])})"
+    elif first["type"] != "value_error" and "input" in first and first["type"] != "missing":
+        message = f"{message} (got {first['input']!r})"
+    return f"{key}{message}" if message.startswith(".") else f"{key}: {message}"

@@ -1,0 +1,270 @@
+"""The wire format: payload framing and bit packing.
+
+A payload is self-describing: another process decodes it from its bytes alone. Layout, integers
+little-endian, `varint` = unsigned LEB128:
+
+====================  ==========================================================================
+magic ``WG``          2 bytes
+version               1 byte
+codec                 1 byte, the compressor family (0: empty, nothing follows the dtype)
+dtype                 1 byte, the float type that decoding yields
+number of blocks      varint
+block table           per block: varint length, then the codec's parameters, a varint each
+body length           varint, bytes
+body                  the blocks' bodies one after the other; each is a whole number of bytes
+====================  ==========================================================================
+
+Parsing checks every length before anything is allocated, and a payload may announce at most
+`element_limit(len(data))` elements unless the receiver says how many it expects: malformed bytes
+end in a `PayloadError`, never in a crash or a huge allocation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wiregrad.errors import WiregradError
+
+MAGIC = b"WG"
+VERSION = 1
+EMPTY = 0
+MAX_ELEMENTS = 1 << 31
+MAX_BLOCKS = 1 << 20
+
+DTYPES: dict[int, torch.dtype] = {
+    1: torch.float32,
+    2: torch.float64,
+    3: torch.bfloat16,
+    4: torch.float16,
+}
+DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
+
+
+class PayloadError(WiregradError):
+    """Bytes that are no valid payload."""
+
+
+class TruncatedPayload(PayloadError):
+    """Fewer bytes than the header announces."""
+
+
+class OversizedPayload(PayloadError):
+    """More bytes than the header announces, or a header that announces an absurd size."""
+
+
+class UnknownVersion(PayloadError):
+    """A wire-format version, codec or float type that this release does not know."""
+
+
+class CorruptPayload(PayloadError):
+    """A body that its codec cannot have written: index out of range, NaN scale, stray bits."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of a payload: its length in elements and its codec's parameters."""
+
+    numel: int
+    params: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Payload:
+    """The message for one vector `[d]`: what crosses the wire.
+
+    An empty payload (codec 0, no blocks) says "nothing new from me" and costs one header.
+    """
+
+    codec: int
+    dtype: torch.dtype
+    blocks: tuple[Block, ...]
+    body: bytes
+
+    @property
+    def numel(self) -> int:
+        """d, the number of elements that decoding yields."""
+        return sum(block.numel for block in self.blocks)
+
+    @property
+    def body_bits(self) -> int:
+        """Bits of the body; a compressor's `body_bits` states the same number in closed form."""
+        return 8 * len(self.body)
+
+    @property
+    def wire_bits(self) -> int:
+        """Bits of `to_bytes()`, header included."""
+        return 8 * (header_bytes(self.codec, self.blocks, len(self.body)) + len(self.body))
+
+    def to_bytes(self) -> bytes:
+        """The bytes that cross the wire."""
+        return _header(self.codec, self.dtype, self.blocks, len(self.body)) + self.body
+
+    @staticmethod
+    def from_bytes(data: bytes | bytearray | memoryview, numel: int | None = None) -> Payload:
+        """Parse one payload; `data` must hold it and nothing more.
+
+        A receiver that knows d passes it as `numel`: any other size but empty is then refused.
+        Raises a subclass of PayloadError. The body's content is checked when it is decoded.
+        """
+        return _parse(bytes(data), numel)
+
+    @staticmethod
+    def empty(dtype: torch.dtype) -> Payload:
+        """A skipped message: one header."""
+        return Payload(EMPTY, dtype, (), b"")
+
+
+def element_limit(length: int) -> int:
+    """Most elements that a payload of `length` bytes may announce to a receiver without a d."""
+    return min(MAX_ELEMENTS, (1 << 24) + 8192 * length)
+
+
+def header_bytes(codec: int, blocks: tuple[Block, ...], body_length: int) -> int:
+    """Length of the header in bytes."""
+    if codec == EMPTY:
+        return 5
+    table = sum(
+        varint_length(b.numel) + sum(varint_length(p) for p in b.params) for b in blocks
+    )
+    return 5 + varint_length(len(blocks)) + table + varint_length(body_length)
+
+
+def varint_length(value: int) -> int:
+    """Bytes of `value` as unsigned LEB128."""
+    return max(1, -(-value.bit_length() // 7))
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _header(
+    codec: int, dtype: torch.dtype, blocks: tuple[Block, ...], body_length: int
+) -> bytes:
+    head = MAGIC + bytes((VERSION, codec, DTYPE_CODES[dtype]))
+    if codec == EMPTY:
+        return head
+    table = b"".join(
+        _varint(b.numel) + b"".join(_varint(p) for p in b.params) for b in blocks
+    )
+    return head + _varint(len(blocks)) + table + _varint(body_length)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, count: int, what: str) -> bytes:
+        if self.at + count > len(self.data):
+            raise TruncatedPayload(f"payload ends inside its {what}")
+        piece = self.data[self.at : self.at + count]
+        self.at += count
+        return piece
+
+    def varint(self, what: str, limit: int) -> int:
+        value = 0
+        for position in range(10):
+            byte = self.take(1, what)[0]
+            value |= (byte & 0x7F) << (7 * position)
+            if not byte & 0x80:
+                if position and not byte:
+                    raise CorruptPayload(f"{what}: not the shortest varint")
+                if value > limit:
+                    raise OversizedPayload(f"{what} is {value}, allowed: at most {limit}")
+                return value
+        raise CorruptPayload(f"{what}: varint of more than 10 bytes")
+
+
+def _parse(data: bytes, numel: int | None) -> Payload:
+    from wiregrad.compressors.base import codec_params  # the codec says how many parameters
+
+    reader = _Reader(data)
+    if reader.take(2, "magic") != MAGIC:
+        raise CorruptPayload("payload does not begin with the magic bytes 'WG'")
+    version, codec, dtype_code = reader.take(3, "header")
+    if version != VERSION:
+        raise UnknownVersion(f"wire format version {version}, allowed: {VERSION}")
+    if dtype_code not in DTYPES:
+        raise UnknownVersion(f"float type {dtype_code}, allowed: {sorted(DTYPES)}")
+    if codec == EMPTY:
+        if reader.at != len(data):
+            raise OversizedPayload("bytes follow an empty payload")
+        return Payload.empty(DTYPES[dtype_code])
+    n_params = codec_params(codec)
+    count = reader.varint("number of blocks", MAX_BLOCKS)
+    if count * (1 + n_params) > len(data) - reader.at:
+        raise TruncatedPayload("payload ends inside its block table")
+    blocks = tuple(
+        Block(
+            reader.varint("block length", MAX_ELEMENTS),
+            tuple(reader.varint("block parameter", MAX_ELEMENTS) for _ in range(n_params)),
+        )
+        for _ in range(count)
+    )
+    total = sum(block.numel for block in blocks)
+    if numel is not None and total != numel:
+        raise CorruptPayload(f"payload of {total} elements where {numel} are expected")
+    if numel is None and total > element_limit(len(data)):
+        raise OversizedPayload(f"{len(data)} bytes announce {total} elements")
+    length = reader.varint("body length", len(data))
+    body = reader.take(length, "body")
+    if reader.at != len(data):
+        raise OversizedPayload(f"{len(data) - reader.at} bytes follow the payload")
+    return Payload(codec, DTYPES[dtype_code], blocks, body)
+
+
+def pack_bits(values: npt.NDArray[np.integer], width: int) -> bytes:
+    """Pack non-negative integers `[m]`, `width` bits each (1..32), first value in the low bits.
+
+    The last byte is filled with zeros: ⌈m·width / 8⌉ bytes.
+    """
+    if width == 1:
+        return np.packbits(values.astype(np.uint8), bitorder="little").tobytes()
+    if width in (8, 16, 32):
+        return values.astype(f"<u{width // 8}").tobytes()
+    shifts = np.arange(width, dtype=np.uint32)
+    bits = (values.astype(np.uint32)[:, None] >> shifts) & 1
+    return np.packbits(bits.astype(np.uint8).ravel(), bitorder="little").tobytes()
+
+
+def unpack_bits(data: bytes, count: int, width: int) -> npt.NDArray[np.int64]:
+    """Inverse of `pack_bits`: `count` integers of `width` bits, int64.
+
+    Raises TruncatedPayload or OversizedPayload when `data` has another length than they need, and
+    CorruptPayload when the filling bits are not zero.
+    """
+    need = packed_bytes(count, width)
+    if len(data) < need:
+        raise TruncatedPayload(f"{len(data)} bytes where {need} are needed")
+    if len(data) > need:
+        raise OversizedPayload(f"{len(data)} bytes where {need} are needed")
+    raw = np.frombuffer(data, dtype=np.uint8)
+    if width in (8, 16, 32):
+        return np.frombuffer(data, dtype=f"<u{width // 8}").astype(np.int64)
+    bits = np.unpackbits(raw, bitorder="little")
+    if bits[count * width :].any():
+        raise CorruptPayload("the filling bits of a packed section are not zero")
+    bits = bits[: count * width].reshape(count, width)
+    if width == 1:
+        return bits[:, 0].astype(np.int64)
+    weights = np.int64(1) << np.arange(width, dtype=np.int64)
+    return bits.astype(np.int64) @ weights
+
+
+def packed_bytes(count: int, width: int) -> int:
+    """⌈count·width / 8⌉."""
+    return -(-count * width // 8)
+
+
+def index_width(d: int) -> int:
+    """⌈log₂ d⌉, at least 1: bits of an index into d elements."""
+    return max(1, (d - 1).bit_length())
