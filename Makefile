@@ -1,0 +1,55 @@
+# Thin: every target prints the command it runs, and the commands can be typed as they stand.
+#   make figures [SCALE=smoke|cpu|paper] [JOBS=2]    make test    make lint    make bench    make docs
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := figures
+.PHONY: figures test lint bench docs lock clean
+
+PYTHON ?= python3.11
+VENV ?= .venv
+SCALE ?= smoke
+JOBS ?= $(shell nproc)
+PYTEST_ARGS ?= -n $(JOBS)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# One thread a process: JOBS processes run side by side, and sums keep their order.
+export OMP_NUM_THREADS ?= 1
+
+figures: $(STAMP)
+	$(BIN)/python workflow/scripts/make_figures.py --scale $(SCALE) --jobs $(JOBS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint --quiet
+
+bench: $(STAMP)
+	$(BIN)/python -m pytest benchmarks
+
+docs: $(STAMP)
+	$(BIN)/pdoc --docformat google --math --output-directory docs/_build wiregrad
+
+# Written for Linux and macOS at once; torch and torchvision stay the pair that was tested.
+lock: $(STAMP)
+	$(BIN)/uv pip compile --universal --extra dev --constraint requirements.lock --no-header \
+	  --annotation-style line --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	find src tests workflow benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamp is written last: an interrupted install has none and is begun anew, a change of the lock
+# or of pyproject.toml updates the environment in place. Bytecode is compiled here, once, since
+# PYTHONDONTWRITEBYTECODE in the environment would make every start of torch compile it again.
+$(STAMP): requirements.lock pyproject.toml
+	test -f $@ || $(PYTHON) -m venv --clear $(VENV)
+	rm -f $@
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib src || test -s $(VENV)/lib/python3*/site-packages/torch/__pycache__/__init__.*.pyc
+	touch $@
