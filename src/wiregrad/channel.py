@@ -8,8 +8,9 @@ simulation, real bytes between processes.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -93,6 +94,17 @@ class Channel(ABC):
     def compression_error(self) -> float:
         """Mean over this round's rows of ‖C(x) − x‖² / ‖x‖²; NaN when it was not measured."""
         return float(torch.cat(self._errors).mean()) if self._errors else float("nan")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Meters and generator states, for a checkpoint."""
+        states = [generator.get_state() for generator in self.generators]
+        return {"wire": self.meter.wire, "paper": self.meter.paper, "generators": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.meter = Meter(state["wire"], state["paper"])
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
 
     def _send_rows(
         self,

@@ -1,0 +1,1 @@
+"""Runtimes: what moves payloads between workers and server."""

@@ -1,0 +1,69 @@
+"""What the loop of a run needs from a synchronous runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Protocol
+
+import torch
+
+from wiregrad.methods.base import Step
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits since the start: uplink as the mean over workers, downlink as one copy."""
+
+    uplink_bits_wire: int = 0
+    downlink_bits_wire: int = 0
+    uplink_bits_paper: int = 0
+    downlink_bits_paper: int = 0
+
+
+class Runtime(Protocol):
+    """One process's part in a synchronous run."""
+
+    control_bytes: int
+    """Bytes that are no payload: lengths and orders between processes."""
+
+    @property
+    def x(self) -> torch.Tensor:
+        """The point `[d]` that the workers hold."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process evaluates and records."""
+
+    def round(self, step: Step, measure: bool) -> None:
+        """One exchange. Raises NonFiniteError on divergence."""
+
+    def bits(self) -> Bits:
+        """Bits since the start, as a history counts them."""
+
+    def compression_error(self) -> float:
+        """Mean relative error of the last measured round's uplink."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next round depends on."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+
+    def agree(self, stop: bool) -> bool:
+        """The leading process's decision, known to all."""
+
+
+def tensors_of(part: Any) -> Tensors:
+    """The tensor fields of a state dataclass, by name."""
+    if not is_dataclass(part):
+        raise TypeError(f"state must be a dataclass of tensors, got {type(part).__name__}")
+    return {field.name: getattr(part, field.name) for field in fields(part)}
+
+
+def load_tensors(part: Any, saved: Mapping[str, torch.Tensor]) -> None:
+    """Set the tensor fields of a state dataclass."""
+    for name, value in tensors_of(part).items():
+        value.copy_(saved[name])
