@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
 import yaml
@@ -63,7 +63,7 @@ class Budget(_Section):
     With bits or target alone the run is capped at `MAX_STEPS` rounds.
     """
 
-    MAX_STEPS: pydantic.ClassVar[int] = 1_000_000  # type: ignore[name-defined]
+    MAX_STEPS: ClassVar[int] = 1_000_000
 
     steps: Count | None = None
     epochs: pydantic.PositiveFloat | None = None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
+from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
 from wiregrad.registry import Registry
 from wiregrad.rng import Seeds
@@ -61,6 +62,15 @@ class Problem(ABC):
     @abstractmethod
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         """Losses and metrics at `x`; draws nothing."""
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """State besides x that a checkpoint must hold (batch-norm statistics); mostly none."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from `state`."""
+        if state:
+            raise ConfigError(f"checkpoint holds problem state {sorted(state)}, expected none")
 
     @property
     def dim(self) -> int:
