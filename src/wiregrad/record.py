@@ -76,6 +76,8 @@ class RunCard(pydantic.BaseModel):
     control_bytes: int = 0
     outcome: str
     history_sha256: str
+    final: dict[str, float] = {}
+    """The last evaluation, with the validation figures that tuning reads."""
     labels: dict[str, str] = {}
 
 

@@ -1,0 +1,139 @@
+"""Executing runs: from a configuration to a history and a run card on disk."""
+
+from __future__ import annotations
+
+import math
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wiregrad import bits, fsio, record
+from wiregrad.checkpoint import Checkpointer
+from wiregrad.config import RunConfig
+from wiregrad.errors import RecordError
+from wiregrad.loop import Loop, Progress
+from wiregrad.problems.base import Evaluation
+from wiregrad.rng import Seeds
+from wiregrad.runtimes.simulated import Simulated
+
+_PACKAGES = ("wiregrad", "torch", "numpy", "pyarrow", "pandas")
+
+
+def execute(
+    config: RunConfig,
+    out: Path,
+    *,
+    device: str = "auto",
+    labels: Mapping[str, str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    progress: Progress | None = None,
+) -> record.RunCard:
+    """Run `config` on the simulated runtime into `out`; a finished run is not run again.
+
+    Leaves `history.parquet`, `timing.parquet` and, last, `run.json`. An interrupted run goes on
+    from its checkpoint. Raises ConfigError, DataUnavailable.
+    """
+    digest = config.sha256()
+    card = finished(out, digest)
+    if card is not None:
+        return card
+    began = time.perf_counter()
+    where = pick_device(device)
+    seeds = Seeds(config.seed)
+    problem = config.problem.build(config.runtime.workers, seeds, where)
+    runtime = Simulated(problem, config.method, seeds, bits.convention(config.log.convention))
+    keeper = Checkpointer(out, digest, checkpoint_seconds)
+    loop = Loop(config, problem, runtime, keeper, progress)
+    loop.run()
+    card = leave(config, out, loop, str(where), time.perf_counter() - began, labels or {})
+    keeper.clear()
+    return card
+
+
+def leave(
+    config: RunConfig,
+    out: Path,
+    loop: Loop,
+    device: str,
+    wall_seconds: float,
+    labels: Mapping[str, str],
+) -> record.RunCard:
+    """Write a finished loop's history, timing and run card."""
+    record.write_table(out / record.HISTORY, loop.rows)
+    record.write_table(out / record.TIMING, loop.timing, record.TIMING_SCHEMA)
+    card = record.RunCard(
+        schema=record.SCHEMA_VERSION,
+        config=config.resolved(),
+        config_sha256=config.sha256(),
+        git_revision=git_revision(),
+        versions=versions(),
+        device=device,
+        data=dict(loop.problem.provenance),
+        seed=config.seed,
+        dim=loop.problem.dim,
+        steps=loop.done,
+        wall_seconds=wall_seconds,
+        peak_memory_bytes=peak_memory(),
+        control_bytes=loop.runtime.control_bytes,
+        outcome=loop.outcome,
+        history_sha256=fsio.sha256_file(out / record.HISTORY),
+        final=_finite(loop.final),
+        labels=dict(labels),
+    )
+    record.write_card(out / record.CARD, card)
+    return card
+
+
+def finished(out: Path, config_sha256: str) -> record.RunCard | None:
+    """The card of the run in `out` if it is complete, intact and of this configuration."""
+    try:
+        card = record.read_card(out / record.CARD)
+        intact = fsio.sha256_file(out / record.HISTORY) == card.history_sha256
+    except (RecordError, OSError):
+        return None
+    return card if intact and card.config_sha256 == config_sha256 else None
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto`: the accelerator where there is one, else the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@cache
+def git_revision() -> str:
+    """Revision of the source tree, `-dirty` where it was changed; `unknown` outside a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    command += ["--exclude=*"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return found.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process so far, bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def _finite(measured: Evaluation) -> dict[str, float]:
+    figures: dict[str, Any] = vars(measured)
+    return {name: value for name, value in figures.items() if math.isfinite(value)}

@@ -1,0 +1,136 @@
+"""The loop of a synchronous run: rounds, rows, checkpoints, and when to stop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from wiregrad.checkpoint import Checkpointer
+from wiregrad.config import RunConfig
+from wiregrad.errors import NonFiniteError
+from wiregrad.methods.base import Step
+from wiregrad.problems.base import Evaluation, Problem
+from wiregrad.runtimes.base import Runtime
+
+Row = dict[str, Any]
+Progress = Callable[[int, int, Row | None], None]
+"""Called after each round with (rounds done, rounds at the most, the row just logged or None)."""
+
+
+@dataclass
+class Loop:
+    """Drives one process's runtime through the whole run."""
+
+    config: RunConfig
+    problem: Problem
+    runtime: Runtime
+    checkpointer: Checkpointer | None = None
+    progress: Progress | None = None
+    rows: list[Row] = field(default_factory=list)
+    timing: list[Row] = field(default_factory=list)
+    outcome: str = "completed"
+    final: Evaluation = field(default_factory=Evaluation)
+    done: int = 0
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """Rounds at the most."""
+        problem = self.problem
+        return self.config.budget.total_steps(problem.steps_per_epoch, problem.samples_per_step)
+
+    def run(self) -> None:
+        """Rounds until the budget is used, a target is met, or the run diverges."""
+        self._resume()
+        stop = self._record(lr=self._step(1).lr) if not self.rows else False
+        while not self.runtime.agree(stop) and self.done < self.total:
+            stop = self._advance()
+            self._save_if_due()
+
+    def _step(self, t: int) -> Step:
+        epoch = (t - 1) / self.problem.steps_per_epoch
+        return Step(t, self.total, self.config.method.lr_at(epoch), epoch)
+
+    def _advance(self) -> bool:
+        """One round and, where due, its row; whether to stop."""
+        step = self._step(self.done + 1)
+        due = step.t == self.total or self.config.log.due(step.t, self.problem.steps_per_epoch)
+        began = time.perf_counter()
+        try:
+            self.runtime.round(step, due)
+        except NonFiniteError:
+            self.done = step.t
+            self._diverge(step.lr)
+            return True
+        self.seconds += time.perf_counter() - began
+        self.done = step.t
+        bits = self.config.budget.bits
+        over = bits is not None and self.runtime.bits().uplink_bits_wire >= bits
+        stop = self._record(step.lr) if due or over else False
+        if self.progress is not None:
+            self.progress(self.done, self.total, self.rows[-1] if due else None)
+        return stop or over
+
+    def _record(self, lr: float) -> bool:
+        """Evaluate and log a row; whether the run diverged or met its target."""
+        if not self.runtime.leads:
+            return False
+        self.final = self.problem.evaluate(self.runtime.x)
+        if not math.isfinite(self.final.loss_train):
+            self._diverge(lr)
+            return True
+        target = self.config.budget.target
+        row = self._row(lr, self.final)
+        self._append(row)
+        return target is not None and target.met(row)
+
+    def _diverge(self, lr: float) -> None:
+        self.outcome = "diverged"
+        if self.runtime.leads:
+            self._append(self._row(lr, Evaluation()) | {"diverged": True})
+
+    def _append(self, row: Row) -> None:
+        self.rows.append(row)
+        self.timing.append({"step": row["step"], "seconds": self.seconds})
+
+    def _row(self, lr: float, measured: Evaluation) -> Row:
+        samples = self.done * self.problem.samples_per_step
+        return {
+            "step": self.done,
+            "epoch": self.done / self.problem.steps_per_epoch,
+            "samples": samples,
+            "loss_train": measured.loss_train,
+            "loss_test": measured.loss_test,
+            "metric_test": measured.metric_test,
+            "grad_norm": measured.grad_norm,
+            **asdict(self.runtime.bits()),
+            "compression_error": self.runtime.compression_error() if self.done else math.nan,
+            "staleness_mean": 0.0,
+            "staleness_max": 0,
+            "lr": lr,
+            "diverged": False,
+        }
+
+    def _resume(self) -> None:
+        saved = None if self.checkpointer is None else self.checkpointer.load()
+        if saved is None:
+            return
+        self.rows, self.timing = saved["rows"], saved["timing"]
+        self.done, self.seconds = saved["done"], saved["seconds"]
+        self.runtime.load_state_dict(saved["runtime"])
+
+    def _save_if_due(self) -> None:
+        if self.checkpointer is None or self.done >= self.total or not self.checkpointer.due():
+            return
+        self.checkpointer.save(
+            {
+                "rows": self.rows,
+                "timing": self.timing,
+                "done": self.done,
+                "seconds": self.seconds,
+                "runtime": self.runtime.state_dict(),
+            }
+        )
