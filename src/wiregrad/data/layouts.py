@@ -1,0 +1,22 @@
+"""The layouts in which sources carry data sets, and the function that reads each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wiregrad.data import images, libsvm, reviews
+from wiregrad.data.files import Arrays
+
+Reader = Callable[..., Arrays]
+"""Called with files by role and the entry's options as keywords."""
+
+LAYOUTS: dict[str, Reader] = {
+    "mnist-idx": images.read_mnist_idx,
+    "mnist-idx-5k": images.read_mnist_idx_5k,
+    "mnist-csv": images.read_mnist_csv,
+    "cifar-binary": images.read_cifar_binary,
+    "cifar-webp": images.read_cifar_webp,
+    "imdb-jsonl": reviews.read_jsonl,
+    "imdb-csv": reviews.read_csv,
+    "libsvm": libsvm.read_set,
+}

