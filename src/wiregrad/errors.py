@@ -19,6 +19,10 @@ class DataUnavailable(WiregradError):
     """A data set that no source yields. A run that needs it is "not run: no data", not a failure."""
 
 
+class DataCorrupt(WiregradError):
+    """A data file whose bytes or format are not what was promised; names the file (and line)."""
+
+
 class NonFiniteError(WiregradError):
     """A vector with NaN or Inf reached a compressor, or a norm left the float range.
 
