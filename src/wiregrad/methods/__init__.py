@@ -1,6 +1,14 @@
 """Methods, one file a paper beside the baselines; importing the package registers all of them."""
 
-from wiregrad.methods import comp_ams
+from wiregrad.methods import baselines, comp_ams
 from wiregrad.methods.base import Method, State, Step, register, registry
 
-__all__ = ["Method", "State", "Step", "comp_ams", "register", "registry"]
+__all__ = [
+    "Method",
+    "State",
+    "Step",
+    "baselines",
+    "comp_ams",
+    "register",
+    "registry",
+]

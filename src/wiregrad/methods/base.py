@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import pydantic
 import torch
@@ -13,8 +14,8 @@ from wiregrad.channel import Channel
 from wiregrad.layout import BlockKind
 from wiregrad.registry import Registry
 
-PositiveFloat = pydantic.PositiveFloat
-Fraction = pydantic.confloat(ge=0.0, lt=1.0)
+PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
+Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class StepSchedule:
     """Learning rate times `factor` at each of the epochs `milestones`."""
 
     milestones: tuple[float, ...]
-    factor: pydantic.PositiveFloat = 0.1
+    factor: PositiveFloat = 0.1
     name: Literal["step"] = "step"
 
     def scale(self, epoch: float) -> float:
@@ -77,7 +78,7 @@ class Method(ABC):
     source: ClassVar[str]
     """Paper and algorithm."""
 
-    lr: pydantic.PositiveFloat
+    lr: PositiveFloat
     schedule: StepSchedule | None = None
     blocks: BlockKind = "auto"
 
@@ -102,6 +103,15 @@ class Method(ABC):
     def lr_at(self, epoch: float) -> float:
         """The learning rate after `epoch` passes over the training set."""
         return self.lr if self.schedule is None else self.lr * self.schedule.scale(epoch)
+
+
+def in_turn(grads: torch.Tensor, shared: bool) -> Sequence[torch.Tensor]:
+    """Pieces of `grads` `[m, d]` that meet the workers' state together.
+
+    All rows at once where each worker has a state of its own; one row `[1, d]` after the other
+    where all of them share one.
+    """
+    return grads[:, None].unbind() if shared else (grads,)
 
 
 registry: Registry[Method] = Registry("method")

@@ -1,0 +1,140 @@
+"""Baselines: SGD with dense, compressed and error-compensated gradients; naive compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from wiregrad.channel import Channel
+from wiregrad.compressors import Compressor
+from wiregrad.methods.amsgrad import AMSGrad
+from wiregrad.methods.base import Empty, Fraction, Method, Replica, State, Step, register
+
+
+@dataclass
+class Point:
+    """x `[d]` at the server."""
+
+    x: torch.Tensor
+
+
+@dataclass
+class MomentumServer:
+    """x and the momentum u, each `[d]`."""
+
+    x: torch.Tensor
+    u: torch.Tensor
+
+
+@dataclass
+class Residuals:
+    """Residuals `[n, d]`, in units of x."""
+
+    error: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class MomentumSGD(Method):
+    """Base of the methods whose server runs heavy-ball SGD on the mean of what it receives.
+
+    server  u <- momentum u + mean c_i;  x <- x - lr u;  broadcast x
+    """
+
+    momentum: Fraction = 0.0
+
+    def init(self, x0: torch.Tensor, n: int) -> State:
+        server = MomentumServer(x0.clone(), torch.zeros_like(x0))
+        return State(Empty(), server, Replica(x0.clone()))
+
+    def serve(
+        self, server: MomentumServer, received: torch.Tensor, down: Channel, step: Step
+    ) -> None:
+        server.u.mul_(self.momentum).add_(received.mean(0))
+        server.x.sub_(server.u, alpha=step.lr)
+        down.dense(server.x)
+
+
+@register("dist_sgd")
+@dataclass(frozen=True, kw_only=True)
+class DistSGD(MomentumSGD):
+    """Distributed SGD, with heavy-ball momentum where asked (that of torch.optim.SGD).
+
+    worker  send g_i
+    server  u <- momentum u + mean g_i;  x <- x - lr u;  broadcast x
+    """
+
+    source = "Polyak 1964; Sutskever et al., ICML 2013 (lr outside the momentum)"
+
+    def work(
+        self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        up.dense(grads)
+
+
+@register("naive_sgd")
+@dataclass(frozen=True, kw_only=True)
+class NaiveSGD(MomentumSGD):
+    """SGD on compressed gradients, so that what compression drops is lost.
+
+    worker  send C(g_i)
+    server  u <- momentum u + mean c_i;  x <- x - lr u;  broadcast x
+    """
+
+    source = "by definition; arXiv 1901.09847, section 3 (why it fails)"
+
+    compressor: Compressor
+
+    def work(
+        self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        up(self.compressor, grads)
+
+
+@register("naive")
+@dataclass(frozen=True, kw_only=True)
+class Naive(AMSGrad):
+    """COMP-AMS without error feedback, so that what compression drops is lost.
+
+    worker  send C(g_i)
+    server  as COMP-AMS
+    """
+
+    source = "arXiv 2205.05632, first version, ablation without error feedback"
+
+    compressor: Compressor
+
+    def init(self, x0: torch.Tensor, n: int) -> State:
+        return State(Empty(), self.server(x0), Replica(x0.clone()))
+
+    def work(
+        self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        up(self.compressor, grads)
+
+
+@register("ef_sgd")
+@dataclass(frozen=True, kw_only=True)
+class EFSGD(Method):
+    """SGD with error feedback; the residual is in units of x, so that lr may change.
+
+    worker  c_i = C(lr g_i + e_i);  e_i <- e_i + lr g_i - c_i;  send c_i
+    server  x <- x - mean c_i;  broadcast x
+    """
+
+    source = "arXiv 1901.09847, Algorithm 2; n workers as in arXiv 1809.07599, section 3"
+
+    compressor: Compressor
+
+    def init(self, x0: torch.Tensor, n: int) -> State:
+        error = x0.new_zeros(n, x0.numel())
+        return State(Residuals(error), Point(x0.clone()), Replica(x0.clone()))
+
+    def work(
+        self, workers: Residuals, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        up.error_feedback(self.compressor, step.lr * grads, workers.error)
+
+    def serve(self, server: Point, received: torch.Tensor, down: Channel, step: Step) -> None:
+        server.x.sub_(received.mean(0))
+        down.dense(server.x)
