@@ -21,6 +21,7 @@ from wiregrad.methods import Method
 from wiregrad.methods import registry as methods
 from wiregrad.problems import ProblemSpec
 from wiregrad.problems import registry as problems
+from wiregrad.validation import checked
 
 Count = Annotated[int, pydantic.Field(gt=0, strict=True)]
 
@@ -137,9 +138,9 @@ class RunConfig:
         """Validate a mapping; ConfigError names `where`, the key and what is allowed."""
         rest = dict(config)
         parts = {key: rest.pop(key, None) for key in ("problem", "method")}
+        given = checked(_Rest, rest, where, extra_keys=("problem", "method"))
         try:
-            checked = _Rest.model_validate(rest)
-            for path in checked.plugins:
+            for path in given.plugins:
                 load_plugin(path)
             for key, value in parts.items():
                 if not isinstance(value, (str, Mapping)):
@@ -147,10 +148,8 @@ class RunConfig:
             return RunConfig(
                 problem=problems.build(parts["problem"], "problem"),
                 method=methods.build(parts["method"], "method"),
-                **{name: getattr(checked, name) for name in _Rest.model_fields},
+                **{name: getattr(given, name) for name in _Rest.model_fields},
             )
-        except pydantic.ValidationError as error:
-            raise ConfigError(f"{where}: {one_line(error, _Rest)}") from None
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
@@ -205,19 +204,6 @@ def load_plugin(path: str) -> None:
         raise
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; ConfigError names the file."""
-    try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: a mapping is required")
-    return value
-
-
 def set_keys(config: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
     """Apply `a.b=c` overrides (c read as YAML) to a nested mapping, in place."""
     for assignment in assignments:
@@ -235,15 +221,3 @@ def set_keys(config: dict[str, Any], assignments: Iterable[str]) -> dict[str, An
         except yaml.YAMLError:
             raise ConfigError(f"--set {assignment}: the value is not YAML") from None
     return config
-
-
-def one_line(error: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
-    """`key: what is wrong` of the first problem."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        known = ["problem", "method", *model.model_fields]
-        return f"{key}: unknown key (allowed: {', '.join(known)})"
-    message = str(first["msg"]).removeprefix("Value error, ")
-    given = "" if first["type"] in {"missing", "value_error"} else f" (got {first['input']!r})"
-    return f"{key}: {message}{given}"

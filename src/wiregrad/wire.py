@@ -127,9 +127,7 @@ def header_bytes(codec: int, blocks: tuple[Block, ...], body_length: int) -> int
     """Length of the header in bytes."""
     if codec == EMPTY:
         return 5
-    table = sum(
-        varint_length(b.numel) + sum(varint_length(p) for p in b.params) for b in blocks
-    )
+    table = sum(varint_length(b.numel) + sum(varint_length(p) for p in b.params) for b in blocks)
     return 5 + varint_length(len(blocks)) + table + varint_length(body_length)
 
 
@@ -147,15 +145,11 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _header(
-    codec: int, dtype: torch.dtype, blocks: tuple[Block, ...], body_length: int
-) -> bytes:
+def _header(codec: int, dtype: torch.dtype, blocks: tuple[Block, ...], body_length: int) -> bytes:
     head = MAGIC + bytes((VERSION, codec, DTYPE_CODES[dtype]))
     if codec == EMPTY:
         return head
-    table = b"".join(
-        _varint(b.numel) + b"".join(_varint(p) for p in b.params) for b in blocks
-    )
+    table = b"".join(_varint(b.numel) + b"".join(_varint(p) for p in b.params) for b in blocks)
     return head + _varint(len(blocks)) + table + _varint(body_length)
 
 

@@ -1,0 +1,27 @@
+"""Which sub-command lives in which module."""
+
+from __future__ import annotations
+
+import importlib
+
+import typer
+
+GROUPS = {"data": "wiregrad.cli.data"}
+"""Sub-commands of their own name: `wiregrad data list`."""
+
+FLAT = (
+    "wiregrad.cli.train",
+    "wiregrad.cli.launch",
+    "wiregrad.cli.analysis",
+    "wiregrad.cli.methods",
+    "wiregrad.cli.compressors",
+)
+"""Modules whose commands stand at the top: `wiregrad train`."""
+
+
+def all_commands(app: typer.Typer) -> None:
+    """Add every sub-command to `app`."""
+    for module in FLAT:
+        app.registered_commands += importlib.import_module(module).app.registered_commands
+    for name, module in GROUPS.items():
+        app.add_typer(importlib.import_module(module).app, name=name)

@@ -1,0 +1,165 @@
+"""`wiregrad run`, `train`, `tune`, `plan` and `preflight`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wiregrad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wiregrad.plan import Plan
+    from wiregrad.train import Job
+
+app = typer.Typer()
+
+Scale = Annotated[str, typer.Option(help="smoke, cpu or paper: a file of config/scales/.")]
+PaperName = Annotated[str, typer.Option(help="A file of config/papers/.")]
+ExperimentName = Annotated[str, typer.Option(help="An experiment of the paper.")]
+Label = Annotated[str, typer.Option(help="A label of config/methods.yaml.")]
+ConfigDir = Annotated[Path, typer.Option(help="Folder of methods.yaml, papers/ and scales/.")]
+Results = Annotated[Path, typer.Option(help="Folder of the results.")]
+Methods = Annotated[
+    list[Path], typer.Option(help="Further files of labels, in the form of methods.yaml.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
+Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+
+
+def load(
+    scale: str,
+    config_dir: Path,
+    results: Path,
+    methods: list[Path],
+    papers: list[str] | None = None,
+) -> Plan:
+    """The plan that the common options describe."""
+    from wiregrad.plan import load_plan
+    from wiregrad.validation import read_yaml
+
+    extra: dict[str, Any] = {}
+    for path in methods:
+        extra |= read_yaml(path)
+    return load_plan(scale, config_dir, papers, results, extra)
+
+
+def one_thread() -> None:
+    """A job is one process of one thread, and sums keep their order."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import torch
+
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+
+
+@app.command()
+def run(
+    config: Annotated[Path | None, typer.Argument(help="A run configuration (YAML).")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for history and run card.")] = None,
+    assign: Annotated[list[str], typer.Option("--set", help="Override: a.b=value.")] = [],
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema.")] = False,
+    device: Device = "auto",
+    checkpoint: Checkpoint = 60.0,
+) -> None:
+    """Execute one run: leaves OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
+    one_thread()
+    from wiregrad import config as configs
+
+    if schema:
+        typer.echo(json.dumps(configs.json_schema(), indent=2))
+        return
+    if config is None or out is None:
+        raise ConfigError("wiregrad run: CONFIG and --out are required (or --schema)")
+    from wiregrad.validation import read_yaml
+
+    mapping = configs.set_keys(read_yaml(config), assign)
+    parsed = configs.RunConfig.parse(mapping, str(config))
+    if parsed.runtime.name == "distributed":
+        from wiregrad.runtimes import distributed
+
+        distributed.execute(parsed, out, device=device, checkpoint_seconds=checkpoint)
+        return
+    from wiregrad.cli.progress import bar
+    from wiregrad.experiment import execute
+
+    with bar(str(config)) as progress:
+        card = execute(parsed, out, device=device, checkpoint_seconds=checkpoint, progress=progress)
+    typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
+
+
+@app.command()
+def train(
+    scale: Scale,
+    paper: PaperName,
+    experiment: ExperimentName,
+    label: Label,
+    config_dir: ConfigDir = Path("config"),
+    results: Results = Path("results"),
+    methods: Methods = [],
+    device: Device = "auto",
+    checkpoint: Checkpoint = 60.0,
+) -> None:
+    """Train every run of one label in one experiment; finished runs are kept."""
+    from wiregrad.train import train as train_group
+
+    plan = load(scale, config_dir, results, methods)
+    train_group(plan.group(paper, experiment, label), _job(device, checkpoint))
+
+
+@app.command()
+def tune(
+    scale: Scale,
+    paper: PaperName,
+    experiment: ExperimentName,
+    label: Label,
+    config_dir: ConfigDir = Path("config"),
+    results: Results = Path("results"),
+    methods: Methods = [],
+    device: Device = "auto",
+    checkpoint: Checkpoint = 60.0,
+) -> None:
+    """Choose one label's learning rate on the validation split."""
+    from wiregrad.train import tune as tune_group
+
+    plan = load(scale, config_dir, results, methods)
+    result = tune_group(plan.group(paper, experiment, label), _job(device, checkpoint))
+    typer.echo(f"{label}: best learning rate {result['best']} by {result['metric']}")
+
+
+@app.command()
+def preflight(
+    scale: Scale = "paper",
+    paper: Annotated[list[str], typer.Option(help="Only these papers.")] = [],
+    experiment: Annotated[list[str], typer.Option(help="Only these experiments.")] = [],
+    config_dir: ConfigDir = Path("config"),
+    methods: Methods = [],
+    device: Device = "cpu",
+) -> None:
+    """Run two rounds of every job shape of a scale, to prove that it would run."""
+    one_thread()
+    from collections import Counter
+
+    from wiregrad.preflight import check, shapes
+
+    plan = load(scale, config_dir, Path("results"), methods, paper or None)
+    states: Counter[str] = Counter()
+    for group, planned in shapes(plan):
+        if experiment and group.experiment not in experiment:
+            continue
+        result = check(group, planned, device)
+        states[result.state] += 1
+        size = f"d = {result.dim}, {result.seconds:.1f} s" if result.dim else result.detail
+        typer.echo(f"{result.state:9}{result.shape}  {size}")
+    typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    if states["diverged"]:
+        raise typer.Exit(1)
+
+
+def _job(device: str, checkpoint: float) -> Job:
+    one_thread()
+    from wiregrad.train import Job
+
+    return Job(device, checkpoint, typer.echo)

@@ -1,0 +1,70 @@
+"""Preflight: two rounds of every job shape of a scale, to prove that it would run."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from wiregrad.config import RunConfig
+from wiregrad.errors import DataUnavailable
+from wiregrad.experiment import execute
+from wiregrad.plan import TUNED, Group, Plan, PlannedRun
+
+ROUNDS = 2
+_EVALUATED = 64
+"""Samples that the two evaluations of a preflight read."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one job shape."""
+
+    shape: str
+    state: Literal["ok", "diverged", "no data", "skipped"]
+    detail: str = ""
+    seconds: float = 0.0
+    dim: int = 0
+
+
+def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
+    """One run for each (experiment, label, workers)."""
+    for group in plan.groups:
+        seen: set[int] = set()
+        for run in group.runs:
+            if run.workers not in seen:
+                seen.add(run.workers)
+                yield group, run
+
+
+def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
+    """Two rounds of one job shape, from data to history; errors of the configuration go through."""
+    name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
+    if group.skip is not None:
+        return Check(name, "skipped", group.skip)
+    config = shortened(planned.config)
+    if config["method"].get("lr") == TUNED:
+        assert group.tuning is not None
+        config["method"]["lr"] = min(group.tuning.rates(group.label))
+    began = time.perf_counter()
+    try:
+        with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
+            card = execute(RunConfig.parse(config, name), Path(folder), device=device)
+    except DataUnavailable as error:
+        return Check(name, "no data", str(error))
+    state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
+    return Check(name, state, "", time.perf_counter() - began, card.dim)
+
+
+def shortened(config: dict[str, Any]) -> dict[str, Any]:
+    """The run with a budget of two rounds, evaluated on a few samples."""
+    short = copy.deepcopy(config)
+    short["budget"] = {"steps": ROUNDS}
+    short["log"] = short.get("log", {}) | {"every": 1}
+    if short["problem"]["name"] != "logistic":
+        short["problem"] |= {"eval_train": _EVALUATED, "eval_test": _EVALUATED}
+    return short

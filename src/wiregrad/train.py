@@ -1,0 +1,183 @@
+"""Training a group of a plan: its tuning first, then its runs, one after the other."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wiregrad import fsio
+from wiregrad.config import RunConfig
+from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.experiment import execute
+from wiregrad.loop import Progress
+from wiregrad.plan import TUNED, Group, PlannedRun
+from wiregrad.record import RunCard
+
+PROGRESS = "progress.json"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How to execute: device, how often to checkpoint, and where to say what happens."""
+
+    device: str = "auto"
+    checkpoint_seconds: float = 60.0
+    say: Say = print
+
+
+def train(group: Group, job: Job) -> dict[str, Any]:
+    """Run every planned run of `group` and write group.json; finished runs are kept as they are.
+
+    A data set that cannot be had, or a `skip` of the configuration, is recorded as the reason why
+    nothing was run. Returns the manifest.
+    """
+    manifest: dict[str, Any] = {
+        "paper": group.paper,
+        "experiment": group.experiment,
+        "label": group.label,
+        "scale": group.scale,
+        "runs": [],
+        "not_run": group.skip,
+    }
+    if group.skip is None:
+        try:
+            rate = tuned_rate(group)
+            for planned in group.runs:
+                card = _run(planned, group.directory / planned.run_id, group, job, rate)
+                manifest["runs"].append(_entry(planned, card))
+            _remove_others(group)
+        except DataUnavailable as error:
+            manifest["runs"], manifest["not_run"] = [], f"no data: {error}"
+            job.say(f"{group.experiment}/{group.label}: not run: no data: {error}")
+    fsio.write_json(group.manifest, manifest)
+    return manifest
+
+
+def tune(group: Group, job: Job) -> dict[str, Any]:
+    """Score every rate of the group's grid on the validation split; write tuning.json.
+
+    A rate with a diverged run is out. The best being at the grid's edge is a warning.
+    """
+    tuning = group.tuning
+    if tuning is None:
+        raise ConfigError(f"{group.paper}/{group.experiment}: no tuning at scale {group.scale}")
+    scores: dict[str, list[float | None]] = {}
+    result: dict[str, Any] = {
+        "grid": list(tuning.rates(group.label)),
+        "scores": scores,
+        "metric": tuning.metric,
+        "seeds": list(tuning.seeds),
+        "budget": tuning.budget,
+        "best": None,
+        "edge": False,
+        "not_run": group.skip,
+    }
+    try:
+        for rate, planned in group.tuning_runs if group.skip is None else ():
+            card = _run(planned, group.directory / "tuning" / planned.run_id, group, job, None)
+            value = card.final.get(tuning.metric) if card.outcome == "completed" else None
+            scores.setdefault(repr(rate), []).append(value)
+    except DataUnavailable as error:
+        scores.clear()
+        result["not_run"] = f"no data: {error}"
+    if result["not_run"] is None:
+        result["best"] = _best(group, scores, minimise=tuning.metric.startswith("loss"))
+        result["edge"] = result["best"] in (min(result["grid"]), max(result["grid"]))
+        if result["edge"]:
+            job.say(f"warning: {group.label}: the best rate {result['best']} is at the grid's edge")
+    fsio.write_json(group.tuning_file, result)
+    return result
+
+
+def tuned_rate(group: Group) -> float | None:
+    """The rate that tuning chose; None where the group is not tuned."""
+    if group.tuning is None:
+        return None
+    try:
+        found = json.loads(group.tuning_file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        raise ConfigError(
+            f"{group.tuning_file}: missing or unreadable; run `wiregrad tune` for {group.label} first"
+        ) from None
+    if found.get("not_run"):
+        raise DataUnavailable(str(found["not_run"]).removeprefix("no data: "))
+    return float(found["best"])
+
+
+def _best(group: Group, scores: dict[str, list[float | None]], *, minimise: bool) -> float:
+    def score(values: list[float | None]) -> float:
+        if any(v is None or not math.isfinite(v) for v in values):
+            return math.inf
+        mean = statistics.fmean(v for v in values if v is not None)
+        return mean if minimise else -mean
+
+    best = min(scores, key=lambda rate: (score(scores[rate]), float(rate)))
+    if math.isinf(score(scores[best])):
+        raise ConfigError(
+            f"{group.experiment}/{group.label}: every rate of the tuning grid diverged"
+        )
+    return float(best)
+
+
+def _run(planned: PlannedRun, out: Path, group: Group, job: Job, rate: float | None) -> RunCard:
+    config = copy.deepcopy(planned.config)
+    if config["method"].get("lr") == TUNED:
+        config["method"]["lr"] = rate
+    where = f"{group.paper}/{group.experiment}/{group.label}"
+    run = RunConfig.parse(config, where)
+    progress_file = out / PROGRESS
+    card = execute(
+        run,
+        out,
+        device=job.device,
+        labels=group.labels,
+        checkpoint_seconds=job.checkpoint_seconds,
+        progress=_reporter(progress_file),
+    )
+    progress_file.unlink(missing_ok=True)
+    job.say(
+        f"{where} {planned.run_id}: {card.outcome}, {card.steps} rounds, {card.wall_seconds:.1f} s"
+    )
+    return card
+
+
+def _reporter(path: Path, every: float = 1.0) -> Progress:
+    """Writes rounds done and rounds at the most to `path`, about once a second."""
+    last = 0.0
+
+    def report(done: int, total: int, row: dict[str, Any] | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= every:
+            last = now
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"done": done, "total": total}), encoding="utf-8")
+
+    return report
+
+
+def _entry(planned: PlannedRun, card: RunCard) -> dict[str, Any]:
+    return {
+        "id": planned.run_id,
+        "seed": planned.seed,
+        "workers": planned.workers,
+        "outcome": card.outcome,
+        "history_sha256": card.history_sha256,
+    }
+
+
+def _remove_others(group: Group) -> None:
+    """Runs of an earlier configuration would be taken for results of this one."""
+    planned = {run.run_id for run in group.runs}
+    for path in group.directory.glob("n*-s*-*"):
+        if path.is_dir() and path.name not in planned:
+            shutil.rmtree(path)
