@@ -1,5 +1,15 @@
 """Problems; importing the package registers all of them."""
 
+from wiregrad.problems import convex, language, vision
 from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register, registry
 
-__all__ = ["Evaluation", "Problem", "ProblemSpec", "register", "registry"]
+__all__ = [
+    "Evaluation",
+    "Problem",
+    "ProblemSpec",
+    "convex",
+    "language",
+    "register",
+    "registry",
+    "vision",
+]

@@ -1,0 +1,94 @@
+"""How a training set is cut: among workers, into epochs of batches, and for validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+
+from wiregrad.errors import ConfigError
+from wiregrad.rng import Seeds
+
+Remainder = Literal["last", "drop"]
+
+FIXED = Seeds(0)
+"""Subsets of a data set are part of the problem: they come from here, the same in every run."""
+
+
+def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[slice]:
+    """Cut `rows` rows in their order into `workers` parts of rows // workers each.
+
+    The rows left over go to the last worker, or with `remainder` "drop" to nobody.
+    Raises ConfigError where there are fewer rows than workers.
+    """
+    size = rows // workers
+    if size == 0:
+        raise ConfigError(f"runtime.workers: {workers} workers for {rows} rows (at most one each)")
+    ends = [size * (i + 1) for i in range(workers)]
+    if remainder == "last":
+        ends[-1] = rows
+    return [slice(size * i, end) for i, end in enumerate(ends)]
+
+
+def held_out(
+    rows: int, limit: int | None = None, valid_fraction: float = 0.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Row numbers (int64) of the training and of the validation set, disjoint.
+
+    The first `limit` rows (all, if None) of one fixed permutation, of which the last
+    ``round(valid_fraction * limit)`` are for validation. Raises ConfigError where `limit` is more
+    than there are, or a set would be empty.
+    """
+    if limit is not None and limit > rows:
+        raise ConfigError(f"problem.train_limit: {limit} is above the {rows} rows of the set")
+    chosen = torch.randperm(rows, generator=FIXED.generator("data", "limit"))[:limit]
+    valid = round(valid_fraction * len(chosen))
+    if valid == len(chosen) or (valid == 0 and valid_fraction > 0):
+        raise ConfigError(
+            f"problem.valid_fraction: {valid_fraction:g} of {len(chosen)} rows leaves a set empty"
+        )
+    return chosen[: len(chosen) - valid], chosen[len(chosen) - valid :]
+
+
+@dataclass
+class EpochBatches:
+    """Every epoch is a permutation, cut into global batches, each of which is cut among workers.
+
+    Global batches have ``workers * batch`` samples; what is left at the end of an epoch, less than
+    a global batch, is dropped in that epoch. The permutation of epoch e comes from the generator
+    ``data/epoch/e``. Raises ConfigError where a global batch is more than the training set.
+    """
+
+    size: int
+    workers: int
+    batch: int
+    seeds: Seeds
+    _epoch: int = field(default=-1, init=False)
+    _order: torch.Tensor = field(default_factory=lambda: torch.empty(0), init=False)
+
+    def __post_init__(self) -> None:
+        if self.per_epoch == 0:
+            raise ConfigError(
+                f"problem.batch: {self.workers} workers x {self.batch} is more than the "
+                f"{self.size} training samples"
+            )
+
+    @property
+    def per_step(self) -> int:
+        """Samples of a global batch."""
+        return self.workers * self.batch
+
+    @property
+    def per_epoch(self) -> int:
+        """Global batches of an epoch."""
+        return self.size // self.per_step
+
+    def rows(self, worker: int, step: int) -> torch.Tensor:
+        """Positions `[batch]` (int64) in the training set that `worker` reads in `step` (from 1)."""
+        epoch, position = divmod(step - 1, self.per_epoch)
+        if epoch != self._epoch:
+            generator = self.seeds.generator("data", "epoch", epoch)
+            self._epoch, self._order = epoch, torch.randperm(self.size, generator=generator)
+        start = position * self.per_step + worker * self.batch
+        return self._order[start : start + self.batch]

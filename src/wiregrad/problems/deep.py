@@ -1,0 +1,243 @@
+"""What the deep problems share: flat parameters, a gradient per worker, evaluation.
+
+The parameters of the network live in one flat vector: the module's tensors are views into the
+given x, and their gradients views into the given row of `out`, so nothing is copied.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import pydantic
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wiregrad import data
+from wiregrad.data.splits import EpochBatches, held_out
+from wiregrad.errors import ConfigError
+from wiregrad.layout import Layout
+from wiregrad.problems.base import Evaluation, Problem, ProblemSpec
+from wiregrad.problems.models.layers import Dropout
+from wiregrad.rng import Seeds
+
+NAN = math.nan
+
+
+class Samples(Protocol):
+    """A labelled set from which batches are taken."""
+
+    eval_batch: int
+    """Samples that are evaluated at a time."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and labels `[b]` (int64) of `rows`; `generator` (on the CPU) augments them."""
+
+    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+        """The same rows in the order in which evaluating them is cheapest."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The sets of a problem: `train` and `test`, and which rows of `train` are for what."""
+
+    train: Samples
+    test: Samples
+    train_rows: torch.Tensor
+    valid_rows: torch.Tensor
+    """Empty, or the rows held out of training for tuning."""
+
+
+class DeepProblem(Problem):
+    """A network with cross-entropy; metric is accuracy.
+
+    Gradients are those of the mean loss over a worker's batch, one forward and backward pass a
+    worker, so that batch-norm sees one worker's batch and dropout draws from one worker's
+    generator. Batch-norm statistics: evaluation uses worker 0's running statistics, which are the
+    problem's only state; those of other workers are never kept.
+    """
+
+    dtype = torch.float32
+
+    def __init__(
+        self,
+        model: nn.Module,
+        splits: Splits,
+        *,
+        workers: int,
+        batch: int,
+        eval_train: int | None,
+        seeds: Seeds,
+        device: torch.device,
+        provenance: dict[str, str],
+    ) -> None:
+        named = list(model.named_parameters())
+        self._x0 = torch.cat([p.detach().reshape(-1) for _, p in named]).to(device)
+        self._model = model.to(device)
+        self._named = [p for _, p in named]
+        self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
+        self._splits = splits
+        self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
+        self._seeds = seeds
+        self._eval = {
+            "train": (splits.train, splits.train.in_order(_first(splits.train_rows, eval_train))),
+            "test": (splits.test, splits.test.in_order(torch.arange(len(splits.test)))),
+            "valid": (splits.train, splits.train.in_order(splits.valid_rows)),
+        }
+        self.layout = Layout(tuple(n for n, _ in named), tuple(tuple(p.shape) for _, p in named))
+        self.workers, self.device, self.provenance = workers, device, provenance
+        self.train_size = self._batches.size
+        self.samples_per_step = self._batches.per_step
+        self.steps_per_epoch = self._batches.per_epoch
+
+    def x0(self) -> torch.Tensor:
+        """torch's default initialisation of the network, from the stream `init`."""
+        return self._x0.clone()
+
+    def gradients(
+        self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
+    ) -> None:
+        """See Problem. `x` `[d]` and the rows of `out` are contiguous float32."""
+        self._model.train()
+        with self._at(x), torch.enable_grad():
+            for row, worker in zip(out, workers, strict=True):
+                self._gradient(row, step, worker)
+
+    def _gradient(self, row: torch.Tensor, step: int, worker: int) -> None:
+        self._prepare(worker, step)
+        rows = self._splits.train_rows[self._batches.rows(worker, step)]
+        augment = self._seeds.generator("worker", worker, "step", step, "augment")
+        inputs, labels = self._splits.train.batch(rows, augment)
+        row.zero_()
+        for parameter, (_, shape, where) in zip(self._named, self.layout.slices(), strict=True):
+            parameter.grad = row[where].view(shape)
+        functional.cross_entropy(self._model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+
+    def _prepare(self, worker: int, step: int) -> None:
+        """Give the layers with randomness or state what is this worker's."""
+        if self._dropouts:
+            generator = self._seeds.generator(
+                "worker", worker, "step", step, "dropout", device=self.device
+            )
+            for dropout in self._dropouts:
+                dropout.generator = generator
+        for norm in self._norms:
+            norm.track_running_stats = worker == 0
+
+    @contextmanager
+    def _at(self, x: torch.Tensor) -> Iterator[None]:
+        """Within the block the module's parameters are views into `x`."""
+        for parameter, (_, shape, where) in zip(self._named, self.layout.slices(), strict=True):
+            parameter.data = x[where].view(shape)
+        try:
+            yield
+        finally:
+            for parameter in self._named:
+                parameter.grad = None
+
+    def evaluate(self, x: torch.Tensor) -> Evaluation:
+        """See Problem. In evaluation mode: dropout off, running statistics of worker 0."""
+        self._model.eval()
+        for norm in self._norms:
+            norm.track_running_stats = True
+        with self._at(x), torch.no_grad():
+            measured = {name: self._score(*which) for name, which in self._eval.items()}
+        return Evaluation(
+            loss_train=measured["train"][0],
+            loss_test=measured["test"][0],
+            metric_test=measured["test"][1],
+            loss_valid=measured["valid"][0],
+            metric_valid=measured["valid"][1],
+        )
+
+    def _score(self, samples: Samples, rows: torch.Tensor) -> tuple[float, float]:
+        """Mean loss and accuracy, summed in float64; NaN for no rows."""
+        if len(rows) == 0:
+            return NAN, NAN
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        right = torch.zeros((), dtype=torch.int64, device=self.device)
+        for chunk in rows.split(samples.eval_batch):
+            inputs, labels = samples.batch(chunk)
+            logits = self._model(inputs)
+            loss += functional.cross_entropy(logits, labels, reduction="sum")
+            right += (logits.argmax(1) == labels).sum()
+        return loss.item() / len(rows), right.item() / len(rows)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Worker 0's batch-norm statistics."""
+        return {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Go on from `state`."""
+        buffers = dict(self._model.named_buffers())
+        if buffers.keys() != state.keys():
+            raise ConfigError(
+                f"checkpoint holds problem state {sorted(state)}, expected {sorted(buffers)}"
+            )
+        for name, buffer in buffers.items():
+            buffer.copy_(state[name])
+
+
+def _first(rows: torch.Tensor, limit: int | None) -> torch.Tensor:
+    if limit is not None and limit > len(rows):
+        raise ConfigError(f"problem.eval_train: {limit} is above the {len(rows)} training samples")
+    return rows[:limit]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepSpec(ProblemSpec):
+    """Configuration that the deep problems share."""
+
+    data: str
+    """Name of a data set, or a preference list ``a|b``."""
+    batch: pydantic.PositiveInt
+    """Samples a worker reads in one round."""
+    train_limit: pydantic.PositiveInt | None = None
+    """Train on the first so many of a fixed permutation; the same in every run."""
+    eval_train: pydantic.PositiveInt | None = None
+    """Measure the train loss on a fixed part of the training set of this size; null is all."""
+    valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Part of the training set that is held out, for tuning."""
+
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """The network, freshly initialised from the global generator."""
+
+    @abstractmethod
+    def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
+        """The set `split` ("train" or "test") from a data set's tensors, on their device."""
+
+    def build(self, workers: int, seeds: Seeds, device: torch.device) -> Problem:
+        """See ProblemSpec."""
+        found = data.load(self.data)
+        tensors = {name: tensor.to(device) for name, tensor in found.tensors.items()}
+        train, test = self.samples(tensors, "train"), self.samples(tensors, "test")
+        train_rows, valid_rows = held_out(len(train), self.train_limit, self.valid_fraction)
+        with seeds.scope("init"):
+            model = self.model()
+        return DeepProblem(
+            model,
+            Splits(train, test, train_rows, valid_rows),
+            workers=workers,
+            batch=self.batch,
+            eval_train=self.eval_train,
+            seeds=seeds,
+            device=device,
+            provenance={
+                "name": found.name,
+                "variant": found.variant,
+                "source": found.source,
+                "sha256": found.digest,
+            },
+        )

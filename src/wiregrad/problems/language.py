@@ -1,0 +1,67 @@
+"""Sentiment of film reviews: the LSTM of COMP-AMS on IMDB."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pydantic
+import torch
+from torch import nn
+
+from wiregrad.errors import ConfigError
+from wiregrad.problems.base import register
+from wiregrad.problems.deep import DeepSpec, Samples
+from wiregrad.problems.models.lstm import ReviewLSTM
+
+WORDS = 2000
+"""Size of the vocabulary."""
+
+
+class Reviews:
+    """Reviews as token ids `[N, length]`, padded at the end, with labels 0 or 1."""
+
+    eval_batch = 500
+
+    def __init__(self, tokens: torch.Tensor, lengths: torch.Tensor, labels: torch.Tensor) -> None:
+        self._tokens, self._lengths, self._labels = tokens, lengths, labels
+
+    def __len__(self) -> int:
+        """Number of reviews."""
+        return len(self._labels)
+
+    def batch(
+        self, rows: torch.Tensor, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tokens int64 `[b, longest of them]` and labels `[b]`; nothing is augmented."""
+        del generator
+        rows = rows.to(self._labels.device)
+        longest = int(self._lengths[rows].max())
+        return self._tokens[rows, :longest].long(), self._labels[rows]
+
+    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows by rising length, so that batches have little padding."""
+        return rows[self._lengths.to(rows.device)[rows].argsort(stable=True)]
+
+
+@register("imdb_lstm")
+@dataclass(frozen=True, kw_only=True)
+class ImdbLSTM(DeepSpec):
+    """IMDB reviews of 2,000 words and length 500; embedding 32, LSTM 64, fc 64→64→2.
+
+    COMP-AMS, section 5; 16 workers with 16 reviews each. d = 93,250: 2,002 rows of embedding
+    (padding, unknown, vocabulary), LSTM with torch's two biases.
+    """
+
+    data: str = "imdb"
+    batch: pydantic.PositiveInt = 16
+
+    def model(self) -> nn.Module:
+        """See DeepSpec."""
+        return ReviewLSTM(WORDS)
+
+    def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
+        """See DeepSpec. Raises ConfigError where the data set holds no tokens."""
+        if f"{split}_tokens" not in tensors:
+            raise ConfigError(f"problem.data: {self.data!r} has no tokens, which {self.name} needs")
+        return Reviews(*(tensors[f"{split}_{part}"] for part in ("tokens", "lengths", "labels")))

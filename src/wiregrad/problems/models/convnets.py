@@ -1,0 +1,87 @@
+"""Small convolutional networks: MNIST CNN, LeNet-5 and the LeNet of COMP-AMS's scripts."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from wiregrad.problems.models.layers import Dropout
+
+
+class MnistCNN(nn.Module):
+    """The CNN of COMP-AMS on MNIST (its scripts), for `[b, 1, 28, 28]`: d = 21,840.
+
+    conv 1→10 5×5, max-pool 2, ReLU; conv 10→20 5×5, channel dropout 0.5, max-pool 2, ReLU;
+    fc 320→50, ReLU, dropout 0.5; fc 50→10.
+    """
+
+    dim = 21_840
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, 5)
+        self.conv2 = nn.Conv2d(10, 20, 5)
+        self.drop2 = Dropout(0.5, channels=True)
+        self.fc1 = nn.Linear(320, 50)
+        self.drop3 = Dropout(0.5)
+        self.fc2 = nn.Linear(50, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits `[b, 10]`."""
+        x = functional.max_pool2d(self.conv1(x), 2).relu()
+        x = functional.max_pool2d(self.drop2(self.conv2(x)), 2).relu()
+        x = self.drop3(self.fc1(x.flatten(1)).relu())
+        logits: torch.Tensor = self.fc2(x)
+        return logits
+
+
+class LeNet5(nn.Module):
+    """LeNet-5 on CIFAR-10 (COMP-AMS's text), for `[b, 3, 32, 32]`: d = 62,006.
+
+    conv 3→6 5×5, ReLU, max-pool 2; conv 6→16 5×5, ReLU, max-pool 2; fc 400→120→84→10 with ReLU.
+    """
+
+    dim = 62_006
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 5)
+        self.conv2 = nn.Conv2d(6, 16, 5)
+        self.fc1 = nn.Linear(400, 120)
+        self.fc2 = nn.Linear(120, 84)
+        self.fc3 = nn.Linear(84, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits `[b, 10]`."""
+        x = functional.max_pool2d(self.conv1(x).relu(), 2)
+        x = functional.max_pool2d(self.conv2(x).relu(), 2)
+        x = self.fc2(self.fc1(x.flatten(1)).relu()).relu()
+        logits: torch.Tensor = self.fc3(x)
+        return logits
+
+
+class LeNet(nn.Module):
+    """The `LeNet` of COMP-AMS's scripts on CIFAR-10, for `[b, 3, 32, 32]`: d = 541,094.
+
+    Three times conv 3×3 with padding 1 (3→16→32→64), ReLU, max-pool 2; fc 1024→500, ReLU,
+    dropout 0.5; fc 500→10. The padding is what makes 1024 = 64·4·4 come out.
+    """
+
+    dim = 541_094
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
+        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
+        self.fc1 = nn.Linear(1024, 500)
+        self.drop = Dropout(0.5)
+        self.fc2 = nn.Linear(500, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits `[b, 10]`."""
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = functional.max_pool2d(conv(x).relu(), 2)
+        logits: torch.Tensor = self.fc2(self.drop(self.fc1(x.flatten(1)).relu()))
+        return logits
