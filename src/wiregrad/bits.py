@@ -27,7 +27,7 @@ class Message:
 
     @property
     def numel(self) -> int:
-        """d."""
+        """Elements of the vector, d."""
         return sum(math.prod(shape) for shape in self.shapes)
 
 
@@ -52,13 +52,17 @@ def _comp_ams_uplink(message: Message) -> int:
     return message.body_bits
 
 
+def _free(_: Message) -> int:
+    return 0
+
+
 CONVENTIONS: dict[str, Convention] = {
     "formula": Convention(
         lambda m: m.body_bits, lambda m: m.body_bits, "payload bodies, in closed form"
     ),
     "comp_ams": Convention(
         _comp_ams_uplink,
-        lambda m: 0,
+        _free,
         "arXiv 2205.05632, figures 1-2: up-link only; scales and indices are not counted",
     ),
 }

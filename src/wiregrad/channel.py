@@ -154,7 +154,7 @@ class Channel(ABC):
 
     def _skip(self, rows: torch.Tensor, sender: int) -> None:
         self.meter.wire += wire.Payload.empty(rows.dtype).wire_bits
-        self._deliver_empty(rows, sender)
+        self._deliver_empty(rows.dtype, sender)
 
     @abstractmethod
     def _send(
@@ -167,7 +167,7 @@ class Channel(ABC):
         """Deliver the rows of `senders` and count them; returns what is decoded `[m, d]`."""
 
     @abstractmethod
-    def _deliver_empty(self, rows: torch.Tensor, sender: int) -> None:
+    def _deliver_empty(self, dtype: torch.dtype, sender: int) -> None:
         """Deliver an empty payload from `sender`."""
 
 

@@ -27,7 +27,7 @@ class Layout:
 
     @property
     def numel(self) -> int:
-        """d."""
+        """Elements of the flat vector, d."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def slices(self) -> Iterator[tuple[str, Shape, slice]]:

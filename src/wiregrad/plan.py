@@ -62,7 +62,7 @@ class Rates(pydantic.BaseModel):
 
 
 class Tuning(_Section):
-    """An equal learning-rate grid for every method, on a validation split, with seeds of its own."""
+    """The same learning-rate grid for every method, on a validation split, with its own seeds."""
 
     grid: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=2)]
     shift: dict[str, pydantic.PositiveFloat] = {}

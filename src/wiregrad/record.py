@@ -6,6 +6,7 @@ seed can be compared byte by byte; seconds go to `timing.parquet`.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -109,7 +110,7 @@ def read_history(path: Path) -> pa.Table:
         if table.schema.field(field.name).type != field.type:
             raise RecordError(f"{path}: column {field.name!r} must be {field.type}")
     steps = table.column("step").to_pylist()
-    if any(b <= a for a, b in zip(steps, steps[1:], strict=False)):
+    if any(b <= a for a, b in itertools.pairwise(steps)):
         raise RecordError(f"{path}: column 'step' must increase")
     return table.select(HISTORY_SCHEMA.names)
 

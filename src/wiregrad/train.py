@@ -106,7 +106,8 @@ def tuned_rate(group: Group) -> float | None:
         found = json.loads(group.tuning_file.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         raise ConfigError(
-            f"{group.tuning_file}: missing or unreadable; run `wiregrad tune` for {group.label} first"
+            f"{group.tuning_file}: missing or unreadable; run `wiregrad tune` for {group.label}"
+            " first"
         ) from None
     if found.get("not_run"):
         raise DataUnavailable(str(found["not_run"]).removeprefix("no data: "))
@@ -154,7 +155,7 @@ def _reporter(path: Path, every: float = 1.0) -> Progress:
     """Writes rounds done and rounds at the most to `path`, about once a second."""
     last = 0.0
 
-    def report(done: int, total: int, row: dict[str, Any] | None) -> None:
+    def report(done: int, total: int, _: dict[str, Any] | None) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= every:

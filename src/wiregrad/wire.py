@@ -41,6 +41,9 @@ DTYPES: dict[int, torch.dtype] = {
     3: torch.bfloat16,
     4: torch.float16,
 }
+CODECS: dict[int, int] = {}
+"""Parameters per block of each codec; compressor families enter themselves."""
+
 DTYPE_CODES = {dtype: code for code, dtype in DTYPES.items()}
 
 
@@ -179,8 +182,6 @@ class _Reader:
 
 
 def _parse(data: bytes, numel: int | None) -> Payload:
-    from wiregrad.compressors.base import codec_params  # the codec says how many parameters
-
     reader = _Reader(data)
     if reader.take(2, "magic") != MAGIC:
         raise CorruptPayload("payload does not begin with the magic bytes 'WG'")
@@ -193,7 +194,9 @@ def _parse(data: bytes, numel: int | None) -> Payload:
         if reader.at != len(data):
             raise OversizedPayload("bytes follow an empty payload")
         return Payload.empty(DTYPES[dtype_code])
-    n_params = codec_params(codec)
+    if codec not in CODECS:
+        raise UnknownVersion(f"codec {codec}, allowed: {sorted(CODECS)}")
+    n_params = CODECS[codec]
     count = reader.varint("number of blocks", MAX_BLOCKS)
     if count * (1 + n_params) > len(data) - reader.at:
         raise TruncatedPayload("payload ends inside its block table")

@@ -28,5 +28,5 @@ def main() -> None:
     try:
         app()
     except WiregradError as error:
-        print(f"error: {error}", file=sys.stderr)
+        typer.echo(f"error: {error}", err=True)
         sys.exit(2)

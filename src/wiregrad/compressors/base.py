@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import torch
 from pydantic_core import core_schema
 
 from wiregrad import wire
-from wiregrad.errors import NonFiniteError
+from wiregrad.errors import ConfigError, NonFiniteError
 from wiregrad.layout import BlockKind, Layout, Shape
 from wiregrad.registry import Registry
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
+C = TypeVar("C", bound="Compressor")
 Params = tuple[int, ...]
 Generators = Sequence[torch.Generator] | None
 
@@ -86,9 +87,7 @@ class Compressor(ABC):
 
     @classmethod
     @abstractmethod
-    def _decode(
-        cls, body: bytes, numel: int, params: Params, dtype: torch.dtype
-    ) -> torch.Tensor:
+    def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
         """The vector `[numel]` (on the CPU) of a block body; raises PayloadError."""
 
     @classmethod
@@ -142,7 +141,22 @@ class Compressor(ABC):
 
 
 registry: Registry[Compressor] = Registry("compressor")
-register = registry.register
+
+
+def register(name: str) -> Callable[[type[C]], type[C]]:
+    """Class decorator: enter a family under its name and its codec's number."""
+
+    def enter(cls: type[C]) -> type[C]:
+        holder = _FAMILIES.setdefault(cls.codec, cls)
+        if holder.__qualname__ != cls.__qualname__ or cls.codec == wire.EMPTY:
+            raise ConfigError(f"codec {cls.codec} of {name!r} is taken")
+        wire.CODECS[cls.codec] = cls.n_params
+        return registry.register(name)(cls)
+
+    return enter
+
+
+_FAMILIES: dict[int, type[Compressor]] = {}
 
 
 @dataclass(frozen=True)
@@ -177,8 +191,8 @@ class Blocked:
         blocks, bodies = [], []
         for shape, piece in self._pieces(x):
             numel = math.prod(shape)
-            params, body = self._empty_block() if not numel else (
-                self.inner._encode(piece, generator, shape)
+            params, body = (
+                self._empty_block() if not numel else (self.inner._encode(piece, generator, shape))
             )
             blocks.append(wire.Block(numel, params))
             bodies.append(body)
@@ -201,9 +215,7 @@ class Blocked:
         target = torch.empty_like(x) if out is None else out
         flat = target.view(-1, x.shape[-1])
         params: list[list[Params]] = [[] for _ in rows]
-        for (shape, piece), (_, into) in zip(
-            self._pieces(rows), self._pieces(flat), strict=True
-        ):
+        for (shape, piece), (_, into) in zip(self._pieces(rows), self._pieces(flat), strict=True):
             if not math.prod(shape):
                 found = [self._empty_block()[0]] * len(rows)
             else:
@@ -261,8 +273,7 @@ def decode(payload: wire.Payload) -> torch.Tensor:
         raise wire.PayloadError("an empty payload holds no vector")
     cls = _family(payload.codec)
     lengths = [
-        cls._body_bytes(b.numel, b.params, payload.dtype) if b.numel else 0
-        for b in payload.blocks
+        cls._body_bytes(b.numel, b.params, payload.dtype) if b.numel else 0 for b in payload.blocks
     ]
     if sum(lengths) > len(payload.body):
         raise wire.TruncatedPayload(f"body of {len(payload.body)} bytes, expected {sum(lengths)}")
@@ -280,14 +291,7 @@ def decode(payload: wire.Payload) -> torch.Tensor:
     return out
 
 
-def codec_params(codec: int) -> int:
-    """Parameters per block of a codec; raises UnknownVersion."""
-    return _family(codec).n_params
-
-
 def _family(codec: int) -> type[Compressor]:
-    for name in registry:
-        if registry[name].codec == codec:
-            return registry[name]
-    known = sorted(registry[name].codec for name in registry)
-    raise wire.UnknownVersion(f"codec {codec}, allowed: {known}")
+    if codec not in _FAMILIES:
+        raise wire.UnknownVersion(f"codec {codec}, allowed: {sorted(_FAMILIES)}")
+    return _FAMILIES[codec]
