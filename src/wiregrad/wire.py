@@ -22,6 +22,7 @@ end in a `PayloadError`, never in a crash or a huge allocation.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ VERSION = 1
 EMPTY = 0
 MAX_ELEMENTS = 1 << 31
 MAX_BLOCKS = 1 << 20
+MAX_BODY = 1 << 40
 
 DTYPES: dict[int, torch.dtype] = {
     1: torch.float32,
@@ -196,45 +198,52 @@ def _parse(data: bytes, numel: int | None) -> Payload:
         return Payload.empty(DTYPES[dtype_code])
     if codec not in CODECS:
         raise UnknownVersion(f"codec {codec}, allowed: {sorted(CODECS)}")
-    n_params = CODECS[codec]
-    count = reader.varint("number of blocks", MAX_BLOCKS)
-    if count * (1 + n_params) > len(data) - reader.at:
-        raise TruncatedPayload("payload ends inside its block table")
-    blocks = tuple(
-        Block(
-            reader.varint("block length", MAX_ELEMENTS),
-            tuple(reader.varint("block parameter", MAX_ELEMENTS) for _ in range(n_params)),
-        )
-        for _ in range(count)
-    )
+    blocks = _block_table(reader, CODECS[codec])
     total = sum(block.numel for block in blocks)
     if numel is not None and total != numel:
         raise CorruptPayload(f"payload of {total} elements where {numel} are expected")
     if numel is None and total > element_limit(len(data)):
         raise OversizedPayload(f"{len(data)} bytes announce {total} elements")
-    length = reader.varint("body length", len(data))
+    length = reader.varint("body length", MAX_BODY)
     body = reader.take(length, "body")
     if reader.at != len(data):
         raise OversizedPayload(f"{len(data) - reader.at} bytes follow the payload")
     return Payload(codec, DTYPES[dtype_code], blocks, body)
 
 
-def pack_bits(values: npt.NDArray[np.integer], width: int) -> bytes:
+def _block_table(reader: _Reader, n_params: int) -> tuple[Block, ...]:
+    count = reader.varint("number of blocks", MAX_BLOCKS)
+    if count * (1 + n_params) > len(reader.data) - reader.at:
+        raise TruncatedPayload("payload ends inside its block table")
+    return tuple(
+        Block(
+            reader.varint("block length", MAX_ELEMENTS),
+            tuple(reader.varint("block parameter", MAX_ELEMENTS) for _ in range(n_params)),
+        )
+        for _ in range(count)
+    )
+
+
+def pack_bits(values: npt.NDArray[np.integer | np.bool_], width: int) -> bytes:
     """Pack non-negative integers `[m]`, `width` bits each (1..32), first value in the low bits.
 
     The last byte is filled with zeros: ⌈m·width / 8⌉ bytes.
     """
     if width == 1:
-        return np.packbits(values.astype(np.uint8), bitorder="little").tobytes()
+        return np.packbits(values.astype(np.uint8, copy=False), bitorder="little").tobytes()
     if width in (8, 16, 32):
         return values.astype(f"<u{width // 8}").tobytes()
-    shifts = np.arange(width, dtype=np.uint32)
-    bits = (values.astype(np.uint32)[:, None] >> shifts) & 1
-    return np.packbits(bits.astype(np.uint8).ravel(), bitorder="little").tobytes()
+    groups = np.zeros((-(-len(values) // 8), 8), dtype=np.uint32)
+    groups.ravel()[: len(values)] = values
+    packed = np.zeros((len(groups), width), dtype=np.uint8)
+    for value, byte, shift in _overlaps(width):
+        column = groups[:, value]
+        packed[:, byte] |= (column << shift if shift > 0 else column >> -shift).astype(np.uint8)
+    return packed.tobytes()[: packed_bytes(len(values), width)]
 
 
-def unpack_bits(data: bytes, count: int, width: int) -> npt.NDArray[np.int64]:
-    """Inverse of `pack_bits`: `count` integers of `width` bits, int64.
+def unpack_bits(data: bytes, count: int, width: int) -> npt.NDArray[Any]:
+    """Inverse of `pack_bits`: `count` integers of `width` bits, uint8, uint16 or uint32.
 
     Raises TruncatedPayload or OversizedPayload when `data` has another length than they need, and
     CorruptPayload when the filling bits are not zero.
@@ -244,17 +253,38 @@ def unpack_bits(data: bytes, count: int, width: int) -> npt.NDArray[np.int64]:
         raise TruncatedPayload(f"{len(data)} bytes where {need} are needed")
     if len(data) > need:
         raise OversizedPayload(f"{len(data)} bytes where {need} are needed")
-    raw = np.frombuffer(data, dtype=np.uint8)
+    kind = np.dtype(f"u{1 if width <= 8 else 2 if width <= 16 else 4}")
     if width in (8, 16, 32):
-        return np.frombuffer(data, dtype=f"<u{width // 8}").astype(np.int64)
-    bits = np.unpackbits(raw, bitorder="little")
-    if bits[count * width :].any():
+        return np.frombuffer(data, dtype=f"<u{width // 8}").astype(kind)
+    raw = np.frombuffer(data, dtype=np.uint8)
+    values = np.unpackbits(raw, bitorder="little") if width == 1 else _ungroup(raw, width, kind)
+    if values[count:].any():
         raise CorruptPayload("the filling bits of a packed section are not zero")
-    bits = bits[: count * width].reshape(count, width)
-    if width == 1:
-        return bits[:, 0].astype(np.int64)
-    weights = np.int64(1) << np.arange(width, dtype=np.int64)
-    return bits.astype(np.int64) @ weights
+    return values[:count]
+
+
+def _ungroup(raw: npt.NDArray[np.uint8], width: int, kind: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The values in `raw`, and zeros or stray bits up to a multiple of eight values."""
+    packed = np.zeros((-(-len(raw) // width), width), dtype=kind)
+    packed.ravel()[: len(raw)] = raw
+    groups = np.zeros((len(packed), 8), dtype=kind)
+    for value, byte, shift in _overlaps(width):
+        column = packed[:, byte]
+        groups[:, value] |= column >> shift if shift > 0 else column << -shift
+    groups &= kind.type((1 << width) - 1)
+    return groups.ravel()
+
+
+def _overlaps(width: int) -> list[tuple[int, int, int]]:
+    """(value, byte, shift): where eight values lie in their `width` bytes.
+
+    The byte holds the value shifted left by `shift` (right where it is negative).
+    """
+    return [
+        (value, byte, width * value - 8 * byte)
+        for value in range(8)
+        for byte in range(width * value // 8, (width * value + width - 1) // 8 + 1)
+    ]
 
 
 def packed_bytes(count: int, width: int) -> int:

@@ -1,6 +1,6 @@
 """Compressors, one file a family; importing the package registers all of them."""
 
-from wiregrad.compressors import identity
+from wiregrad.compressors import identity, sign, top_k
 from wiregrad.compressors.base import (
     Blocked,
     Compressor,
@@ -20,4 +20,6 @@ __all__ = [
     "identity",
     "register",
     "registry",
+    "sign",
+    "top_k",
 ]

@@ -29,11 +29,29 @@ class Contract:
     """The class of a compressor and its constant, for vectors of one size.
 
     contractive: E‖C(x) − x‖² ≤ (1 − constant)‖x‖², 0 < constant ≤ 1 (δ);
-    unbiased: E Q(x) = x and E‖Q(x)‖² ≤ constant·‖x‖², constant ≥ 1 (α; ω = α − 1).
+    unbiased: E Q(x) = x and E‖Q(x)‖² ≤ constant·‖x‖², constant ≥ 1 (α; ω = α − 1);
+    biased: neither; only E‖C(x) − x‖² ≤ constant·‖x‖² with constant ≥ 1.
+
+    All hold up to the rounding of the float type, and up to an error of its smallest normal number
+    an element (denormal numbers).
     """
 
-    kind: Literal["contractive", "unbiased"]
+    kind: Literal["contractive", "unbiased", "biased"]
     constant: float
+
+    @staticmethod
+    def of_error(factor: float) -> Contract:
+        """What E‖C(x) − x‖² ≤ factor·‖x‖² amounts to."""
+        if factor < 1:
+            return Contract("contractive", 1 - factor)
+        return Contract("biased", factor)
+
+    @property
+    def error(self) -> float:
+        """The bound on E‖C(x) − x‖² / ‖x‖²: 1 − δ, α − 1 = ω, or the constant."""
+        if self.kind == "contractive":
+            return 1 - self.constant
+        return self.constant - 1 if self.kind == "unbiased" else self.constant
 
 
 class Roundtrip(NamedTuple):
@@ -94,6 +112,11 @@ class Compressor(ABC):
     @abstractmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
         """Closed form of a block body's length, bytes. Raises CorruptPayload on bad `params`."""
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        """Parameter sets that the conformance suite builds and tests the family with."""
+        return [{}]
 
     # -- public -----------------------------------------------------------------------------
 
@@ -171,29 +194,27 @@ class Blocked:
 
     @property
     def numel(self) -> int:
-        """d."""
+        """D."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def contract(self) -> Contract:
         """Class and constant on the whole vector: those of the worst block."""
         contracts = [self.inner.contract(s) for s in self.shapes if math.prod(s)]
-        if not contracts:
-            return Contract("contractive", 1.0)
-        kind = contracts[0].kind
-        worst = min if kind == "contractive" else max
-        return Contract(kind, worst(c.constant for c in contracts))
+        return max(contracts, key=lambda c: c.error, default=Contract("contractive", 1.0))
 
     def compress(self, x: torch.Tensor, generator: torch.Generator | None = None) -> wire.Payload:
         """The payload of one vector `[d]`."""
         if x.dim() != 1:
             raise ValueError(f"compress takes one vector [d], got {tuple(x.shape)}")
+        x = x.detach()
         self._check(x, None if generator is None else [generator], rows=1)
         blocks, bodies = [], []
         for shape, piece in self._pieces(x):
             numel = math.prod(shape)
-            params, body = (
-                self._empty_block() if not numel else (self.inner._encode(piece, generator, shape))
-            )
+            if numel:
+                params, body = self.inner._encode(piece, generator, shape)
+            else:
+                params, body = self._empty_params(), b""
             blocks.append(wire.Block(numel, params))
             bodies.append(body)
         return wire.Payload(self.inner.codec, x.dtype, tuple(blocks), b"".join(bodies))
@@ -209,15 +230,21 @@ class Blocked:
         out: torch.Tensor | None = None,
         generators: Generators = None,
     ) -> Roundtrip:
-        """What the receivers of the rows of `[..., d]` decode, and what each costs."""
-        rows = x.reshape(-1, x.shape[-1])
-        self._check(rows, generators, rows=len(rows))
-        target = torch.empty_like(x) if out is None else out
-        flat = target.view(-1, x.shape[-1])
+        """What the receivers of the rows of `[..., d]` decode, and what each costs.
+
+        `out` (contiguous) may be `x`; where NonFiniteError is raised, its content is undefined.
+        """
+        n, d = math.prod(x.shape[:-1]), x.shape[-1]
+        rows = x.detach().reshape(n, d)
+        self._check(rows, generators, rows=n)
+        target = torch.empty(x.shape, dtype=x.dtype, device=x.device) if out is None else out
+        if target.shape != x.shape or target.dtype != x.dtype or target.device != x.device:
+            raise ValueError("out must have the shape, float type and device of x")
+        flat = target.view(n, d)
         params: list[list[Params]] = [[] for _ in rows]
         for (shape, piece), (_, into) in zip(self._pieces(rows), self._pieces(flat), strict=True):
             if not math.prod(shape):
-                found = [self._empty_block()[0]] * len(rows)
+                found = [self._empty_params()] * n
             else:
                 found = self.inner._roundtrip(piece, into, generators, shape)
             for row, block in zip(params, found, strict=True):
@@ -236,19 +263,23 @@ class Blocked:
         body = sum(self.inner._body_bytes(b.numel, b.params, dtype) for b in blocks if b.numel)
         return 8 * body, 8 * (wire.header_bytes(self.inner.codec, blocks, body) + body)
 
-    def _empty_block(self) -> tuple[Params, bytes]:
-        return (0,) * self.inner.n_params, b""
+    def _empty_params(self) -> Params:
+        return (0,) * self.inner.n_params
 
     def _pieces(self, x: torch.Tensor) -> list[tuple[Shape, torch.Tensor]]:
         sizes = [math.prod(shape) for shape in self.shapes]
-        return list(zip(self.shapes, x.split(sizes, dim=-1), strict=True))
+        return list(zip(self.shapes, torch.split(x, sizes, dim=-1), strict=True))
 
     def _check(self, x: torch.Tensor, generators: Generators, rows: int) -> None:
         if x.shape[-1] != self.numel:
             raise ValueError(f"vector of {x.shape[-1]} elements, expected {self.numel}")
         if self.inner.random and (generators is None or len(generators) != rows):
             raise ValueError(f"{self.inner.name} draws: one generator a row is required")
-        if not torch.isfinite(x).all():
+        if x.dtype not in wire.DTYPE_CODES:
+            allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in wire.DTYPE_CODES)
+            raise ValueError(f"vector of {x.dtype}, allowed: {allowed}")
+        # One pass without a temporary; NaN spreads to both ends.
+        if x.numel() and not all(math.isfinite(end) for end in torch.aminmax(x)):
             raise NonFiniteError(f"{self.inner.name}: NaN or Inf in the vector to compress")
 
 
@@ -272,9 +303,7 @@ def decode(payload: wire.Payload) -> torch.Tensor:
     if payload.codec == wire.EMPTY:
         raise wire.PayloadError("an empty payload holds no vector")
     cls = _family(payload.codec)
-    lengths = [
-        cls._body_bytes(b.numel, b.params, payload.dtype) if b.numel else 0 for b in payload.blocks
-    ]
+    lengths = [_body_bytes(cls, block, payload.dtype) for block in payload.blocks]
     if sum(lengths) > len(payload.body):
         raise wire.TruncatedPayload(f"body of {len(payload.body)} bytes, expected {sum(lengths)}")
     if sum(lengths) < len(payload.body):
@@ -288,7 +317,17 @@ def decode(payload: wire.Payload) -> torch.Tensor:
                 body, block.numel, block.params, payload.dtype
             )
         at, start = at + length, start + block.numel
+    if not torch.isfinite(out).all():
+        raise wire.CorruptPayload("the body decodes to NaN or Inf")
     return out
+
+
+def _body_bytes(cls: type[Compressor], block: wire.Block, dtype: torch.dtype) -> int:
+    if block.numel:
+        return cls._body_bytes(block.numel, block.params, dtype)
+    if any(block.params):
+        raise wire.CorruptPayload("an empty block with parameters")
+    return 0
 
 
 def _family(codec: int) -> type[Compressor]:

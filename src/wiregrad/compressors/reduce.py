@@ -1,0 +1,96 @@
+"""Norms of rows in a fixed order of summation.
+
+`torch.sum` may change its last bit with the batch, the number of threads and the device. These
+reductions halve the row in elementwise steps, in float64, so that a row's norm depends on the row
+alone: the sender in a batch of n and the sender on its own write the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+_CHUNK = 1 << 18
+"""Elements reduced at a time: bounds the float64 temporaries. Part of the order of summation."""
+_MAX_EXPONENT = 1000
+"""Scaling by more than this power of two could itself leave the float64 range."""
+
+
+def scale_dtype(dtype: torch.dtype) -> torch.dtype:
+    """The type that scales travel in: float64 for float64 vectors, else float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def norm1(x: torch.Tensor) -> torch.Tensor:
+    """‖x‖₁ of each row of `[..., d]`, float64; Inf where it leaves that range."""
+    return _reduce(x, torch.Tensor.abs_)
+
+
+def mean_abs(x: torch.Tensor) -> torch.Tensor:
+    """‖x‖₁ / d of each row, float64, never above the largest value of x's type."""
+    return _reduce(x, torch.Tensor.abs_, mean=True).clamp_(max=torch.finfo(x.dtype).max)
+
+
+def norm2(x: torch.Tensor) -> torch.Tensor:
+    """‖x‖₂ of each row of `[..., d]`, float64; Inf where it leaves that range."""
+    return _reduce(x, torch.Tensor.square_, root=True)
+
+
+def root_mean_square(x: torch.Tensor) -> torch.Tensor:
+    """‖x‖₂ / √d of each row, float64, never above the largest value of x's type."""
+    rms = _reduce(x, torch.Tensor.square_, mean=True, root=True)
+    return rms.clamp_(max=torch.finfo(x.dtype).max)
+
+
+def max_abs(x: torch.Tensor) -> torch.Tensor:
+    """‖x‖_∞ of each row of `[..., d]`, d > 0, in x's type."""
+    low, high = torch.aminmax(x, dim=-1)
+    return torch.maximum(low.neg(), high).abs_()
+
+
+def exponent(x: torch.Tensor) -> torch.Tensor:
+    """E of each row, int32, with 2^(e-1) ≤ ‖x‖_∞ < 2^e; 0 for a row of zeros."""
+    return torch.frexp(max_abs(x).double())[1]
+
+
+def times_power(x: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
+    """X · 2^power in float64, in two steps: 2^power itself may leave the range."""
+    half = power.div(2, rounding_mode="floor")
+    first, second = torch.exp2(half.double()), torch.exp2((power - half).double())
+    return x.double() * first * second
+
+
+def _reduce(
+    x: torch.Tensor,
+    term: Callable[[torch.Tensor], torch.Tensor],
+    mean: bool = False,
+    root: bool = False,
+) -> torch.Tensor:
+    # The squares and sums of all narrower types stay within float64 as they are.
+    wide = x.dtype == torch.float64
+    power = exponent(x).clamp_(-_MAX_EXPONENT, _MAX_EXPONENT) if wide else None
+    partial = []
+    for start in range(0, x.shape[-1], _CHUNK):
+        piece = x[..., start : start + _CHUNK]
+        if power is None:
+            values = piece.to(torch.float64)
+        else:
+            values = piece * torch.exp2(-power.double())[..., None]
+        partial.append(_tree(term(values)))
+    total = _tree(torch.stack(partial, dim=-1))
+    if mean:
+        total /= x.shape[-1]
+    if root:
+        total.sqrt_()
+    return total if power is None else total * torch.exp2(power.double())
+
+
+def _tree(values: torch.Tensor) -> torch.Tensor:
+    """Sum over the last dimension by halving it; overwrites `values`."""
+    width = values.shape[-1]
+    while width > 1:
+        half = (width + 1) // 2
+        values[..., : width - half] += values[..., half:width]
+        width = half
+    return values[..., 0].clone()

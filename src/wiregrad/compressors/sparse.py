@@ -1,0 +1,108 @@
+"""What sparse messages share: sorted indices, then the values at them."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Annotated, Literal, NamedTuple
+
+import pydantic
+import torch
+
+from wiregrad import wire
+from wiregrad.compressors.base import Compressor, Generators, Params
+from wiregrad.compressors.identity import value_bytes, values_from
+from wiregrad.errors import ConfigError
+from wiregrad.layout import Shape
+
+IndexBits = Literal["log", 32]
+"""Bits of an index: ⌈log₂ d⌉, or 32."""
+Ratio = Annotated[float, pydantic.Field(gt=0, le=1)]
+
+
+class Selection(NamedTuple):
+    """Indices `[k]` int64, strictly increasing, and the values `[k]` that are sent for them."""
+
+    indices: torch.Tensor
+    values: torch.Tensor
+
+
+class Sparse(Compressor):
+    """Sends some elements and zeroes the rest.
+
+    Block parameters: k, the bits of an index. Body: k indices, strictly increasing; k values.
+    """
+
+    n_params = 2
+
+    index_bits: IndexBits
+
+    @abstractmethod
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+        """What is sent of each row of `x` `[n, d]`; no view of `x`."""
+
+    def _width(self, numel: int) -> int:
+        return wire.index_width(numel) if self.index_bits == "log" else 32
+
+    def _roundtrip(
+        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
+    ) -> list[Params]:
+        params: list[Params] = []
+        width = self._width(x.shape[-1])
+        for i in range(len(x)):
+            drawing = None if generators is None else generators[i : i + 1]
+            (found,) = self._select(x[i : i + 1], drawing, shape)
+            out[i].zero_()[found.indices] = found.values
+            params.append((len(found.indices), width))
+        return params
+
+    def _encode(
+        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
+    ) -> tuple[Params, bytes]:
+        (found,) = self._select(x[None], None if generator is None else [generator], shape)
+        width = self._width(x.numel())
+        indices = wire.pack_bits(found.indices.cpu().numpy(), width)
+        return (len(found.indices), width), indices + value_bytes(found.values)
+
+    @classmethod
+    def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
+        k, width = params
+        split = wire.packed_bytes(k, width)
+        indices = read_indices(body[:split], k, width, numel)
+        out = torch.zeros(numel, dtype=dtype)
+        out[indices] = values_from(body[split:], k, dtype)
+        return out
+
+    @classmethod
+    def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
+        k, width = params
+        check_indices(k, width, numel)
+        return wire.packed_bytes(k, width) + k * dtype.itemsize
+
+
+def check_indices(k: int, width: int, numel: int) -> None:
+    """Raises CorruptPayload unless k indices of `width` bits into `numel` elements can be."""
+    if k > numel:
+        raise wire.CorruptPayload(f"{k} indices into {numel} elements")
+    allowed = (wire.index_width(numel), 32)
+    if width not in allowed:
+        raise wire.CorruptPayload(f"indices of {width} bits, allowed: {allowed[0]} or 32")
+
+
+def read_indices(data: bytes, k: int, width: int, numel: int) -> torch.Tensor:
+    """K strictly increasing indices below `numel`, int64, or CorruptPayload."""
+    indices = torch.from_numpy(wire.unpack_bits(data, k, width).astype("int64"))
+    if k and int(indices[-1]) >= numel:
+        raise wire.CorruptPayload(f"index out of range: {int(indices[-1])} of {numel}")
+    if not bool((indices[1:] > indices[:-1]).all()):
+        raise wire.CorruptPayload("indices that do not increase")
+    return indices
+
+
+def resolve_k(k: int | None, ratio: float | None, d: int) -> int:
+    """`k`, at most d, or max(1, ⌊ratio·d⌋); raises ConfigError unless just one of them is given."""
+    if k is not None and ratio is None:
+        return min(k, d)
+    if ratio is not None and k is None:
+        return max(1, math.floor(ratio * d))
+    raise ConfigError("give either k or ratio")
