@@ -19,6 +19,8 @@ from wiregrad.fsio import sha256_file, write_atomic
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import requests
+
     from wiregrad.data.catalogue import Package
 
 TIMEOUT = 15  # seconds to connect, and between two pieces of an answer
@@ -59,7 +61,7 @@ def http(url: str, target: Path, sha256: str | None) -> Path:
     try:
         attempts(_stream, url, target)
     except requests.HTTPError as error:
-        raise DataUnavailable(f"{url}: status {error.response.status_code}") from None
+        raise DataUnavailable(f"{url}: status {_status(error)}") from None
     except (requests.RequestException, OSError) as error:
         raise DataUnavailable(f"{url}: {type(error).__name__}") from None
     require_file_sha256(target, sha256, url)
@@ -80,8 +82,12 @@ def _may_pass(error: BaseException) -> bool:
     import requests
 
     if isinstance(error, requests.HTTPError):
-        return bool(error.response.status_code >= 500)
+        return _status(error) >= 500
     return isinstance(error, requests.RequestException)
+
+
+def _status(error: requests.HTTPError) -> int:
+    return 0 if error.response is None else error.response.status_code
 
 
 def require_file_sha256(path: Path, expected: str | None, where: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wiregrad.data import images, libsvm, reviews
+from wiregrad.data import adult, images, libsvm, reviews
 from wiregrad.data.files import Arrays
 
 Reader = Callable[..., Arrays]
@@ -19,4 +19,5 @@ LAYOUTS: dict[str, Reader] = {
     "imdb-jsonl": reviews.read_jsonl,
     "imdb-csv": reviews.read_csv,
     "libsvm": libsvm.read_set,
+    "adult": adult.read_adult,
 }

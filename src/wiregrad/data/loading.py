@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiregrad.data import prepared, sources
@@ -14,6 +12,9 @@ from wiregrad.data.catalogue import Entry, Source, alternatives
 from wiregrad.errors import DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     import torch
 
     from wiregrad.data.files import Arrays
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("wiregrad.data")
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one source: its arrays, or the failure in a few words."""
+
+    source: str
+    arrays: Arrays | None
+    failure: str | None = None
+    corrupt: bool = False
+    """It gave something, which is not what was promised."""
 
 
 @dataclass(frozen=True)
@@ -64,44 +76,40 @@ def load(name: str, say: Say = log.info) -> DataSet:
     raise DataUnavailable("; ".join(failures))
 
 
-def prepare(entry: Entry, say: Say = log.info) -> tuple[Arrays, str]:
-    """The entry's arrays from the first source that has them, and that source's title.
-
-    Raises DataUnavailable naming each source and why it failed.
-    """
-    permitted = sources.allowed()
-    failures = []
-    for source in entry.sources:
-        if sources.GROUP[source.kind] not in permitted:
-            failures.append(f"{source.title}: ruled out by WIREGRAD_SOURCES")
-            continue
-        say(f"{entry.name}: trying {source.title}")
-        try:
-            return read_source(entry, source), source.title
-        except DataUnavailable as error:
-            failures.append(f"{source.title}: {error}")
-        except DataCorrupt as error:
-            failures.append(f"{source.title}: {error}")
-            log.warning("%s: %s: %s", entry.name, source.title, error)
-    raise DataUnavailable(f"{entry.name}: no data: {'; '.join(failures)}")
-
-
-def read_source(entry: Entry, source: Source) -> Arrays:
-    """The entry's arrays from one source, held to the catalogue's digest.
+def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
+    """The entry's arrays from one source, held to the catalogue's digest; downloads go to `folder`.
 
     Raises DataUnavailable or DataCorrupt.
     """
     from wiregrad.data.layouts import LAYOUTS
 
-    root = prepared.cache_folder()
-    root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=root) as folder:
-        files = sources.fetch(source, Path(folder))
-        arrays = LAYOUTS[source.layout](files, **entry.options)
+    files = sources.fetch(source, folder)
+    arrays = LAYOUTS[source.layout](files, **entry.options)
     actual = prepared.digest(arrays)
-    if entry.digest not in (None, actual):
-        raise DataCorrupt(f"prepared tensors have sha256 {actual[:16]}..., not the catalogue's")
+    if entry.digest not in {None, actual}:
+        raise DataCorrupt(
+            f"its tensors have sha256 {actual[:16]}..., the catalogue says {entry.digest[:16]}..."
+        )
     return arrays
+
+
+def try_sources(entry: Entry, folder: Path, say: Say = log.info) -> Iterator[Attempt]:
+    """Try the entry's sources in order: its arrays, or why there are none, for each."""
+    permitted = sources.allowed()
+    for number, source in enumerate(entry.sources):
+        if sources.GROUP[source.kind] not in permitted:
+            yield Attempt(source.title, None, "ruled out by WIREGRAD_SOURCES")
+            continue
+        say(f"{entry.name}: trying {source.title}")
+        own = folder / str(number)
+        own.mkdir()
+        try:
+            yield Attempt(source.title, read_source(entry, source, own))
+        except DataUnavailable as error:
+            yield Attempt(source.title, None, str(error))
+        except DataCorrupt as error:
+            log.warning("%s: %s: %s", entry.name, source.title, error)
+            yield Attempt(source.title, None, str(error), corrupt=True)
 
 
 def _cached(entry: Entry) -> DataSet | None:
@@ -116,15 +124,24 @@ def _cached(entry: Entry) -> DataSet | None:
 
 
 def _fetch(entry: Entry, say: Say) -> DataSet:
-    with prepared.lock(entry.name):
+    with prepared.workspace(entry.name) as folder:
         found = _cached(entry)  # another process may have prepared it while this one waited
         if found is None:
-            arrays, title = prepare(entry, say)
-            say(f"{entry.name}: writing the prepared file")
-            prepared.store(entry.name, arrays, title)
+            _prepare(entry, folder, say)
             found = _cached(entry)
     if found is None:
         raise DataUnavailable(
             f"{entry.name}: no data: {prepared.cache_file(entry.name)} is damaged"
         )
     return found
+
+
+def _prepare(entry: Entry, folder: Path, say: Say) -> None:
+    failures = []
+    for attempt in try_sources(entry, folder, say):
+        if attempt.arrays is not None:
+            say(f"{entry.name}: writing the prepared file")
+            prepared.store(entry.name, attempt.arrays, attempt.source)
+            return
+        failures.append(f"{attempt.source}: {attempt.failure}")
+    raise DataUnavailable(f"{entry.name}: no data: {'; '.join(failures)}")

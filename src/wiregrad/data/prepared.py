@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from wiregrad.errors import DataCorrupt
+from wiregrad.errors import DataCorrupt, DataUnavailable
 from wiregrad.fsio import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import torch
 
@@ -49,11 +51,29 @@ def cache_file(name: str) -> Path:
     return cache_folder() / "data" / f"{name}.safetensors"
 
 
-def lock(name: str) -> filelock.BaseFileLock:
-    """The lock under which a variant is prepared, so that two processes do not do it twice."""
-    path = cache_file(name).with_suffix(".lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(path)
+@contextmanager
+def workspace(name: str) -> Iterator[Path]:
+    """An empty folder to prepare `name` in, which one process at a time can hold.
+
+    It is emptied before and after, so that what a killed process left does not stay.
+    """
+    path = cache_file(name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(path.with_suffix(".lock"))
+        lock.acquire()
+    except OSError as error:
+        raise DataUnavailable(
+            f"{path.parent}: {error.strerror or error} (WIREGRAD_CACHE names another folder)"
+        ) from None
+    folder = path.with_suffix(".fetch")
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def digest(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
@@ -76,6 +96,23 @@ def store(name: str, arrays: Arrays, source: str) -> None:
     metadata = {"digest": digest(arrays), "source": source, "variant": name}
     with write_atomic(cache_file(name)) as temporary:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
+
+
+def summary(name: str) -> dict[str, str] | None:
+    """What the prepared file says of itself (digest, source, variant), without reading tensors.
+
+    None if there is none. Raises DataCorrupt if its length is not what its header says.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = cache_file(name)
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="np") as stored:
+            return dict(stored.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise DataCorrupt(f"{path}: {error}") from None
 
 
 def read(name: str, expected: str | None) -> Prepared | None:

@@ -64,10 +64,16 @@ def mirror_location() -> str | None:
     return os.environ.get("WIREGRAD_MIRROR") or None
 
 
+def mirror_is_remote() -> bool:
+    """Whether there is a mirror and it is an address, so that only asking tells what it has."""
+    location = mirror_location()
+    return location is not None and _is_url(location)
+
+
 def mirror_has(source: MirrorFiles) -> bool:
     """Whether a mirror that is a folder holds the source's files (no hashing, no network)."""
     location = mirror_location()
-    if location is None or _is_url(location):
+    if location is None or mirror_is_remote():
         return False
     return all((Path(location) / name).is_file() for name in source.files.values())
 
