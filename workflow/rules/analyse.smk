@@ -1,0 +1,100 @@
+# Pictures, tables and verdicts: functions of the histories, cheap, drawn again whenever the
+# histories, their description in config/papers/ or the code that draws them changed.
+
+
+localrules:
+    draw_figure,
+    write_table,
+    check_claims,
+
+
+rule draw_figure:
+    input:
+        groups=figure_groups,
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+        code=ANALYSIS_CODE,
+    output:
+        svg=report(
+            f"{FIGURES}/{{paper}}/{{figure}}.svg",
+            caption="../report/figure.rst",
+            category="Figures",
+            subcategory="{paper}",
+            labels={"figure": "{figure}"},
+        ),
+        png=f"{FIGURES}/{{paper}}/{{figure}}.png",
+    log:
+        f"{RESULTS}/logs/draw_figure/{{paper}}/{{figure}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/draw_figure/{{paper}}/{{figure}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **LIGHT_RESOURCES,
+    params:
+        spec=figure_spec,
+        style=method_styles,
+        options=PLAN_OPTIONS,
+    shell:
+        "wiregrad figure {params.options} --methods {input.methods:q}"
+        " {wildcards.paper} {wildcards.figure} --out {output.svg:q} > {log:q} 2>&1"
+
+
+rule write_table:
+    input:
+        groups=table_groups,
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+        code=ANALYSIS_CODE,
+    output:
+        csv=report(
+            f"{RESULTS}/tables/{{paper}}/{{table}}.csv",
+            caption="../report/table.rst",
+            category="Tables",
+            subcategory="{paper}",
+            labels={"table": "{table}"},
+        ),
+        md=f"{RESULTS}/tables/{{paper}}/{{table}}.md",
+        tex=f"{RESULTS}/tables/{{paper}}/{{table}}.tex",
+    log:
+        f"{RESULTS}/logs/write_table/{{paper}}/{{table}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_table/{{paper}}/{{table}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **LIGHT_RESOURCES,
+    params:
+        spec=table_spec,
+        style=method_styles,
+        options=PLAN_OPTIONS,
+    shell:
+        "wiregrad tables {params.options} --methods {input.methods:q}"
+        " {wildcards.paper} {wildcards.table} > {log:q} 2>&1"
+
+
+rule check_claims:
+    input:
+        groups=group_files(),
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+        code=ANALYSIS_CODE,
+    output:
+        csv=report(
+            f"{RESULTS}/claims.csv", caption="../report/claims.rst", category="Claims"
+        ),
+        md=f"{RESULTS}/claims.md",
+        json=f"{RESULTS}/claims.json",
+    log:
+        f"{RESULTS}/logs/check_claims.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/check_claims.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **LIGHT_RESOURCES,
+    params:
+        claims=[paper.claims for paper in plan().papers.values()],
+        options=PLAN_OPTIONS,
+    shell:
+        "wiregrad claims {params.options} --methods {input.methods:q} > {log:q} 2>&1"

@@ -1,0 +1,215 @@
+# What the rules share: paths, the methods, the plan, and functions of wildcards. No rules.
+import os
+import sys
+from functools import cache
+from pathlib import Path
+
+import wiregrad
+from snakemake.exceptions import WorkflowError
+from wiregrad.plan import load_plan
+from wiregrad.provenance import method_code_sha256
+from wiregrad.validation import read_yaml
+
+# Rules run the commands of the environment that runs Snakemake, activated or not.
+os.environ |= {
+    "PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+}
+
+SCALE = config["scale"]
+CONFIG_DIR = Path(config["config_dir"])
+RESULTS = f"{config['results']}/{SCALE}"
+FIGURES = config["figures"]
+JOB_RESOURCES = config["resources"][SCALE]
+LIGHT_RESOURCES = {"gpu": 0, "mem_mb": 2000, "runtime": 15}
+PLAN_OPTIONS = (
+    f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
+)
+PAPERS = config["papers"] or sorted(f.stem for f in CONFIG_DIR.glob("papers/*.yaml"))
+METHODS = read_yaml(CONFIG_DIR / "methods.yaml")
+EXTRA_METHODS = {}  # labels that rule files add (`register_method`), in the same form
+NOTHING = "(?!)"  # a pattern that no label matches
+# Sources whose change makes figures, tables, claims and the report anew, or the data reports.
+PACKAGE = Path(wiregrad.__file__).parent
+ANALYSIS_CODE = sorted(
+    os.path.relpath(f)
+    for f in PACKAGE.glob("analysis/**/*")
+    if f.is_file() and f.suffix != ".pyc"
+)
+CATALOGUE = os.path.relpath(PACKAGE / "data/catalogue.yaml")
+
+
+wildcard_constraints:
+    paper="|".join(PAPERS),
+    experiment="[a-z0-9_]+",
+    label="[a-z0-9_]+",
+    figure="[a-z0-9_]+",
+    table="[a-z0-9_]+",
+
+
+# --- methods ---------------------------------------------------------------------------------
+
+
+def method_files():
+    """Rule files of all methods: those of the suite, then those of config `method_rules`."""
+    folders = [
+        Path(workflow.basedir, "workflow/rules/methods"),
+        *config["method_rules"],
+    ]
+    return [
+        f.resolve() for folder in folders for f in sorted(Path(folder).glob("*.smk"))
+    ]
+
+
+def register_method(label, title, method, plugin=None, **more):
+    """Enter a label from a rule file, as a line of config/methods.yaml would.
+
+    `plugin`, a Python file that registers the method, is relative to that rule file.
+    """
+    if label in METHODS | EXTRA_METHODS:
+        raise WorkflowError(
+            f"method label {label!r} is taken: {(METHODS | EXTRA_METHODS)[label]}"
+        )
+    entry = {"title": title, "rule": label, "method": method} | more
+    if plugin is not None:
+        entry["plugin"] = os.path.relpath(Path(str(workflow.current_basedir), plugin))
+    EXTRA_METHODS[label] = entry
+
+
+def labels_of(rule):
+    """The pattern of the labels that a method rule trains."""
+    entries = (METHODS | EXTRA_METHODS).items()
+    return (
+        "|".join(label for label, entry in entries if entry.get("rule", label) == rule)
+        or NOTHING
+    )
+
+
+# --- the plan --------------------------------------------------------------------------------
+
+
+@cache
+def plan():
+    """The resolved experiments of this call, read once all method rules are known."""
+    return load_plan(SCALE, CONFIG_DIR, PAPERS, config["results"], EXTRA_METHODS)
+
+
+@cache
+def group(paper, experiment, label):
+    """The planned runs of one label in one experiment."""
+    return plan().group(paper, experiment, label)
+
+
+def planned_runs(wildcards):
+    """Digest of what a job is to run, so that a changed grid runs what is new."""
+    return group(**wildcards).digest()
+
+
+def data_reports(wildcards):
+    """The report of the data set that a group needs (`a|b`, the first one that is had: a+b)."""
+    name = group(**wildcards).runs[0].config["problem"].get("data")
+    return f"{RESULTS}/data/{name.replace('|', '+')}.json" if name else []
+
+
+def tuning_result(wildcards):
+    """The tuning that a train job takes its learning rate from, if its experiment is tuned."""
+    planned = group(**wildcards)
+    return str(planned.tuning_file) if planned.tuning and not planned.skip else []
+
+
+def method_code(wildcards):
+    """Digest of the code of the group's method."""
+    entry = group(**wildcards).entry
+    return method_code_sha256(
+        entry.method["name"], [entry.plugin] if entry.plugin else []
+    )
+
+
+def group_files(paper=None, experiments=None):
+    """Manifests of the groups that are run: of one paper (all papers), of some experiments (all)."""
+    return [
+        str(planned.manifest)
+        for planned in plan().groups
+        if not planned.skip
+        and paper in (None, planned.paper)
+        and (experiments is None or planned.experiment in experiments)
+    ]
+
+
+# --- what is drawn from the histories ----------------------------------------------------------
+
+
+def analysed_experiments(spec):
+    """The experiments that a figure or table reads: its `experiment`, or its `experiments`."""
+    return spec.get("experiments") or [spec["experiment"]]
+
+
+def figure_spec(wildcards):
+    """The figure as config/papers/ describes it."""
+    return plan().papers[wildcards.paper].figures[wildcards.figure]
+
+
+def figure_groups(wildcards):
+    """What a figure is drawn from."""
+    return group_files(wildcards.paper, analysed_experiments(figure_spec(wildcards)))
+
+
+def table_spec(wildcards):
+    """The table as config/papers/ describes it."""
+    return plan().papers[wildcards.paper].tables[wildcards.table]
+
+
+def table_groups(wildcards):
+    """What a table is computed from."""
+    return group_files(wildcards.paper, analysed_experiments(table_spec(wildcards)))
+
+
+def method_styles(wildcards):
+    """Titles and colours of all labels, which figures and tables print."""
+    return {
+        label: (entry.title, entry.colour) for label, entry in plan().methods.items()
+    }
+
+
+# --- final outputs -------------------------------------------------------------------------------
+
+
+def _wanted(paper, kind):
+    """(paper, id) of the figures or tables that have a run at this scale."""
+    return [
+        (name, key)
+        for name in ([paper] if paper else plan().papers)
+        for key, spec in getattr(plan().papers[name], kind).items()
+        if group_files(name, analysed_experiments(spec))
+    ]
+
+
+def figure_files(paper=None):
+    """Pictures of one paper, or of all."""
+    return expand(
+        [
+            f"{FIGURES}/{name}/{key}.{{suffix}}"
+            for name, key in _wanted(paper, "figures")
+        ],
+        suffix=["svg", "png"],
+    )
+
+
+def table_files(paper=None):
+    """Tables of one paper, or of all."""
+    return expand(
+        [
+            f"{RESULTS}/tables/{name}/{key}.{{suffix}}"
+            for name, key in _wanted(paper, "tables")
+        ],
+        suffix=["csv", "md", "tex"],
+    )
+
+
+def claim_files():
+    """The verdicts."""
+    return [f"{RESULTS}/claims.{kind}" for kind in ("csv", "md", "json")]
+
+
+def report_file():
+    """The page that shows everything."""
+    return f"{RESULTS}/report.html"

@@ -1,0 +1,36 @@
+# One page with everything; it opens without a network. (`snakemake --report` makes Snakemake's own
+# report, with the captions in workflow/report/, of what a finished call left behind.)
+
+
+report: "../report/workflow.rst"
+
+
+localrules:
+    write_report,
+
+
+rule write_report:
+    input:
+        figures=figure_files(),
+        tables=table_files(),
+        claims=claim_files(),
+        groups=group_files(),
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+        code=ANALYSIS_CODE,
+    output:
+        report_file(),
+    log:
+        f"{RESULTS}/logs/write_report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/write_report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **LIGHT_RESOURCES,
+    params:
+        options=PLAN_OPTIONS,
+        figures=FIGURES,
+    shell:
+        "wiregrad report {params.options} --methods {input.methods:q}"
+        " --figures {params.figures:q} > {log:q} 2>&1"

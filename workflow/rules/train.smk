@@ -1,0 +1,76 @@
+# One job trains one group: all runs of one method label in one experiment, so that torch and the
+# data are loaded once. Runs checkpoint themselves and lie beside the declared output, which is all
+# that Snakemake removes when a job fails: the next call goes on where this one stopped.
+
+
+localrules:
+    write_methods,
+
+
+# The labels that rule files registered, for the commands that run outside this process.
+rule write_methods:
+    output:
+        f"{RESULTS}/extra_methods.yaml",
+    log:
+        f"{RESULTS}/logs/write_methods.log",
+    conda:
+        "../../environment.yml"
+    params:
+        methods=lambda wildcards: EXTRA_METHODS,
+    script:
+        "../scripts/write_methods.py"
+
+
+rule tune:
+    input:
+        data=data_reports,
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+    output:
+        f"{RESULTS}/{{paper}}/{{experiment}}/{{label}}/tuning.json",
+    log:
+        f"{RESULTS}/logs/tune/{{paper}}/{{experiment}}/{{label}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/tune/{{paper}}/{{experiment}}/{{label}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **JOB_RESOURCES,
+    params:
+        plan=planned_runs,
+        code=method_code,
+        options=PLAN_OPTIONS,
+    shell:
+        "wiregrad tune {params.options} --methods {input.methods:q}"
+        " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
+        " > {log:q} 2>&1"
+
+
+# Abstract: it matches no label. Every method has a rule of its own that inherits from this one and
+# says which labels it trains (methods/).
+rule train:
+    input:
+        data=data_reports,
+        tuning=tuning_result,
+        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
+    output:
+        f"{RESULTS}/{{paper}}/{{experiment}}/{{label}}/group.json",
+    log:
+        f"{RESULTS}/logs/train/{{paper}}/{{experiment}}/{{label}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{paper}}/{{experiment}}/{{label}}.tsv"
+    wildcard_constraints:
+        label=NOTHING,
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        **JOB_RESOURCES,
+    params:
+        plan=planned_runs,
+        code=method_code,
+        options=PLAN_OPTIONS,
+    shell:
+        "wiregrad train {params.options} --methods {input.methods:q}"
+        " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
+        " > {log:q} 2>&1"
