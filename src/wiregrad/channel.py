@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -53,12 +53,19 @@ class Channel(ABC):
         self.measure = False
         self._errors: list[torch.Tensor] = []
         self._at = 0
+        self._before = Meter()
 
     def open(self, measure: bool) -> None:
         """Begin a round; with `measure`, the relative compression error is kept."""
         self.measure = measure
         self._errors.clear()
         self._at = 0
+        self._before = replace(self.meter)
+
+    def cancel(self) -> None:
+        """Take back what this round counted: a row was not finite, so that nobody sends."""
+        self.meter = self._before
+        self._errors.clear()
 
     def __call__(
         self,
@@ -149,7 +156,8 @@ class Channel(ABC):
     def _as_if(self, compressor: Compressor, x: torch.Tensor) -> Message:
         """The message that `compressor` would have sent in place of `x`, without sending it."""
         blocked = self.blocked(compressor)
-        trip = blocked.roundtrip(torch.zeros_like(x[:1]), generators=self.generators[:1])
+        apart = torch.Generator(device=x.device).manual_seed(0)  # no sender's stream may move
+        trip = blocked.roundtrip(torch.zeros_like(x[:1]), generators=[apart])
         return Message(compressor, blocked.shapes, trip.params[0], trip.body_bits[0])
 
     def _skip(self, rows: torch.Tensor, sender: int) -> None:

@@ -13,7 +13,7 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import NonFiniteError
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.runtimes.base import Runtime
+from wiregrad.runtimes.base import Order, Runtime
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, Row | None], None]
@@ -46,9 +46,19 @@ class Loop:
         """Rounds until the budget is used, a target is met, or the run diverges."""
         self._resume()
         stop = self._record(lr=self._step(1).lr) if not self.rows else False
-        while not self.runtime.agree(stop) and self.done < self.total:
+        while self.done < self.total:
+            order = self.runtime.agree(self._order(stop))
+            if order is Order.STOP:
+                break
+            if order is Order.SAVE:
+                self._save()
             stop = self._advance()
-            self._save_if_due()
+
+    def _order(self, stop: bool) -> Order:
+        if stop:
+            return Order.STOP
+        due = self.checkpointer is not None and self.checkpointer.due()
+        return Order.SAVE if due else Order.GO
 
     def _step(self, t: int) -> Step:
         epoch = (t - 1) / self.problem.steps_per_epoch
@@ -122,8 +132,8 @@ class Loop:
         self.done, self.seconds = saved["done"], saved["seconds"]
         self.runtime.load_state_dict(saved["runtime"])
 
-    def _save_if_due(self) -> None:
-        if self.checkpointer is None or self.done >= self.total or not self.checkpointer.due():
+    def _save(self) -> None:
+        if self.checkpointer is None:
             return
         self.checkpointer.save(
             {

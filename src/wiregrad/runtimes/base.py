@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from enum import IntEnum
 from typing import Any, Protocol
 
 import torch
@@ -21,6 +22,15 @@ class Bits:
     downlink_bits_wire: int = 0
     uplink_bits_paper: int = 0
     downlink_bits_paper: int = 0
+
+
+class Order(IntEnum):
+    """What all processes of a run do next."""
+
+    GO = 0
+    SAVE = 1
+    """Write a checkpoint, then go on."""
+    STOP = 2
 
 
 class Runtime(Protocol):
@@ -52,8 +62,8 @@ class Runtime(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
 
-    def agree(self, stop: bool) -> bool:
-        """The leading process's decision, known to all."""
+    def agree(self, order: Order) -> Order:
+        """The leading process's order, known to all; what others propose is not heard."""
 
 
 def tensors_of(part: Any) -> Tensors:

@@ -10,11 +10,12 @@ import torch
 from wiregrad.bits import Convention
 from wiregrad.channel import Channel
 from wiregrad.compressors.base import Compressor
+from wiregrad.errors import NonFiniteError
 from wiregrad.layout import BlockKind, Layout
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Bits, load_tensors, tensors_of
+from wiregrad.runtimes.base import Bits, Order, load_tensors, tensors_of
 
 
 class SimulatedChannel(Channel):
@@ -85,9 +86,13 @@ class Simulated:
     def round(self, step: Step, measure: bool) -> None:
         """Gradients at x, uplink, server, downlink, move."""
         workers, server, replica = self.state
-        self.problem.gradients(replica.x, step.t, self.grads, range(self.problem.workers))
         self.up.open(measure)
-        self.method.work(workers, replica, self.grads, self.up, step)
+        self.problem.gradients(replica.x, step.t, self.grads, range(self.problem.workers))
+        try:
+            self.method.work(workers, replica, self.grads, self.up, step)
+        except NonFiniteError:
+            self.up.cancel()
+            raise
         self.down.open(measure)
         self.method.serve(server, self.up.delivered, self.down, step)
         self.method.move(replica, self.down.delivered[0], step)
@@ -118,6 +123,6 @@ class Simulated:
         for channel, saved in zip((self.up, self.down), state["channels"], strict=True):
             channel.load_state_dict(saved)
 
-    def agree(self, stop: bool) -> bool:
-        """One process: its own decision."""
-        return stop
+    def agree(self, order: Order) -> Order:
+        """One process: its own order."""
+        return order
