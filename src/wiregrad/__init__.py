@@ -1,4 +1,4 @@
-"""wiregrad: a reproducible benchmark suite for communication-compressed distributed optimisation."""
+"""A reproducible benchmark suite for communication-compressed distributed optimisation."""
 
 from importlib.metadata import PackageNotFoundError, version
 

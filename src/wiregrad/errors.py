@@ -1,4 +1,4 @@
-"""Errors a user can meet. Each carries one line that names the file, the key and what is allowed."""
+"""Errors a user can meet: one line that names the file, the key and what is allowed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class WiregradError(Exception):
 
 
 class ConfigError(WiregradError):
-    """A configuration that cannot be used: the message names the file, the key and what is allowed."""
+    """A configuration that cannot be used."""
 
 
 class RecordError(WiregradError):
@@ -16,7 +16,7 @@ class RecordError(WiregradError):
 
 
 class DataUnavailable(WiregradError):
-    """A data set that no source yields. A run that needs it is "not run: no data", not a failure."""
+    """A data set that no source yields: a run that needs it is "not run: no data"."""
 
 
 class DataCorrupt(WiregradError):

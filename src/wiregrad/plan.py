@@ -9,109 +9,17 @@ import copy
 import hashlib
 import itertools
 import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import pydantic
+from typing import Any
 
 from wiregrad.errors import ConfigError
+from wiregrad.grammar import Experiment, MethodEntry, Paper, Tuning
 from wiregrad.validation import checked, read_yaml
 
 TUNED = "tuned"
 """Stands for the learning rate in a planned run whose group is tuned first."""
-
-
-class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class MethodEntry(_Section):
-    """A label of config/methods.yaml: the method as it appears in figures, tables and claims."""
-
-    title: str
-    rule: str | None = None
-    colour: str | None = None
-    method: dict[str, Any]
-    plugin: str | None = None
-    everywhere: bool = True
-    """Whether `methods: all` includes it."""
-
-
-class Rates(pydantic.BaseModel):
-    """Learning rates of an experiment: `default`, and one for each label that differs."""
-
-    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
-
-    default: pydantic.PositiveFloat
-    scaling: Literal["sqrt_workers"] | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _positive(self) -> Rates:
-        for label, value in (self.model_extra or {}).items():
-            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
-                raise ValueError(f"{label}: a learning rate is a positive number (got {value!r})")
-        return self
-
-    def of(self, label: str, workers: int) -> float:
-        """The rate of `label` with n workers."""
-        rate = float((self.model_extra or {}).get(label, self.default))
-        return rate * math.sqrt(workers) if self.scaling == "sqrt_workers" else rate
-
-
-class Tuning(_Section):
-    """The same learning-rate grid for every method, on a validation split, with its own seeds."""
-
-    grid: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=2)]
-    shift: dict[str, pydantic.PositiveFloat] = {}
-    """Factor on the whole grid by label: as many points, elsewhere (SGD wants larger rates)."""
-    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
-    budget: dict[str, Any]
-    metric: Literal["loss_valid", "metric_valid"] = "loss_valid"
-    valid_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.1
-
-    def rates(self, label: str) -> tuple[float, ...]:
-        """The grid of `label`."""
-        factor = self.shift.get(label, 1.0)
-        return tuple(float(f"{factor * rate:.6g}") for rate in self.grid)
-
-
-class Experiment(_Section):
-    """A grid of runs over one task."""
-
-    title: str
-    problem: dict[str, Any]
-    runtime: dict[str, Any]
-    budget: dict[str, Any]
-    log: dict[str, Any] = {}
-    methods: Literal["all"] | tuple[str, ...]
-    lr: Rates
-    schedule: dict[str, Any] | None = None
-    grid: dict[str, tuple[Any, ...]] = {}
-    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
-    tuning: Tuning | None = None
-    skip: str | None = None
-
-    @pydantic.model_validator(mode="after")
-    def _seeds_apart(self) -> Experiment:
-        if self.tuning is not None and set(self.tuning.seeds) & set(self.seeds):
-            raise ValueError("tuning.seeds must be apart from seeds")
-        return self
-
-
-class Paper(_Section):
-    """A file of config/papers/."""
-
-    paper: str
-    title: str
-    arxiv: str
-    convention: str
-    experiments: dict[str, Experiment]
-    figures: dict[str, Any] = {}
-    tables: dict[str, Any] = {}
-    claims: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -228,7 +136,7 @@ def load_plan(
     }
     root = Path(results) / scale
     groups = tuple(
-        _group(scale, paper, experiment, label, methods, root)
+        _group(scale, paper, experiment, label, methods[label], root)
         for paper in loaded.values()
         for experiment in paper.experiments
         for label in _labels(paper, experiment, methods)
@@ -261,7 +169,7 @@ def _scale(base: Path, scale: str) -> dict[str, Any]:
     content = read_yaml(base / "scales" / f"{scale}.yaml")
     unknown = set(content) - {"scale", "papers"}
     if unknown or content.get("scale") != scale:
-        what = f"unknown key {sorted(unknown)[0]!r}" if unknown else f"scale must be {scale!r}"
+        what = f"unknown key {min(unknown)!r}" if unknown else f"scale must be {scale!r}"
         raise ConfigError(f"{base / 'scales' / scale}.yaml: {what}")
     return dict(content.get("papers") or {})
 
@@ -283,84 +191,69 @@ def _labels(paper: Paper, experiment: str, methods: Mapping[str, MethodEntry]) -
 
 
 def _group(
-    scale: str,
-    paper: Paper,
-    name: str,
-    label: str,
-    methods: Mapping[str, MethodEntry],
-    root: Path,
+    scale: str, paper: Paper, name: str, label: str, entry: MethodEntry, root: Path
 ) -> Group:
-    experiment, entry = paper.experiments[name], methods[label]
-    axes = experiment.grid
-    runs = []
-    for values in itertools.product(*axes.values()):
-        point = dict(zip(axes, values, strict=True))
-        runs += [_run(paper, experiment, label, entry, point, seed) for seed in experiment.seeds]
-    tuning = experiment.tuning
-    trials: list[tuple[float, PlannedRun]] = []
-    if tuning is not None:
-        if axes:
-            raise ConfigError(
-                f"{paper.paper}: experiments.{name}: grid and tuning exclude each other"
-            )
-        trials = [
-            (rate, _trial(paper, experiment, label, entry, rate, seed))
-            for rate in tuning.rates(label)
-            for seed in tuning.seeds
-        ]
-    directory = root / paper.paper / name / label
+    experiment = paper.experiments[name]
+    axes, tuning = experiment.grid, experiment.tuning
+    if axes and tuning is not None:
+        raise ConfigError(f"{paper.paper}: experiments.{name}: grid and tuning exclude each other")
+    points = [dict(zip(axes, p, strict=True)) for p in itertools.product(*axes.values())]
+    cell = _Cell(paper, experiment, label, entry)
     return Group(
-        scale,
-        paper.paper,
-        name,
-        label,
-        entry,
-        tuple(runs),
-        directory,
-        tuning,
-        tuple(trials),
-        experiment.skip,
+        scale=scale,
+        paper=paper.paper,
+        experiment=name,
+        label=label,
+        entry=entry,
+        runs=tuple(_planned(cell.run(point, s)) for point in points for s in experiment.seeds),
+        directory=root / paper.paper / name / label,
+        tuning=tuning,
+        tuning_runs=() if tuning is None else tuple(cell.trials(tuning)),
+        skip=experiment.skip,
     )
 
 
-def _run(
-    paper: Paper,
-    experiment: Experiment,
-    label: str,
-    entry: MethodEntry,
-    point: Mapping[str, Any],
-    seed: int,
-) -> PlannedRun:
-    config: dict[str, Any] = {
-        "problem": dict(experiment.problem),
-        "method": dict(entry.method),
-        "runtime": dict(experiment.runtime),
-        "budget": dict(experiment.budget),
-        "log": {"convention": paper.convention} | experiment.log,
-        "seed": seed,
-    }
-    if entry.plugin is not None:
-        config["plugins"] = [entry.plugin]
-    for key, value in point.items():
-        _set(config, key, value)
-    workers = int(config["runtime"].get("workers", 1))
-    config["method"]["lr"] = TUNED if experiment.tuning else experiment.lr.of(label, workers)
-    if experiment.schedule is not None:
-        config["method"]["schedule"] = experiment.schedule
-    return _planned(config)
+@dataclass(frozen=True)
+class _Cell:
+    """One label in one experiment: makes the configurations of its runs."""
 
+    paper: Paper
+    experiment: Experiment
+    label: str
+    entry: MethodEntry
 
-def _trial(
-    paper: Paper, experiment: Experiment, label: str, entry: MethodEntry, rate: float, seed: int
-) -> PlannedRun:
-    tuning = experiment.tuning
-    assert tuning is not None
-    config = copy.deepcopy(_run(paper, experiment, label, entry, {}, seed).config)
-    config["method"]["lr"] = rate
-    config["method"].pop("schedule", None)
-    config["budget"] = dict(tuning.budget)
-    config["problem"]["valid_fraction"] = tuning.valid_fraction
-    return _planned(config)
+    def run(self, point: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """The configuration at one point of the experiment's grid."""
+        experiment = self.experiment
+        config: dict[str, Any] = {
+            "problem": dict(experiment.problem),
+            "method": dict(self.entry.method),
+            "runtime": dict(experiment.runtime),
+            "budget": dict(experiment.budget),
+            "log": {"convention": self.paper.convention} | experiment.log,
+            "seed": seed,
+        }
+        if self.entry.plugin is not None:
+            config["plugins"] = [self.entry.plugin]
+        for key, value in point.items():
+            _set(config, key, value)
+        workers = int(config["runtime"].get("workers", 1))
+        rate = TUNED if experiment.tuning else experiment.lr.of(self.label, workers)
+        config["method"]["lr"] = rate
+        if experiment.schedule is not None:
+            config["method"]["schedule"] = experiment.schedule
+        return config
+
+    def trials(self, tuning: Tuning) -> Iterator[tuple[float, PlannedRun]]:
+        """Every rate of the grid with every tuning seed, at a constant rate."""
+        for rate in tuning.rates(self.label):
+            for seed in tuning.seeds:
+                config = copy.deepcopy(self.run({}, seed))
+                config["method"]["lr"] = rate
+                config["method"].pop("schedule", None)
+                config["budget"] = dict(tuning.budget)
+                config["problem"]["valid_fraction"] = tuning.valid_fraction
+                yield rate, _planned(config)
 
 
 def _planned(config: dict[str, Any]) -> PlannedRun:

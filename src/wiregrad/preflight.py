@@ -13,7 +13,7 @@ from typing import Any, Literal
 from wiregrad.config import RunConfig
 from wiregrad.errors import DataUnavailable
 from wiregrad.experiment import execute
-from wiregrad.plan import TUNED, Group, Plan, PlannedRun
+from wiregrad.plan import Group, Plan, PlannedRun
 
 ROUNDS = 2
 _EVALUATED = 64
@@ -47,8 +47,7 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     if group.skip is not None:
         return Check(name, "skipped", group.skip)
     config = shortened(planned.config)
-    if config["method"].get("lr") == TUNED:
-        assert group.tuning is not None
+    if group.tuning is not None:
         config["method"]["lr"] = min(group.tuning.rates(group.label))
     began = time.perf_counter()
     try:

@@ -38,7 +38,7 @@ class Registry(Generic[T]):
                 extra="forbid", arbitrary_types_allowed=True
             )
             cls.name = name  # type: ignore[attr-defined]
-            self._classes[name] = cls
+            self._classes[name] = cls  # type: ignore[assignment]  # C is a subclass of T
             return cls
 
         return enter
@@ -85,7 +85,8 @@ class Registry(Generic[T]):
 
     def spec(self, value: T) -> dict[str, Any]:
         """The mapping that builds `value`, with every field resolved."""
-        return _plain(value)
+        plain: dict[str, Any] = _plain(value)
+        return plain
 
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the mappings that `build` takes."""
@@ -105,7 +106,7 @@ class Registry(Generic[T]):
 
 
 def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    if dataclasses.is_dataclass(value):
         fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
         name = getattr(value, "name", None)
         return {"name": name} | fields if isinstance(name, str) else fields

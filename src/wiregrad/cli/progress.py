@@ -6,24 +6,40 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 if TYPE_CHECKING:
-    from wiregrad.loop import Progress
+    from wiregrad.loop import Progress as Report
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Progress]:
+def bar(title: str) -> Iterator[Report]:
     """A callback for `Loop` that draws rounds done, time left and the last loss.
 
     Where standard error is no terminal nothing is drawn.
     """
-    with tqdm(desc=title, unit="round", disable=None, dynamic_ncols=True) as drawn:
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as drawn:
+        task = drawn.add_task(title, total=None)
 
         def report(done: int, total: int, row: dict[str, Any] | None) -> None:
-            drawn.total = total
-            drawn.update(done - drawn.n)
+            drawn.update(task, completed=done, total=total)
             if row is not None:
-                drawn.set_postfix(loss=f"{row['loss_train']:.4g}", refresh=False)
+                drawn.update(task, description=f"{title}  loss {row['loss_train']:.4g}")
 
         yield report

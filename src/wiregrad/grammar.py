@@ -1,0 +1,98 @@
+"""The grammar of config/: method labels, papers, experiments, tuning."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class MethodEntry(_Section):
+    """A label of config/methods.yaml: the method as it appears in figures, tables and claims."""
+
+    title: str
+    rule: str | None = None
+    colour: str | None = None
+    method: dict[str, Any]
+    plugin: str | None = None
+    everywhere: bool = True
+    """Whether `methods: all` includes it."""
+
+
+class Rates(pydantic.BaseModel):
+    """Learning rates of an experiment: `default`, and one for each label that differs."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    default: pydantic.PositiveFloat
+    scaling: Literal["sqrt_workers"] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _positive(self) -> Rates:
+        for label, value in (self.model_extra or {}).items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+                raise ValueError(f"{label}: a learning rate is a positive number (got {value!r})")
+        return self
+
+    def of(self, label: str, workers: int) -> float:
+        """The rate of `label` with n workers."""
+        rate = float((self.model_extra or {}).get(label, self.default))
+        return rate * math.sqrt(workers) if self.scaling == "sqrt_workers" else rate
+
+
+class Tuning(_Section):
+    """The same learning-rate grid for every method, on a validation split, with its own seeds."""
+
+    grid: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=2)]
+    shift: dict[str, pydantic.PositiveFloat] = {}
+    """Factor on the whole grid by label: as many points, elsewhere (SGD wants larger rates)."""
+    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
+    budget: dict[str, Any]
+    metric: Literal["loss_valid", "metric_valid"] = "loss_valid"
+    valid_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.1
+
+    def rates(self, label: str) -> tuple[float, ...]:
+        """The grid of `label`."""
+        factor = self.shift.get(label, 1.0)
+        return tuple(float(f"{factor * rate:.6g}") for rate in self.grid)
+
+
+class Experiment(_Section):
+    """A grid of runs over one task."""
+
+    title: str
+    problem: dict[str, Any]
+    runtime: dict[str, Any]
+    budget: dict[str, Any]
+    log: dict[str, Any] = {}
+    methods: Literal["all"] | tuple[str, ...]
+    lr: Rates
+    schedule: dict[str, Any] | None = None
+    grid: dict[str, tuple[Any, ...]] = {}
+    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
+    tuning: Tuning | None = None
+    skip: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _seeds_apart(self) -> Experiment:
+        if self.tuning is not None and set(self.tuning.seeds) & set(self.seeds):
+            raise ValueError("tuning.seeds must be apart from seeds")
+        return self
+
+
+class Paper(_Section):
+    """A file of config/papers/."""
+
+    paper: str
+    title: str
+    arxiv: str
+    convention: str
+    experiments: dict[str, Experiment]
+    figures: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
+    claims: tuple[dict[str, Any], ...] = ()
