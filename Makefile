@@ -34,10 +34,10 @@ bench: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/pdoc --docformat google --math --output-directory docs/_build wiregrad
 
-# Written for Linux and macOS at once; torch and torchvision stay the pair that was tested.
+# What is pinned stays pinned where pyproject.toml allows it; to take newer versions, remove lines.
 lock: $(STAMP)
-	$(BIN)/uv pip compile --universal --extra dev --constraint requirements.lock --no-header \
-	  --annotation-style line --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --extra dev --no-header --annotation-style line \
+	  --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from wiregrad.errors import ConfigError
 
+_PACKAGE = "wiregrad.methods"
+
 
 def method_code_sha256(method: str, plugins: Iterable[str | Path] = ()) -> str:
     """Digest of the file that registers `method`, in the package or among `plugins`.
 
-    It is taken over the syntax tree without docstrings: a comment or a new line break changes
-    nothing. Raises ConfigError where no file registers the name.
+    With it go the files of `wiregrad.methods` that it imports. It is taken over the syntax trees
+    without docstrings: a comment or a new line break changes nothing. Raises ConfigError where no
+    file registers the name.
     """
+    plugins = list(plugins)
     for file in [*_method_files(), *map(Path, plugins)]:
-        tree = _parse(file)
-        if method in _registered(tree):
-            return hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
+        if method in _registered(_parse(file)):
+            trees = [ast.dump(_without_docstrings(_parse(f))) for f in sorted(_with_imports(file))]
+            return hashlib.sha256("\n".join(trees).encode()).hexdigest()
     searched = ", ".join(["wiregrad/methods/*.py", *map(str, plugins)])
     raise ConfigError(f"method.name: no @register({method!r}) in {searched}")
 
@@ -39,13 +43,34 @@ def _parse(file: Path) -> ast.Module:
 
 
 def _registered(tree: ast.Module) -> set[str]:
-    """The names given to ``@register("name")`` or ``@….register("name")`` on classes of a module."""
+    """The names given to ``@register("name")``, also as an attribute, on a module's classes."""
     names = set()
     for node in tree.body:
         for call in node.decorator_list if isinstance(node, ast.ClassDef) else []:
             if isinstance(call, ast.Call) and ast.unparse(call.func).split(".")[-1] == "register":
                 names |= {a.value for a in call.args if isinstance(a, ast.Constant)}
     return {name for name in names if isinstance(name, str)}
+
+
+def _with_imports(file: Path) -> set[Path]:
+    """`file` and the modules of the methods package that it imports, directly or not."""
+    modules = {f.stem: f for f in _method_files() if f.stem != "__init__"}
+    found, waiting = set(), [file]
+    while waiting:
+        here = waiting.pop()
+        if here not in found:
+            found.add(here)
+            waiting += [modules[name] for name in _imported(_parse(here)) if name in modules]
+    return found
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Names of modules of the methods package in the import statements of `tree`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == _PACKAGE:
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{_PACKAGE}."):
+            yield (node.module or "").removeprefix(f"{_PACKAGE}.")
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -22,8 +22,8 @@ from typing import IO
 import psutil
 import yaml
 from rich.console import Console
-from run_progress import Tracker, shown
 
+from run_progress import Tracker, shown
 from wiregrad.errors import WiregradError
 
 LOCKS = Path(".snakemake/locks")
@@ -84,10 +84,10 @@ def forget_missing_data(results: Path) -> Iterator[str]:
     """Remove the reports of data sets that could not be had, so that they are tried again."""
     for report in sorted(results.glob("data/*.json")):
         try:
-            had = json.loads(report.read_text(encoding="utf-8")).get("had", False)
+            available = json.loads(report.read_text(encoding="utf-8")).get("available", False)
         except (OSError, json.JSONDecodeError):
-            had = False
-        if not had:
+            available = False
+        if not available:
             report.unlink()
             yield report.stem
 

@@ -89,8 +89,8 @@ class Tracker:
             pass
         try:
             told = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-            return min(0.999, float(told["done"]) / max(1, told["total"]))
-        except (OSError, ValueError, KeyError):
+            return min(0.999, float(told["done"]) / float(told["total"]))
+        except (OSError, ValueError, KeyError, ZeroDivisionError):
             return 0.0
 
     def _left(self, parts: list[tuple[Group, Path, float]]) -> float | None:
@@ -170,7 +170,9 @@ def _runs(state: State) -> str:
 def _left(state: State) -> str:
     if state.done >= state.total:
         return "drawing and checking"
-    return "time left unknown" if state.seconds_left is None else f"{_clock(state.seconds_left)} left"
+    if state.seconds_left is None:
+        return "time left unknown"
+    return f"{_clock(state.seconds_left)} left"
 
 
 def _clock(seconds: float) -> str:

@@ -1,14 +1,10 @@
-"""Write the method labels of a workflow call: config/methods.yaml and what method rules added."""
+"""Write the labels that rule files registered, in the form of config/methods.yaml."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import yaml
+from snakemake.script import snakemake
 
 from wiregrad.fsio import write_text
-
-if TYPE_CHECKING:
-    snakemake: Any
 
 write_text(snakemake.output[0], yaml.safe_dump(snakemake.params.methods, sort_keys=False))
