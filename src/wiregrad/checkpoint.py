@@ -18,13 +18,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Checkpointer:
-    """Saves at most every `seconds`; a checkpoint of another configuration is not used.
+    """Saves at most every `seconds`; a checkpoint of another run (`identity`) is not used.
 
     When it is written depends on the clock, what a run computes does not.
     """
 
     directory: Path
-    config_sha256: str
+    identity: str
     seconds: float = 60.0
     _last: float = field(default_factory=time.monotonic)
 
@@ -40,7 +40,7 @@ class Checkpointer:
     def save(self, state: dict[str, Any]) -> None:
         """Write the state of a run (tensors, numbers, strings, lists and dicts of them)."""
         with fsio.write_atomic(self.path) as temporary:
-            torch.save(state | {"config_sha256": self.config_sha256}, temporary)
+            torch.save(state | {"identity": self.identity}, temporary)
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
@@ -52,8 +52,10 @@ class Checkpointer:
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
             _log.warning("%s: unreadable checkpoint, starting afresh (%s)", self.path, error)
             return None
-        if state.get("config_sha256") != self.config_sha256:
-            _log.warning("%s: checkpoint of another configuration, starting afresh", self.path)
+        if state.get("identity") != self.identity:
+            _log.warning(
+                "%s: checkpoint of another configuration or code, starting afresh", self.path
+            )
             return None
         return state
 

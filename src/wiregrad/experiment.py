@@ -22,6 +22,7 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import RecordError
 from wiregrad.loop import Loop, Progress
 from wiregrad.problems.base import Evaluation
+from wiregrad.provenance import method_code_sha256
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
@@ -42,8 +43,7 @@ def execute(
     Leaves `history.parquet`, `timing.parquet` and, last, `run.json`. An interrupted run goes on
     from its checkpoint. Raises ConfigError, DataUnavailable.
     """
-    digest = config.sha256()
-    card = finished(out, digest)
+    card = finished(out, config)
     if card is not None:
         return card
     began = time.perf_counter()
@@ -51,7 +51,7 @@ def execute(
     seeds = Seeds(config.seed)
     problem = config.problem.build(config.runtime.workers, seeds, where)
     runtime = Simulated(problem, config.method, seeds, bits.convention(config.log.convention))
-    keeper = Checkpointer(out, digest, checkpoint_seconds)
+    keeper = Checkpointer(out, identity(config), checkpoint_seconds)
     loop = Loop(config, problem, runtime, keeper, progress)
     loop.run()
     card = leave(config, out, loop, str(where), time.perf_counter() - began, labels or {})
@@ -74,6 +74,7 @@ def leave(
         schema=record.SCHEMA_VERSION,
         config=config.resolved(),
         config_sha256=config.sha256(),
+        code_sha256=code_sha256(config),
         git_revision=git_revision(),
         versions=versions(),
         device=device,
@@ -93,14 +94,25 @@ def leave(
     return card
 
 
-def finished(out: Path, config_sha256: str) -> record.RunCard | None:
-    """The card of the run in `out` if it is complete, intact and of this configuration."""
+def code_sha256(config: RunConfig) -> str:
+    """Digest of the code of the run's method."""
+    return method_code_sha256(config.method.name, config.plugins)
+
+
+def identity(config: RunConfig) -> str:
+    """What a checkpoint must share with a run that goes on from it."""
+    return f"{config.sha256()}/{code_sha256(config)}"
+
+
+def finished(out: Path, config: RunConfig) -> record.RunCard | None:
+    """The card of the run in `out` if it is complete, intact, of this configuration and code."""
     try:
         card = record.read_card(out / record.CARD)
         intact = fsio.sha256_file(out / record.HISTORY) == card.history_sha256
     except (RecordError, OSError):
         return None
-    return card if intact and card.config_sha256 == config_sha256 else None
+    same = f"{card.config_sha256}/{card.code_sha256}" == identity(config)
+    return card if intact and same else None
 
 
 def pick_device(name: str) -> torch.device:

@@ -65,6 +65,8 @@ class RunCard(pydantic.BaseModel):
     schema_version: int = pydantic.Field(SCHEMA_VERSION, alias="schema")
     config: dict[str, Any]
     config_sha256: str
+    code_sha256: str
+    """Digest of the method's code, docstrings and comments apart."""
     git_revision: str
     versions: dict[str, str]
     device: str

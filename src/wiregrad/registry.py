@@ -127,6 +127,6 @@ def _first_line(error: pydantic.ValidationError, cls: type) -> str:
     if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         known = [f.name for f in dataclasses.fields(cls) if f.init]
         message = f"unknown key (allowed: {', '.join(['name', *known])})"
-    elif first["type"] != "value_error" and "input" in first and first["type"] != "missing":
+    elif first["type"] != "value_error" and first["type"] != "missing":
         message = f"{message} (got {first['input']!r})"
     return f"{key}{message}" if message.startswith(".") else f"{key}: {message}"
