@@ -1,0 +1,1 @@
+"""Figures, tables, claims, reports: pure functions of histories and configuration, torch-free."""

@@ -1,0 +1,177 @@
+"""Figures as data: what `figures:` of a paper's configuration describes is drawn from histories.
+
+A figure's files are a function of its histories and its description. Their digest is written into
+the SVG, so a picture that is up to date is recognised without drawing it.
+"""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import importlib.resources
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from wiregrad import fsio
+from wiregrad.analysis import style
+from wiregrad.analysis.aggregate import GroupResult, Results
+from wiregrad.errors import ConfigError
+from wiregrad.registry import Registry
+
+DRAWING = ("figures", "plots", "speedup", "style", "aggregate", "statistics")
+"""Modules whose change makes every picture out of date."""
+
+kinds: Registry[FigureSpec] = Registry("figure kind")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureSpec(abc.ABC):
+    """Base of all figure kinds: a heading, a caption and the experiment that is shown."""
+
+    title: str
+    caption: str
+    experiment: str
+
+    @abc.abstractmethod
+    def draw(self, results: Results) -> tuple[Figure, list[str]]:
+        """The picture and notes for its footer, from the results of `self.experiment`.
+
+        At least one method has runs.
+        """
+
+    def shown(self, results: Results) -> tuple[GroupResult, ...]:
+        """The groups that belong in the picture, run or not."""
+        return results.groups
+
+
+def parse(raw: Mapping[str, Mapping[str, Any]], paper: str) -> dict[str, FigureSpec]:
+    """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
+    from wiregrad.analysis import plots, speedup  # noqa: F401  (they register the kinds)
+
+    specs = {}
+    for name, entry in raw.items():
+        where = f"config/papers/{paper}.yaml: figures.{name}"
+        fields = dict(entry)
+        kind = fields.pop("kind", None)
+        if not isinstance(kind, str):
+            raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
+        specs[name] = kinds.build({"name": kind, **fields}, where)
+    return specs
+
+
+def draw(spec: FigureSpec, paper: str, results: Results) -> Figure:
+    """The figure from its paper's results, or a placeholder that says why there is none."""
+    mine = results.of(paper, spec.experiment)
+    if not any(group.cards for group in spec.shown(mine)):
+        return placeholder(spec, mine)
+    figure, notes = spec.draw(mine)
+    style.title(figure, spec.title)
+    style.footer(figure, footer_lines(spec, mine) + notes)
+    return figure
+
+
+def placeholder(spec: FigureSpec, mine: Results) -> Figure:
+    """A picture that says that nothing was run, and why."""
+    figure = Figure(figsize=(7.2, 1.7))
+    style.title(figure, spec.title)
+    reasons = sorted({_reason(group) for group in mine.groups})
+    if not reasons:
+        reasons = [f"experiment {spec.experiment!r} is not part of scale {mine.scale}"]
+    text = "\n".join(f"not run: {reason}" for reason in reasons)
+    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color="#555555", wrap=True)
+    style.footer(figure, [f"wiregrad · scale {mine.scale}"])
+    return figure
+
+
+def _reason(group: GroupResult) -> str:
+    return (group.reason or "not run yet").removeprefix("not run: ")
+
+
+def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
+    """Scale, revision, data and seeds; then what is missing or diverged, by name."""
+    groups = spec.shown(mine)
+    seeds = sorted({group.seeds for group in groups if group.cards})
+    counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    spread = "95 % interval" if seeds[-1] >= 10 else "their range"
+    lines = [
+        f"wiregrad · scale {mine.scale} · revision {', '.join(r[:7] for r in mine.revisions)}"
+        f" · {data_names(groups)} · line: median of {counted} seed{'s' if seeds[-1] > 1 else ''}"
+        + (f", band: {spread}" if seeds[-1] > 1 else "")
+    ]
+    missing: dict[str, list[str]] = {}
+    for group in groups:
+        if not group.cards:
+            missing.setdefault(_reason(group), []).append(group.title)
+    lines += [f"Not run ({reason}): {', '.join(who)}." for reason, who in missing.items()]
+    diverged = [f"{g.title} ({g.diverged} of {len(g.cards)} runs)" for g in groups if g.diverged]
+    if diverged:
+        lines.append(f"Diverged (× marks where): {', '.join(diverged)}.")
+    return lines
+
+
+def data_names(groups: tuple[GroupResult, ...]) -> str:
+    """The data sets, variants and parts the runs used, e.g. "data mnist (5,000 to train)"."""
+    named = set()
+    for card in (card for group in groups for card in group.cards):
+        name, variant = str(card.data.get("name", "?")), str(card.data.get("variant") or "")
+        limit = card.config.get("problem", {}).get("train_limit")
+        notes = [variant] if variant not in {"", name} else []
+        notes += [f"{limit:,} to train"] if limit else []
+        named.add(f"{name} ({', '.join(notes)})" if notes else name)
+    return "data " + ", ".join(sorted(named))
+
+
+def digest(spec: FigureSpec, paper: str, results: Results) -> str:
+    """Hex sha256 of all that the picture is a function of: description, histories, drawing code."""
+    mine = results.of(paper, spec.experiment)
+    content = {
+        "kind": type(spec).__name__,
+        "spec": asdict(spec),
+        "scale": mine.scale,
+        "groups": [(g.label, g.title, g.reason, g.planned) for g in mine.groups],
+        "histories": mine.history_digests,
+        "revisions": mine.revisions,
+        "labels": mine.labels,
+        "colours": dict(mine.colours),
+        "code": _code_digest(),
+    }
+    text = json.dumps(content, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code_digest() -> str:
+    here = importlib.resources.files("wiregrad.analysis")
+    parts = [(here / f"{n}.py").read_bytes() for n in DRAWING]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def up_to_date(path: Path, wanted: str) -> bool:
+    """Whether the SVG at `path` carries the digest `wanted` and its PNG is beside it."""
+    if not (path.exists() and path.with_suffix(".png").exists()):
+        return False
+    found = re.search(r"digest ([0-9a-f]{64})", path.read_text(encoding="utf-8")[:4000])
+    return bool(found and found.group(1) == wanted)
+
+
+def write(spec: FigureSpec, paper: str, results: Results, svg: Path) -> list[Path]:
+    """Draw the figure to `svg` and to a PNG beside it, unless they are up to date."""
+    paths = [svg, svg.with_suffix(".png")]
+    wanted = digest(spec, paper, results)
+    if up_to_date(svg, wanted):
+        for path in paths:  # a workflow compares times, and these are now as new as their inputs
+            path.touch()
+        return paths
+    with style.shared_style():
+        figure = draw(spec, paper, results)
+        description = f"{spec.title}; scale {results.scale}; digest {wanted}"
+        contents = (style.svg_bytes(figure, description), style.png_bytes(figure, description))
+    for path, content in zip(reversed(paths), reversed(contents), strict=True):
+        with fsio.write_atomic(path) as temporary:
+            temporary.write_bytes(content)
+    return paths

@@ -1,0 +1,167 @@
+"""One look for every picture: colours and dashes that stay with a method, fonts, footer, bytes."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib.figure import Figure
+
+COLOURS = {
+    "black": "#1a1a1a",
+    "blue": "#0072b2",
+    "vermillion": "#d55e00",
+    "green": "#009e73",
+    "purple": "#b8609a",
+    "orange": "#e69f00",
+    "sky": "#56b4e9",
+    "grey": "#8a8a8a",
+    "brown": "#a0703c",
+}
+"""Okabe and Ito's colour-blind-safe palette: without its yellow, too faint on white; with grey and
+brown added; purple is darkened."""
+
+LineStyle = Literal["-"] | tuple[float, tuple[float, ...]]
+DASHES: dict[str, LineStyle] = {
+    "solid": "-",
+    "dashed": (0, (5, 1.8)),
+    "dashdot": (0, (5, 1.6, 1, 1.6)),
+    "dotted": (0, (1, 1.3)),
+}
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+FOOTER_COLOUR = "#6b6b6b"
+PNG_DPI = 200
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method is drawn, in every figure."""
+
+    colour: str
+    dash: str
+    marker: str
+
+    @property
+    def linestyle(self) -> LineStyle:
+        """The dash as matplotlib wants it."""
+        return DASHES[self.dash]
+
+
+# A family shares its colour: full precision is black, top-k blue, sign vermillion, and so on;
+# the variant used as a comparison is the dotted or dashed one.
+_KNOWN = {
+    "dist_ams": Look("black", "solid", "o"),
+    "comp_ams_top_k": Look("blue", "solid", "s"),
+    "comp_ams_block_sign": Look("vermillion", "solid", "^"),
+    "qadam": Look("green", "dashed", "D"),
+    "one_bit_adam": Look("purple", "dashdot", "v"),
+    "dist_sgd": Look("grey", "solid", "P"),
+    "dist_sgdm": Look("grey", "dashed", "X"),
+    "qadam_published": Look("green", "dotted", "<"),
+    "one_bit_adam_published": Look("purple", "dotted", ">"),
+    "ef_sgd": Look("orange", "dashdot", "p"),
+    "naive_top_k": Look("sky", "dotted", "h"),
+    "naive_sign": Look("brown", "dotted", "*"),
+    "comp_ams_top_k_01": Look("sky", "solid", "d"),
+}
+
+
+def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, Look]:
+    """A look for each label; `labels` in the order of the method list, which decides new ones.
+
+    A label with no look of its own takes the next free pair of colour and dash, so a method that
+    is appended never changes the look of another. `colours` (a palette name or a hex code, from
+    the method list) overrides the colour only.
+    """
+    taken = {(look.colour, look.dash) for look in _KNOWN.values()}
+    free = _free_looks(taken)
+    chosen: dict[str, Look] = {}
+    for label in labels:
+        look = _KNOWN.get(label) or next(free)
+        colour = (colours or {}).get(label) or look.colour
+        chosen[label] = Look(COLOURS.get(colour, colour), look.dash, look.marker)
+    return chosen
+
+
+def _free_looks(taken: set[tuple[str, str]]) -> Iterator[Look]:
+    pairs = [(c, d) for d in DASHES for c in COLOURS if (c, d) not in taken]
+    # Once every pair is used they come round again with other markers.
+    for (colour, dash), marker in zip(itertools.cycle(pairs), itertools.cycle(reversed(MARKERS))):
+        yield Look(colour, dash, marker)
+
+
+@contextmanager
+def shared_style() -> Iterator[None]:
+    """Within the block figures are drawn in the project's style, with reproducible SVG ids."""
+    with mpl.rc_context():
+        mpl.use("agg")
+        sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=_RC)
+        yield
+
+
+_RC = {
+    "svg.hashsalt": "wiregrad",
+    "svg.fonttype": "path",
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.05,
+    "figure.constrained_layout.w_pad": 0.05,
+    "font.size": 8,
+    "axes.labelsize": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#444444",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.5,
+    "ytick.minor.width": 0.5,
+    "xtick.direction": "out",
+    "ytick.direction": "out",
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 3.4,
+    "lines.solid_capstyle": "round",
+}
+
+
+def footer(figure: Figure, lines: Iterable[str]) -> None:
+    """Small grey lines under the picture: scale, revision, seeds, and what is missing."""
+    width = int(figure.get_figwidth() * 22)
+    text = "\n".join(part for line in lines for part in textwrap.wrap(line, width))
+    figure.supxlabel(text, x=0.012, ha="left", fontsize=6, color=FOOTER_COLOUR, linespacing=1.35)
+
+
+def title(figure: Figure, text: str) -> None:
+    """The figure's heading, at its left edge."""
+    figure.suptitle(text, x=0.012, ha="left", fontsize=10, fontweight="bold")
+
+
+def svg_bytes(figure: Figure, description: str) -> bytes:
+    """The figure as SVG; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None, "Creator": "wiregrad", "Description": description}
+    figure.savefig(buffer, format="svg", metadata=metadata)
+    return buffer.getvalue()
+
+
+def png_bytes(figure: Figure, description: str) -> bytes:
+    """The figure as PNG at `PNG_DPI`; equal figures give equal bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Software": "wiregrad", "Description": description}
+    figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata=metadata)
+    return buffer.getvalue()
