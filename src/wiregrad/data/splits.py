@@ -31,6 +31,11 @@ def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[s
     return [slice(size * i, end) for i, end in enumerate(ends)]
 
 
+def fixed_order(rows: int) -> torch.Tensor:
+    """One permutation (int64) of `rows` row numbers: a part of a set is its beginning."""
+    return torch.randperm(rows, generator=FIXED.generator("data", "limit"))
+
+
 def held_out(
     rows: int, limit: int | None = None, valid_fraction: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -42,7 +47,7 @@ def held_out(
     """
     if limit is not None and limit > rows:
         raise ConfigError(f"problem.train_limit: {limit} is above the {rows} rows of the set")
-    chosen = torch.randperm(rows, generator=FIXED.generator("data", "limit"))[:limit]
+    chosen = fixed_order(rows)[:limit]
     valid = round(valid_fraction * len(chosen))
     if valid == len(chosen) or (valid == 0 and valid_fraction > 0):
         raise ConfigError(

@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from wiregrad import data
-from wiregrad.data.splits import EpochBatches, held_out
+from wiregrad.data.splits import EpochBatches, fixed_order, held_out
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
 from wiregrad.problems.base import Evaluation, Problem, ProblemSpec
@@ -77,6 +77,7 @@ class DeepProblem(Problem):
         workers: int,
         batch: int,
         eval_train: int | None,
+        eval_test: int | None,
         seeds: Seeds,
         device: torch.device,
         provenance: dict[str, str],
@@ -91,8 +92,14 @@ class DeepProblem(Problem):
         self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
         self._seeds = seeds
         self._eval = {
-            "train": (splits.train, splits.train.in_order(_first(splits.train_rows, eval_train))),
-            "test": (splits.test, splits.test.in_order(torch.arange(len(splits.test)))),
+            "train": (
+                splits.train,
+                splits.train.in_order(_first("eval_train", splits.train_rows, eval_train)),
+            ),
+            "test": (
+                splits.test,
+                splits.test.in_order(_first("eval_test", fixed_order(len(splits.test)), eval_test)),
+            ),
             "valid": (splits.train, splits.train.in_order(splits.valid_rows)),
         }
         self.layout = Layout(tuple(n for n, _ in named), tuple(tuple(p.shape) for _, p in named))
@@ -189,9 +196,9 @@ class DeepProblem(Problem):
             buffer.copy_(state[name])
 
 
-def _first(rows: torch.Tensor, limit: int | None) -> torch.Tensor:
+def _first(key: str, rows: torch.Tensor, limit: int | None) -> torch.Tensor:
     if limit is not None and limit > len(rows):
-        raise ConfigError(f"problem.eval_train: {limit} is above the {len(rows)} training samples")
+        raise ConfigError(f"problem.{key}: {limit} is above the {len(rows)} samples there are")
     return rows[:limit]
 
 
@@ -207,6 +214,8 @@ class DeepSpec(ProblemSpec):
     """Train on the first so many of a fixed permutation; the same in every run."""
     eval_train: pydantic.PositiveInt | None = None
     """Measure the train loss on a fixed part of the training set of this size; null is all."""
+    eval_test: pydantic.PositiveInt | None = None
+    """Measure the test loss and accuracy on a fixed part of the test set of this size."""
     valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Part of the training set that is held out, for tuning."""
 
@@ -232,6 +241,7 @@ class DeepSpec(ProblemSpec):
             workers=workers,
             batch=self.batch,
             eval_train=self.eval_train,
+            eval_test=self.eval_test,
             seeds=seeds,
             device=device,
             provenance={
