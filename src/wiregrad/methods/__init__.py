@@ -1,6 +1,6 @@
 """Methods, one file a paper beside the baselines; importing the package registers all of them."""
 
-from wiregrad.methods import baselines, comp_ams
+from wiregrad.methods import baselines, comp_ams, one_bit_adam, qadam
 from wiregrad.methods.base import Method, State, Step, register, registry
 
 __all__ = [
@@ -9,6 +9,8 @@ __all__ = [
     "Step",
     "baselines",
     "comp_ams",
+    "one_bit_adam",
+    "qadam",
     "register",
     "registry",
 ]

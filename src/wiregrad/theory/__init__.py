@@ -1,0 +1,1 @@
+"""Constants, step sizes and bounds of the papers, one file a paper."""

@@ -1,0 +1,58 @@
+"""Compressors in NumPy, from their definitions."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+Compressor = Callable[[np.ndarray], np.ndarray]
+
+
+def identity(x: np.ndarray) -> np.ndarray:
+    return x.copy()
+
+
+def top_k(x: np.ndarray, k: int | None = None, ratio: float | None = None) -> np.ndarray:
+    """The k largest magnitudes; of equals the one that comes first."""
+    if k is None:
+        k = max(1, int(ratio * len(x)))
+    out = np.zeros_like(x)
+    for j in sorted(range(len(x)), key=lambda j: (-abs(x[j]), j))[:k]:
+        out[j] = x[j]
+    return out
+
+
+def scaled_sign(x: np.ndarray, norm: str = "l1") -> np.ndarray:
+    """sign(x) times the mean magnitude (l1), or times ‖x‖₂/√d (l2); sign(0) = 1."""
+    scale = np.abs(x).sum() / len(x) if norm == "l1" else np.sqrt((x**2).sum() / len(x))
+    return np.array([scale if value >= 0 else -scale for value in x])
+
+
+FAMILIES = {
+    "identity": (identity, "whole"),
+    "top_k": (top_k, "whole"),
+    "scaled_sign": (scaled_sign, "whole"),
+    "block_sign": (scaled_sign, "per_layer"),
+}
+"""Function and blocks where the configuration says `auto`."""
+
+
+def build(spec: dict, blocks: str, tensors: list[tuple[str, int]]) -> Compressor:
+    """The compressor of a configuration, applied to each block of x on its own."""
+    parameters = dict(spec)
+    function, own_blocks = FAMILIES[parameters.pop("name")]
+    groups: dict[str, int] = {}
+    for name, length in tensors:
+        key = {"whole": "", "per_tensor": name, "per_layer": name.split(".")[0]}[
+            own_blocks if blocks == "auto" else blocks
+        ]
+        groups[key] = groups.get(key, 0) + length
+    ends = np.cumsum(list(groups.values()))
+
+    def compress(x: np.ndarray) -> np.ndarray:
+        out, start = np.zeros_like(x), 0
+        for end in ends:
+            out[start:end] = function(x[start:end], **parameters)
+            start = end
+        return out
+
+    return compress

@@ -1,0 +1,72 @@
+"""1-bit Adam as run by arXiv 2205.05632, and as published (arXiv 2102.02888)."""
+
+import numpy as np
+
+from twins import compressors
+from twins.problem import Logistic, learning_rate
+
+
+def one_bit_adam(
+    problem: Logistic,
+    steps: int,
+    lr: float,
+    compressor: dict | None = None,
+    blocks: str = "per_tensor",
+    schedule: dict | None = None,
+    warmup: float = 0.05,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    eps_inside: bool = True,
+    two_way: bool = False,
+) -> np.ndarray:
+    compress = compressors.build(compressor or {"name": "scaled_sign"}, blocks, problem.tensors)
+    n, d = problem.n, problem.d
+    x, m, v = np.zeros(d), np.zeros(d), np.zeros(d)
+    worker_error, server_error = [np.zeros(d) for _ in range(n)], np.zeros(d)
+    warm = max(1, round(warmup * steps))
+    iterates = [x]
+    for t in range(1, steps + 1):
+        gradients = [problem.gradient(i, x) for i in range(n)]
+        if t <= warm:
+            g = sum(gradients) / n
+            m = beta1 * m + (1 - beta1) * g
+            v = beta2 * v + (1 - beta2) * g**2
+        else:
+            received = np.zeros(d)
+            for i in range(n):
+                corrected = beta1 * m + (1 - beta1) * gradients[i] + worker_error[i]
+                c = compress(corrected)
+                worker_error[i] = corrected - c
+                received += c / n
+            if two_way:
+                m = compress(received + server_error)
+                server_error = received + server_error - m
+            else:
+                m = received
+        root = np.sqrt(v + eps) if eps_inside else np.sqrt(v) + eps
+        x = x - learning_rate(lr, schedule, t) * m / root
+        iterates.append(x)
+    return np.array(iterates)
+
+
+def one_bit_adam_published(
+    problem: Logistic,
+    steps: int,
+    lr: float,
+    compressor: dict | None = None,
+    blocks: str = "whole",
+    eps_inside: bool = False,
+    **parameters: object,
+) -> np.ndarray:
+    compressor = compressor or {"name": "scaled_sign", "norm": "l2"}
+    return one_bit_adam(
+        problem,
+        steps,
+        lr,
+        compressor,
+        blocks,
+        eps_inside=eps_inside,
+        two_way=True,
+        **parameters,
+    )
