@@ -38,7 +38,7 @@ rule all:
         figure_files(),
         table_files(),
         claim_files(),
-        report_file(),
+        report_files(),
 
 
 rule figures:
@@ -58,7 +58,7 @@ rule claims:
 
 rule report:
     input:
-        report_file(),
+        report_files(),
 
 
 for paper in PAPERS:

@@ -21,7 +21,6 @@ from wiregrad.methods import Method
 from wiregrad.methods import registry as methods
 from wiregrad.problems import ProblemSpec
 from wiregrad.problems import registry as problems
-from wiregrad.provenance import method_code_sha256
 from wiregrad.validation import checked
 
 Count = Annotated[int, pydantic.Field(gt=0, strict=True)]
@@ -167,9 +166,8 @@ class RunConfig:
         }
 
     def sha256(self) -> str:
-        """Digest of the resolved configuration, of the plugins' bytes and of the method's code."""
+        """Digest of the resolved configuration and of the plugins' bytes."""
         content = [fsio.sha256_file(path) for path in self.plugins]
-        content.append(method_code_sha256(self.method.name, self.plugins))
         text = json.dumps([self.resolved(), content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -36,8 +36,8 @@ rule draw_figure:
         style=method_styles,
         options=PLAN_OPTIONS,
     shell:
-        "wiregrad figure {params.options} --methods {input.methods:q}"
-        " {wildcards.paper} {wildcards.figure} --out {output.svg:q} > {log:q} 2>&1"
+        "wiregrad figure {wildcards.paper} {wildcards.figure} {params.options}"
+        " --methods {input.methods:q} --out {output.svg:q} > {log:q} 2>&1"
 
 
 rule write_table:
@@ -69,8 +69,8 @@ rule write_table:
         style=method_styles,
         options=PLAN_OPTIONS,
     shell:
-        "wiregrad tables {params.options} --methods {input.methods:q}"
-        " {wildcards.paper} {wildcards.table} > {log:q} 2>&1"
+        "wiregrad tables {wildcards.paper} {wildcards.table} {params.options}"
+        " --methods {input.methods:q} > {log:q} 2>&1"
 
 
 rule check_claims:
@@ -95,6 +95,6 @@ rule check_claims:
         **LIGHT_RESOURCES,
     params:
         claims=[paper.claims for paper in plan().papers.values()],
-        options=PLAN_OPTIONS,
+        options=f"{PLAN_OPTIONS} {PAPER_OPTIONS}",
     shell:
         "wiregrad claims {params.options} --methods {input.methods:q} > {log:q} 2>&1"

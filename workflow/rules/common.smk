@@ -1,4 +1,5 @@
 # What the rules share: paths, the methods, the plan, and functions of wildcards. No rules.
+import json
 import os
 import sys
 from functools import cache
@@ -24,6 +25,7 @@ LIGHT_RESOURCES = {"gpu": 0, "mem_mb": 2000, "runtime": 15}
 PLAN_OPTIONS = (
     f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
 )
+PAPER_OPTIONS = " ".join(f"--paper {paper}" for paper in config["papers"])
 PAPERS = config["papers"] or sorted(f.stem for f in CONFIG_DIR.glob("papers/*.yaml"))
 METHODS = read_yaml(CONFIG_DIR / "methods.yaml")
 EXTRA_METHODS = {}  # labels that rule files add (`register_method`), in the same form
@@ -210,6 +212,6 @@ def claim_files():
     return [f"{RESULTS}/claims.{kind}" for kind in ("csv", "md", "json")]
 
 
-def report_file():
-    """The page that shows everything."""
-    return f"{RESULTS}/report.html"
+def report_files():
+    """The pages that show everything."""
+    return [f"{RESULTS}/report.html", f"{RESULTS}/explorer.html"]

@@ -18,7 +18,7 @@ rule write_report:
         methods=ancient(f"{RESULTS}/extra_methods.yaml"),
         code=ANALYSIS_CODE,
     output:
-        report_file(),
+        report_files(),
     log:
         f"{RESULTS}/logs/write_report.log",
     benchmark:
@@ -29,7 +29,7 @@ rule write_report:
     resources:
         **LIGHT_RESOURCES,
     params:
-        options=PLAN_OPTIONS,
+        options=f"{PLAN_OPTIONS} {PAPER_OPTIONS}",
         figures=FIGURES,
     shell:
         "wiregrad report {params.options} --methods {input.methods:q}"

@@ -7,7 +7,7 @@ localrules:
     write_methods,
 
 
-# The labels that rule files registered, for the commands that run outside this process.
+# The labels that rule files registered, for the commands outside this process (JSON is YAML).
 rule write_methods:
     output:
         f"{RESULTS}/extra_methods.yaml",
@@ -16,9 +16,9 @@ rule write_methods:
     conda:
         "../../environment.yml"
     params:
-        methods=lambda wildcards: EXTRA_METHODS,
-    script:
-        "../scripts/write_methods.py"
+        methods=lambda wildcards: json.dumps(EXTRA_METHODS),
+    shell:
+        "printf '%s\\n' {params.methods:q} > {output:q} 2> {log:q}"
 
 
 rule tune:
