@@ -29,8 +29,6 @@ rule write_report:
     resources:
         **LIGHT_RESOURCES,
     params:
-        options=f"{PLAN_OPTIONS} {PAPER_OPTIONS}",
-        figures=FIGURES,
+        options=f"{PLAN_OPTIONS} {PAPER_OPTIONS} --figures {FIGURES}",
     shell:
-        "wiregrad report {params.options} --methods {input.methods:q}"
-        " --figures {params.figures:q} > {log:q} 2>&1"
+        "wiregrad report {params.options} --methods {input.methods:q} > {log:q} 2>&1"
