@@ -78,7 +78,7 @@ def run(
     mapping = configs.set_keys(read_yaml(config), assign)
     parsed = configs.RunConfig.parse(mapping, str(config))
     if parsed.runtime.name == "distributed":
-        from wiregrad.runtimes import distributed
+        from wiregrad import distributed
 
         distributed.execute(parsed, out, device=device, checkpoint_seconds=checkpoint)
         return

@@ -36,9 +36,6 @@ class Order(IntEnum):
 class Runtime(Protocol):
     """One process's part in a synchronous run."""
 
-    control_bytes: int
-    """Bytes that are no payload: lengths and orders between processes."""
-
     @property
     def x(self) -> torch.Tensor:
         """The point `[d]` that the workers hold."""
@@ -46,6 +43,10 @@ class Runtime(Protocol):
     @property
     def leads(self) -> bool:
         """Whether this process evaluates and records."""
+
+    @property
+    def control_bytes(self) -> int:
+        """Bytes that are no payload: headers and orders between processes."""
 
     def round(self, step: Step, measure: bool) -> None:
         """One exchange. Raises NonFiniteError on divergence."""

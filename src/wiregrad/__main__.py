@@ -1,0 +1,5 @@
+"""`python -m wiregrad`."""
+
+from wiregrad.cli import main
+
+main()

@@ -1,0 +1,45 @@
+"""`wiregrad launch`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def launch(
+    config: Annotated[Path, typer.Argument(help="A run configuration (YAML).")],
+    out: Annotated[Path, typer.Option(help="Folder for history and run card.")],
+    ranks: Annotated[
+        int | None,
+        typer.Option("--ranks", "-n", min=1, help="Processes; by default runtime.workers."),
+    ] = None,
+    assign: Annotated[list[str], typer.Option("--set", help="Override: a.b=value.")] = [],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    checkpoint: Annotated[float, typer.Option(help="Seconds between checkpoints.")] = 60.0,
+) -> None:
+    """Execute one run as real processes on this machine, one a worker; rank 0 is the server.
+
+    On several machines start `wiregrad run` with torchrun instead.
+    """
+    from wiregrad import experiment
+    from wiregrad.config import RunConfig, set_keys
+    from wiregrad.record import HISTORY
+    from wiregrad.runtimes.launcher import launch as start
+    from wiregrad.validation import read_yaml
+
+    changes = ["runtime.name=distributed"]
+    changes += [f"runtime.workers={ranks}"] if ranks is not None else []
+    changes += assign
+    parsed = RunConfig.parse(set_keys(read_yaml(config), changes), str(config))
+    if experiment.finished(out, parsed) is None:
+        arguments = ["run", str(config), "--out", str(out), "--device", device]
+        arguments += ["--checkpoint", str(checkpoint)]
+        for change in changes:
+            arguments += ["--set", change]
+        start(arguments, parsed.runtime.workers)
+    typer.echo(f"{parsed.runtime.workers} ranks: {out / HISTORY}")
