@@ -34,7 +34,7 @@ def list_sets(names: Names = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from wiregrad.data import catalogue, entry, prepared, sources
+    from wiregrad.data import entries, entry, prepared, sources
 
     console = Console()
     if names:
@@ -46,7 +46,7 @@ def list_sets(names: Names = None) -> None:
     table.add_column("MB", justify="right", no_wrap=True)
     table.add_column("State")
     table.add_column("Licence")
-    for each in catalogue().values():
+    for each in entries().values():
         table.add_row(each.name, f"{each.bytes / 1e6:.1f}", _state(each), each.licence)
     console.print(table)
     mirror = sources.mirror_location() or "none"
@@ -109,10 +109,10 @@ def verify(
     from rich.console import Console
     from rich.table import Table
 
-    from wiregrad.data import catalogue, entry, prepared
+    from wiregrad.data import entries, entry, prepared
     from wiregrad.errors import DataCorrupt
 
-    chosen = [entry(name) for name in names] if names else list(catalogue().values())
+    chosen = [entry(name) for name in names] if names else list(entries().values())
     if not names:
         chosen = [each for each in chosen if prepared.cache_file(each.name).is_file()]
     table = Table("Data set", "Source", "Result")

@@ -3,7 +3,7 @@
 This package imports without torch; `load` imports it.
 """
 
-from wiregrad.data.catalogue import Entry, alternatives, catalogue, entry
+from wiregrad.data.catalogue import Entry, alternatives, entries, entry
 from wiregrad.data.loading import DataSet, load
 
-__all__ = ["DataSet", "Entry", "alternatives", "catalogue", "entry", "load"]
+__all__ = ["DataSet", "Entry", "alternatives", "entries", "entry", "load"]

