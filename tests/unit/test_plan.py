@@ -1,0 +1,128 @@
+"""Plans: the grids of config/, where files go, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wiregrad.errors import ConfigError
+from wiregrad.plan import TUNED, load_plan, merge
+
+ROOT = Path(__file__).parents[2]
+
+EXPERIMENT = {
+    "title": "t",
+    "problem": {"name": "logistic", "data": "a9a"},
+    "runtime": {"workers": 4},
+    "budget": {"steps": 3},
+    "methods": "all",
+    "lr": {"default": 0.1, "b": 0.2},
+    "seeds": [1, 2],
+}
+
+
+def write(tmp_path, experiment, scale=None):
+    (tmp_path / "papers").mkdir(parents=True)
+    (tmp_path / "scales").mkdir()
+    entries = {
+        "a": {"title": "A", "method": {"name": "dist_sgd"}},
+        "b": {"title": "B", "method": {"name": "dist_ams"}},
+    }
+    (tmp_path / "methods.yaml").write_text(yaml.safe_dump(entries))
+    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "formula"}
+    paper["experiments"] = {"e": EXPERIMENT | experiment}
+    (tmp_path / "papers/p.yaml").write_text(yaml.safe_dump(paper))
+    text = {"scale": "s", "papers": {"p": {"experiments": {"e": scale or {}}}}}
+    (tmp_path / "scales/s.yaml").write_text(yaml.safe_dump(text))
+    return tmp_path
+
+
+def test_a_group_for_each_label_with_a_run_for_each_seed_and_grid_point(tmp_path):
+    base = write(tmp_path, {"grid": {"runtime.workers": [2, 4]}})
+    plan = load_plan("s", base, results="r")
+    assert [(g.label, len(g.runs)) for g in plan.groups] == [("a", 4), ("b", 4)]
+    group = plan.group("p", "e", "b")
+    assert [(r.workers, r.seed) for r in group.runs] == [(2, 1), (2, 2), (4, 1), (4, 2)]
+    assert {r.config["method"]["lr"] for r in group.runs} == {0.2}
+    assert group.manifest == Path("r/s/p/e/b/group.json")
+    assert len({r.run_id for g in plan.groups for r in g.runs}) == 8
+
+
+def test_rates_can_grow_with_the_root_of_the_workers(tmp_path):
+    lr = {"default": 0.5, "scaling": "sqrt_workers"}
+    plan = load_plan("s", write(tmp_path, {"lr": lr, "grid": {"runtime.workers": [4, 16]}}))
+    assert [r.config["method"]["lr"] for r in plan.group("p", "e", "a").runs[::2]] == [1.0, 2.0]
+
+
+def test_tuning_gives_every_label_as_many_points_and_leaves_the_rate_open(tmp_path):
+    tuning = {"grid": [0.1, 1], "shift": {"a": 10}, "seeds": [9], "budget": {"steps": 1}}
+    plan = load_plan("s", write(tmp_path, {"tuning": tuning, "schedule": {"milestones": [1]}}))
+    rates = {g.label: [rate for rate, _ in g.tuning_runs] for g in plan.groups}
+    assert rates == {"a": [1.0, 10.0], "b": [0.1, 1.0]}
+    run, trial = plan.groups[0].runs[0], plan.groups[0].tuning_runs[0][1]
+    assert run.config["method"]["lr"] == TUNED
+    assert trial.config["problem"]["valid_fraction"] == 0.1
+    assert "schedule" not in trial.config["method"]
+
+
+def test_a_scale_overrides_by_key_and_digests_follow(tmp_path):
+    plain = load_plan("s", write(tmp_path / "one", {}))
+    short = load_plan("s", write(tmp_path / "two", {}, {"budget": {"steps": 2}}))
+    assert short.groups[0].runs[0].config["budget"] == {"steps": 2}
+    assert plain.groups[0].digest() != short.groups[0].digest()
+    assert plain.groups[0].digest() == load_plan("s", tmp_path / "one").groups[0].digest()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"sedes": [1]}, r"papers/p.yaml: experiments.e.sedes: unknown key"),
+        ({"seeds": []}, r"experiments.e.seeds: .*at least 1"),
+        ({"lr": {"default": 0}}, r"experiments.e.lr.default: .*greater than 0"),
+        ({"lr": {"default": 1, "b": "x"}}, r"experiments.e.lr: b: a learning rate is a positive"),
+        ({"methods": ["c"]}, r"unknown label 'c' \(known: a, b\)"),
+        (
+            {"tuning": {"grid": [1, 2], "seeds": [1], "budget": {"steps": 1}}},
+            "tuning.seeds must be apart from seeds",
+        ),
+    ],
+)
+def test_bad_grammar_is_one_line(tmp_path, change, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        load_plan("s", write(tmp_path, change))
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_scale_paper_and_group_say_what_there_is(tmp_path):
+    base = write(tmp_path, {})
+    with pytest.raises(ConfigError, match="scale: 'x', allowed: s"):
+        load_plan("x", base)
+    with pytest.raises(ConfigError, match=r"no paper 'q' \(known: p\)"):
+        load_plan("s", base, ["q"])
+    with pytest.raises(ConfigError, match="no group p/e/z at scale s"):
+        load_plan("s", base).group("p", "e", "z")
+
+
+def test_merge_joins_mappings_and_replaces_the_rest():
+    assert merge({"a": {"b": 1, "c": [1]}, "d": 1}, {"a": {"c": [2]}, "d": None}) == {
+        "a": {"b": 1, "c": [2]},
+        "d": None,
+    }
+
+
+@pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
+def test_the_scales_of_the_suite_have_plans(scale):
+    plan = load_plan(scale, ROOT / "config")
+    assert len(plan.groups) > 10
+
+
+def test_a_plan_needs_no_torch():
+    code = (
+        "import sys; from wiregrad.plan import load_plan; load_plan('smoke', sys.argv[1]);"
+        "import wiregrad.record; sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(ROOT / "config")], check=True)
