@@ -100,6 +100,9 @@ class Registry(Generic[T]):
     def _entry_schema(self, name: str) -> dict[str, Any]:
         schema = pydantic.TypeAdapter(self[name]).json_schema()
         schema["properties"] = {"name": {"const": name}} | schema.get("properties", {})
+        for field in dataclasses.fields(self[name]):  # type: ignore[arg-type]
+            if dataclasses.is_dataclass(field.default):  # pydantic leaves out its name
+                schema["properties"][field.name]["default"] = _plain(field.default)
         schema["required"] = ["name", *schema.get("required", [])]
         schema["title"] = name
         return schema

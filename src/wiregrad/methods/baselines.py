@@ -64,7 +64,7 @@ class DistSGD(MomentumSGD):
     server  u <- momentum u + mean g_i;  x <- x - lr u;  broadcast x
     """
 
-    source = "Polyak 1964; Sutskever et al., ICML 2013 (lr outside the momentum)"
+    source = "Polyak 1964; lr outside the momentum, as in torch.optim.SGD"
 
     def work(
         self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
@@ -81,7 +81,7 @@ class NaiveSGD(MomentumSGD):
     server  u <- momentum u + mean c_i;  x <- x - lr u;  broadcast x
     """
 
-    source = "by definition; arXiv 1901.09847, section 3 (why it fails)"
+    source = "by definition; arXiv 1901.09847 shows that it may not converge"
 
     compressor: Compressor
 
@@ -100,7 +100,7 @@ class Naive(AMSGrad):
     server  as COMP-AMS
     """
 
-    source = "arXiv 2205.05632, first version, ablation without error feedback"
+    source = "arXiv 2205.05632, an earlier version: ablation without error feedback"
 
     compressor: Compressor
 
@@ -122,7 +122,7 @@ class EFSGD(Method):
     server  x <- x - mean c_i;  broadcast x
     """
 
-    source = "arXiv 1901.09847, Algorithm 2; n workers as in arXiv 1809.07599, section 3"
+    source = "arXiv 1901.09847, Algorithm 2 (EF-SGD), at each of n workers"
 
     compressor: Compressor
 

@@ -55,7 +55,7 @@ class DistAMS(AMSGrad):
     server  as COMP-AMS
     """
 
-    source = "arXiv 2205.05632, section 5 (COMP-AMS with the identity)"
+    source = "arXiv 2205.05632, baseline: COMP-AMS with the identity"
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         return State(Empty(), self.server(x0), Replica(x0.clone()))

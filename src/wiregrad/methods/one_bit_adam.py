@@ -59,7 +59,7 @@ class OneBitAdam(Method):
     The paper's books charge the warm-up as if it were compressed; the wire does not.
     """
 
-    source = "arXiv 2205.05632, section 5 (baseline); arXiv 2102.02888"
+    source = "arXiv 2102.02888, in the form that arXiv 2205.05632 ran"
 
     compressor: Compressor = ScaledSign()
     blocks: BlockKind = "per_tensor"

@@ -56,7 +56,7 @@ class QAdam(Method):
     server  x <- x - lr mean c_i;  broadcast x
     """
 
-    source = "arXiv 2205.05632, section 5 (baseline); arXiv 2004.14180"
+    source = "arXiv 2004.14180, in the form that arXiv 2205.05632 ran"
 
     compressor: Compressor = ScaledSign()
     blocks: BlockKind = "per_tensor"
@@ -99,7 +99,7 @@ class QAdamPublished(Method):
     server  x <- x - mean c_i;  broadcast Q(x)
     """
 
-    source = "arXiv 2004.14180, Algorithm 3, recalled"
+    source = "arXiv 2004.14180, with a parameter server, recalled"
 
     compressor: Compressor = ScaledSign()
     weights: Compressor = Identity()
