@@ -90,7 +90,7 @@ class EpochBatches:
         return self.size // self.per_step
 
     def rows(self, worker: int, step: int) -> torch.Tensor:
-        """Positions `[batch]` (int64) in the training set that `worker` reads in `step` (from 1)."""
+        """Positions `[batch]` (int64) in the training set for `worker` in `step` (from 1)."""
         epoch, position = divmod(step - 1, self.per_epoch)
         if epoch != self._epoch:
             generator = self.seeds.generator("data", "epoch", epoch)

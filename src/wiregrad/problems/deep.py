@@ -6,7 +6,6 @@ given x, and their gradients views into the given row of `out`, so nothing is co
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,11 +21,9 @@ from wiregrad import data
 from wiregrad.data.splits import EpochBatches, fixed_order, held_out
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
-from wiregrad.problems.base import Evaluation, Problem, ProblemSpec
+from wiregrad.problems.base import NAN, Evaluation, Problem, ProblemSpec
 from wiregrad.problems.models.layers import Dropout
 from wiregrad.rng import Seeds
-
-NAN = math.nan
 
 
 class Samples(Protocol):
@@ -109,7 +106,7 @@ class DeepProblem(Problem):
         self.steps_per_epoch = self._batches.per_epoch
 
     def x0(self) -> torch.Tensor:
-        """torch's default initialisation of the network, from the stream `init`."""
+        """Default initialisation of the network by torch, from the stream `init`."""
         return self._x0.clone()
 
     def gradients(
@@ -174,7 +171,7 @@ class DeepProblem(Problem):
             return NAN, NAN
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for chunk in rows.split(samples.eval_batch):
+        for chunk in torch.split(rows, samples.eval_batch):
             inputs, labels = samples.batch(chunk)
             logits = self._model(inputs)
             loss += functional.cross_entropy(logits, labels, reduction="sum")

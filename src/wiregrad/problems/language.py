@@ -49,7 +49,7 @@ class Reviews:
 class ImdbLSTM(DeepSpec):
     """IMDB reviews of 2,000 words and length 500; embedding 32, LSTM 64, fc 64→64→2.
 
-    COMP-AMS, section 5; 16 workers with 16 reviews each. d = 93,250: 2,002 rows of embedding
+    COMP-AMS, section 5; 16 workers with 16 reviews each. d = 93,442: 2,002 rows of embedding
     (padding, unknown, vocabulary), LSTM with torch's two biases.
     """
 

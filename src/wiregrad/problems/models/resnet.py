@@ -9,7 +9,7 @@ DIM = 11_173_962
 
 
 def resnet18_cifar() -> nn.Module:
-    """torchvision's ResNet-18 in its CIFAR form: a 3×3 stem of stride 1, no max-pool, 10 classes.
+    """ResNet-18 of torchvision in its CIFAR form: a 3×3 stem of stride 1, no max-pool, 10 classes.
 
     He et al. 2016, with the stem that is common on 32×32 images; d = 11,173,962.
     """
