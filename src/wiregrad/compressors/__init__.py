@@ -1,6 +1,18 @@
 """Compressors, one file a family; importing the package registers all of them."""
 
-from wiregrad.compressors import identity, sign, top_k
+from wiregrad.compressors import (
+    half,
+    identity,
+    log_quantiser,
+    natural,
+    power_sgd,
+    qsgd,
+    rand_k,
+    sign,
+    sparsifier,
+    ternary,
+    top_k,
+)
 from wiregrad.compressors.base import (
     Blocked,
     Compressor,
@@ -17,9 +29,17 @@ __all__ = [
     "Contract",
     "Roundtrip",
     "decode",
+    "half",
     "identity",
+    "log_quantiser",
+    "natural",
+    "power_sgd",
+    "qsgd",
+    "rand_k",
     "register",
     "registry",
     "sign",
+    "sparsifier",
+    "ternary",
     "top_k",
 ]

@@ -43,7 +43,7 @@ class Coded(Compressor, Generic[Code]):
 
     @classmethod
     @abstractmethod
-    def _pack(cls, code: Code) -> bytes:
+    def _pack(cls, code: Code, params: Params) -> bytes:
         """The body of a code of one row."""
 
     @classmethod
@@ -69,7 +69,8 @@ class Coded(Compressor, Generic[Code]):
         self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
     ) -> tuple[Params, bytes]:
         code = self._quantise(x[None], None if generator is None else [generator], shape)
-        return self._params(code, x.numel())[0], self._pack(code)
+        params = self._params(code, x.numel())[0]
+        return params, self._pack(code, params)
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

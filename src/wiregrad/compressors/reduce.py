@@ -1,8 +1,8 @@
 """Norms of rows in a fixed order of summation.
 
 `torch.sum` may change its last bit with the batch, the number of threads and the device. These
-reductions halve the row in elementwise steps, in float64, so that a row's norm depends on the row
-alone: the sender in a batch of n and the sender on its own write the same bytes.
+reductions fold and halve the row in elementwise steps, in float64, so that a row's norm depends on
+the row alone: the sender in a batch of n and the sender on its own write the same bytes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import torch
 
-_CHUNK = 1 << 18
-"""Elements reduced at a time: bounds the float64 temporaries. Part of the order of summation."""
+_WIDTH = 1 << 15
+"""Columns that a row is folded into before they are halved. Part of the order of summation."""
 _MAX_EXPONENT = 1000
 """Scaling by more than this power of two could itself leave the float64 range."""
 
@@ -70,15 +70,18 @@ def _reduce(
     # The squares and sums of all narrower types stay within float64 as they are.
     wide = x.dtype == torch.float64
     power = exponent(x).clamp_(-_MAX_EXPONENT, _MAX_EXPONENT) if wide else None
-    partial = []
-    for start in range(0, x.shape[-1], _CHUNK):
-        piece = x[..., start : start + _CHUNK]
-        if power is None:
-            values = piece.to(torch.float64)
+    total: torch.Tensor | None = None
+    for piece in torch.split(x, _WIDTH, dim=-1):
+        values = piece.to(torch.float64, copy=True)
+        if power is not None:
+            values *= torch.exp2(-power.double())[..., None]
+        term(values)
+        if total is None:
+            total = values
         else:
-            values = piece * torch.exp2(-power.double())[..., None]
-        partial.append(_tree(term(values)))
-    total = _tree(torch.stack(partial, dim=-1))
+            total[..., : values.shape[-1]] += values
+    assert total is not None  # d > 0
+    total = _halve(total)
     if mean:
         total /= x.shape[-1]
     if root:
@@ -86,7 +89,7 @@ def _reduce(
     return total if power is None else total * torch.exp2(power.double())
 
 
-def _tree(values: torch.Tensor) -> torch.Tensor:
+def _halve(values: torch.Tensor) -> torch.Tensor:
     """Sum over the last dimension by halving it; overwrites `values`."""
     width = values.shape[-1]
     while width > 1:
@@ -94,3 +97,10 @@ def _tree(values: torch.Tensor) -> torch.Tensor:
         values[..., : width - half] += values[..., half:width]
         width = half
     return values[..., 0].clone()
+
+
+def at_least(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """float64 `value` ≥ 0 rounded up to `dtype`: no element of the row exceeds its norm."""
+    near = value.to(dtype)
+    up = torch.nextafter(near, torch.full_like(near, torch.inf))
+    return torch.where(near.double() < value, up, near)

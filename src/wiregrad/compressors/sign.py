@@ -38,7 +38,7 @@ class _Signs(Coded[SignCode]):
             at += into.shape[1]
 
     @classmethod
-    def _pack(cls, code: SignCode) -> bytes:
+    def _pack(cls, code: SignCode, params: Params) -> bytes:
         bits = wire.pack_bits(code.negative[0].cpu().numpy(), 1)
         return value_bytes(code.scales[0]) + bits
 

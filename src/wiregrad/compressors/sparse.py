@@ -12,7 +12,7 @@ import torch
 from wiregrad import wire
 from wiregrad.compressors.base import Compressor, Generators, Params
 from wiregrad.compressors.identity import value_bytes, values_from
-from wiregrad.errors import ConfigError
+from wiregrad.errors import ConfigError, NonFiniteError
 from wiregrad.layout import Shape
 
 IndexBits = Literal["log", 32]
@@ -106,3 +106,9 @@ def resolve_k(k: int | None, ratio: float | None, d: int) -> int:
     if ratio is not None and k is None:
         return max(1, math.floor(ratio * d))
     raise ConfigError("give either k or ratio")
+
+
+def in_range(name: str, values: torch.Tensor, dtype: torch.dtype) -> None:
+    """Raises NonFiniteError where a value to be sent (float64) leaves the range of `dtype`."""
+    if bool((values.abs() > torch.finfo(dtype).max).any()):
+        raise NonFiniteError(f"{name}: a rescaled element leaves the range of {dtype}")

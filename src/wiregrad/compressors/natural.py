@@ -1,0 +1,96 @@
+"""Natural compression: random rounding of each element to a power of two."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from wiregrad import wire
+from wiregrad.compressors.base import Contract, Generators, Params, register
+from wiregrad.compressors.coded import Coded
+from wiregrad.compressors.random import of_rows
+from wiregrad.errors import NonFiniteError
+from wiregrad.layout import Shape
+
+
+class _Format(NamedTuple):
+    """The fields of a float type: bits of mantissa and exponent, the integers of its size."""
+
+    mantissa: int
+    exponent: int
+    integer: torch.dtype
+
+
+_FORMATS = {
+    torch.float64: _Format(52, 11, torch.int64),
+    torch.float32: _Format(23, 8, torch.int32),
+    torch.bfloat16: _Format(7, 8, torch.int16),
+    torch.float16: _Format(10, 5, torch.int16),
+}
+
+
+class NaturalCode(NamedTuple):
+    """Symbols `[n, d]` int16: the bits of the exponent field, above them the sign bit."""
+
+    symbols: torch.Tensor
+    width: int
+
+
+@register("natural")
+@dataclass(frozen=True, kw_only=True)
+class Natural(Coded[NaturalCode]):
+    """Rounds |x_j| to one of the two powers of two around it, without bias: α = 9/8.
+
+    Exact integer arithmetic: a uniform draw of mantissa bits is added, and the carry decides. What
+    is sent is the sign and the exponent field: 9 bits for float32 and bfloat16, 12 for float64, 6
+    for float16. Denormal numbers go to 0 or to the smallest normal number: still without bias, but
+    α = 9/8 holds for normal numbers only. Elements above the largest power of two of the type
+    raise NonFiniteError: they would have to be rounded to Inf.
+    """
+
+    codec = 10
+    random = True
+    source = "arXiv 1905.10988 (natural compression), Theorem 3"
+
+    def contract(self, shape: Shape) -> Contract:
+        return Contract("unbiased", 9 / 8)
+
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> NaturalCode:
+        mantissa, exponent, integer = _FORMATS[x.dtype]
+        bits = x.view(integer)
+        size = bits & torch.iinfo(integer).max
+        if bool((size > ((1 << exponent) - 2 << mantissa)).any()):
+            raise NonFiniteError(f"{self.name}: element above the largest power of two")
+        draw = torch.empty_like(size)
+        for row, generator in zip(draw, of_rows(generators), strict=True):
+            row.random_(0, 1 << mantissa, generator=generator)
+        powers = (size.add_(draw) >> mantissa).to(torch.int16)
+        return NaturalCode(powers + ((bits < 0).to(torch.int16) << exponent), exponent + 1)
+
+    @classmethod
+    def _dequantise(cls, code: NaturalCode, out: torch.Tensor) -> None:
+        mantissa, exponent, integer = _FORMATS[out.dtype]
+        symbols = code.symbols.to(integer)
+        size = (symbols & ((1 << exponent) - 1)) << mantissa
+        values = size.view(out.dtype)
+        torch.where(symbols >> exponent == 1, -values, values, out=out)
+
+    def _params(self, code: NaturalCode, numel: int) -> list[Params]:
+        return [()] * len(code.symbols)
+
+    @classmethod
+    def _pack(cls, code: NaturalCode, params: Params) -> bytes:
+        return wire.pack_bits(code.symbols[0].cpu().numpy(), code.width)
+
+    @classmethod
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> NaturalCode:
+        width = _FORMATS[dtype].exponent + 1
+        symbols = wire.unpack_bits(body, numel, width).astype(np.int16)
+        return NaturalCode(torch.from_numpy(symbols)[None], width)
+
+    @classmethod
+    def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
+        return wire.packed_bytes(numel, _FORMATS[dtype].exponent + 1)

@@ -1,0 +1,74 @@
+"""The gradient sparsifier: every element kept at random, on its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from wiregrad.compressors.base import Contract, Generators, register
+from wiregrad.compressors.random import uniform
+from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Sparse, in_range
+from wiregrad.layout import Shape
+
+
+@register("sparsifier")
+@dataclass(frozen=True, kw_only=True)
+class Sparsifier(Sparse):
+    """v_j/p_j with probability p_j, else 0; ratio·d elements are expected. Unbiased.
+
+    uniform: p_j = ratio. optimal: p_j = min(1, λ|v_j|), of all probabilities with the same sum
+    those of least variance; where fewer elements than that are nonzero, all of these are sent.
+    Either way E‖Q(v)‖² = Σ v_j²/p_j ≤ ‖v‖²/ratio, so α = 1/ratio.
+    """
+
+    codec = 8
+    random = True
+    source = (
+        "arXiv 1806.06573 (gradient sparsifier, α = 1/min p); optimal: arXiv 1710.09854, "
+        "Algorithm 2; its α derived here"
+    )
+
+    ratio: Ratio
+    probabilities: Literal["uniform", "optimal"] = "uniform"
+    index_bits: IndexBits = "log"
+
+    @classmethod
+    def examples(cls) -> list[dict[str, Any]]:
+        return [
+            {"ratio": 0.25},
+            {"ratio": 0.3, "probabilities": "optimal"},
+            {"ratio": 1.0, "index_bits": 32},
+        ]
+
+    def contract(self, shape: Shape) -> Contract:
+        return Contract("unbiased", 1 / self.ratio)
+
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+        found = []
+        for row, draw in zip(x, uniform(x, generators), strict=True):
+            if self.probabilities == "uniform":
+                p = torch.full_like(draw, self.ratio)
+            else:
+                p = _optimal(row.double(), self.ratio * len(row))
+            sent = torch.where(p > 0, row.double() / p, 0.0)
+            in_range(self.name, sent, x.dtype)
+            indices = (draw < p).nonzero()[:, 0]
+            found.append(Selection(indices, sent[indices].to(x.dtype)))
+        return found
+
+
+def _optimal(v: torch.Tensor, budget: float) -> torch.Tensor:
+    """p_j = min(1, λ|v_j|) `[d]` with Σ p = min(budget, number of nonzeros)."""
+    size = v.abs()
+    size /= size.max().clamp_min(torch.finfo(torch.float64).tiny)
+    falling = size.sort(descending=True).values
+    rest = falling.flip(0).cumsum(0).flip(0)
+    # With the j largest at p = 1, λ = (budget − j)/(sum of the rest); the first j that leaves every
+    # other probability at most 1 is the one, and there is one: the last j < budget does.
+    left = budget - torch.arange(len(v), dtype=torch.float64, device=v.device)
+    j = int((left * falling <= rest).nonzero()[0])
+    if float(rest[j]) == 0:
+        return (size > 0).double()
+    return (size * (left[j] / rest[j])).clamp_(max=1)
