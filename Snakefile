@@ -20,6 +20,9 @@ for method_file in method_files():
     include: method_file
 
 
+check_methods()
+
+
 include: "workflow/rules/analyse.smk"
 include: "workflow/rules/report.smk"
 

@@ -86,6 +86,17 @@ def labels_of(rule):
     )
 
 
+def check_methods():
+    """Every label that is trained has a rule; told here, since a missing rule is told cryptically."""
+    for planned in plan().groups:
+        name = f"train_{planned.entry.rule or planned.label}"
+        if not planned.skip and not hasattr(rules, name):
+            raise WorkflowError(
+                f"{CONFIG_DIR / 'methods.yaml'}: {planned.label}: no rule {name} (rules of methods"
+                " are in workflow/rules/methods/ and in the folders of config `method_rules`)"
+            )
+
+
 # --- the plan --------------------------------------------------------------------------------
 
 
