@@ -70,7 +70,7 @@ def test_mnist_labels_are_counted_and_bounded(tmp_path, digits):
         path.write_bytes(idx(digits[0][:5] if role.endswith("images") else np.arange(5)))
     assert images.read_mnist_idx(files)["test_labels"].tolist() == [0, 1, 2, 3, 4]
     files["test_labels"].write_bytes(idx(np.array([1, 2, 3, 4])))
-    with pytest.raises(DataCorrupt, match="test: images .* and 4 labels"):
+    with pytest.raises(DataCorrupt, match=r"test: images .* and 4 labels"):
         images.read_mnist_idx(files)
     files["test_labels"].write_bytes(idx(np.array([1, 2, 3, 4, 10])))
     with pytest.raises(DataCorrupt, match=r"labels are 0\.\.9"):

@@ -78,7 +78,7 @@ def test_changing_a_tensor_leaves_the_prepared_file_alone(mirror):
     [
         lambda raw: raw[:-5],
         lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]),
-        lambda raw: b"",
+        lambda _: b"",
         lambda raw: b"\xff" * len(raw),
     ],
     ids=["truncated", "one bit", "empty", "garbage"],
@@ -122,7 +122,7 @@ def test_tensors_other_than_the_catalogue_says_are_refused(mirror):
 
 
 def test_no_data_is_one_line_with_every_reason(mirror, monkeypatch):
-    with pytest.raises(DataUnavailable, match="tiny-b: no data: mirror: libsvm/b.xz is not in"):
+    with pytest.raises(DataUnavailable, match=r"tiny-b: no data: mirror: libsvm/b\.xz is not in"):
         data.load("tiny-b")
     monkeypatch.delenv("WIREGRAD_MIRROR")
     with pytest.raises(DataUnavailable) as caught:

@@ -144,6 +144,7 @@ def _npm(package: Package, folder: Path) -> list[str]:
 
 
 def _last_error(output: str) -> str:
-    """The last line of a client's error output that says something."""
-    lines = [line.strip() for line in output.splitlines() if "error" in line.lower()]
-    return lines[-1][:200] if lines else ""
+    """The last line of a client's error output that says what failed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()] or lines
+    return errors[-1].removeprefix("ERROR: ")[:200] if errors else ""
