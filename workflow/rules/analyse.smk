@@ -79,9 +79,7 @@ rule check_claims:
         methods=ancient(f"{RESULTS}/extra_methods.yaml"),
         code=ANALYSIS_CODE,
     output:
-        csv=report(
-            f"{RESULTS}/claims.csv", caption="../report/claims.rst", category="Claims"
-        ),
+        csv=report(f"{RESULTS}/claims.csv", caption="../report/claims.rst", category="Claims"),
         md=f"{RESULTS}/claims.md",
         json=f"{RESULTS}/claims.json",
     log:

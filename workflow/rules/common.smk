@@ -12,9 +12,7 @@ from wiregrad.provenance import method_code_sha256
 from wiregrad.validation import read_yaml
 
 # Rules run the commands of the environment that runs Snakemake, activated or not.
-os.environ |= {
-    "PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-}
+os.environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])}
 
 SCALE = config["scale"]
 CONFIG_DIR = Path(config["config_dir"])
@@ -22,9 +20,7 @@ RESULTS = f"{config['results']}/{SCALE}"
 FIGURES = config["figures"]
 JOB_RESOURCES = config["resources"][SCALE]
 LIGHT_RESOURCES = {"gpu": 0, "mem_mb": 2000, "runtime": 15}
-PLAN_OPTIONS = (
-    f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
-)
+PLAN_OPTIONS = f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
 PAPER_OPTIONS = " ".join(f"--paper {paper}" for paper in config["papers"])
 PAPERS = config["papers"] or sorted(f.stem for f in CONFIG_DIR.glob("papers/*.yaml"))
 METHODS = read_yaml(CONFIG_DIR / "methods.yaml")
@@ -33,9 +29,7 @@ NOTHING = "(?!)"  # a pattern that no label matches
 # Sources whose change makes figures, tables, claims and the report anew, or the data reports.
 PACKAGE = Path(wiregrad.__file__).parent
 ANALYSIS_CODE = sorted(
-    os.path.relpath(f)
-    for f in PACKAGE.glob("analysis/**/*")
-    if f.is_file() and f.suffix != ".pyc"
+    os.path.relpath(f) for f in PACKAGE.glob("analysis/**/*") if f.is_file() and f.suffix != ".pyc"
 )
 CATALOGUE = os.path.relpath(PACKAGE / "data/catalogue.yaml")
 
@@ -57,9 +51,7 @@ def method_files():
         Path(workflow.basedir, "workflow/rules/methods"),
         *config["method_rules"],
     ]
-    return [
-        f.resolve() for folder in folders for f in sorted(Path(folder).glob("*.smk"))
-    ]
+    return [f.resolve() for folder in folders for f in sorted(Path(folder).glob("*.smk"))]
 
 
 def register_method(label, title, method, plugin=None, **more):
@@ -68,9 +60,7 @@ def register_method(label, title, method, plugin=None, **more):
     `plugin`, a Python file that registers the method, is relative to that rule file.
     """
     if label in METHODS | EXTRA_METHODS:
-        raise WorkflowError(
-            f"method label {label!r} is taken: {(METHODS | EXTRA_METHODS)[label]}"
-        )
+        raise WorkflowError(f"method label {label!r} is taken: {(METHODS | EXTRA_METHODS)[label]}")
     entry = {"title": title, "rule": label, "method": method} | more
     if plugin is not None:
         entry["plugin"] = os.path.relpath(Path(str(workflow.current_basedir), plugin))
@@ -81,8 +71,7 @@ def labels_of(rule):
     """The pattern of the labels that a method rule trains."""
     entries = (METHODS | EXTRA_METHODS).items()
     return (
-        "|".join(label for label, entry in entries if entry.get("rule", label) == rule)
-        or NOTHING
+        "|".join(label for label, entry in entries if entry.get("rule", label) == rule) or NOTHING
     )
 
 
@@ -90,7 +79,7 @@ def check_methods():
     """Every label that is trained has a rule; told here, since a missing rule is told cryptically."""
     for planned in plan().groups:
         name = f"train_{planned.entry.rule or planned.label}"
-        if not planned.skip and not hasattr(rules, name):
+        if not planned.skip and not workflow.is_rule(name):
             raise WorkflowError(
                 f"{CONFIG_DIR / 'methods.yaml'}: {planned.label}: no rule {name} (rules of methods"
                 " are in workflow/rules/methods/ and in the folders of config `method_rules`)"
@@ -132,9 +121,7 @@ def tuning_result(wildcards):
 def method_code(wildcards):
     """Digest of the code of the group's method."""
     entry = group(**wildcards).entry
-    return method_code_sha256(
-        entry.method["name"], [entry.plugin] if entry.plugin else []
-    )
+    return method_code_sha256(entry.method["name"], [entry.plugin] if entry.plugin else [])
 
 
 def group_files(paper=None, experiments=None):
@@ -178,9 +165,7 @@ def table_groups(wildcards):
 
 def method_styles(wildcards):
     """Titles and colours of all labels, which figures and tables print."""
-    return {
-        label: (entry.title, entry.colour) for label, entry in plan().methods.items()
-    }
+    return {label: (entry.title, entry.colour) for label, entry in plan().methods.items()}
 
 
 # --- final outputs -------------------------------------------------------------------------------
@@ -199,10 +184,7 @@ def _wanted(paper, kind):
 def figure_files(paper=None):
     """Pictures of one paper, or of all."""
     return expand(
-        [
-            f"{FIGURES}/{name}/{key}.{{suffix}}"
-            for name, key in _wanted(paper, "figures")
-        ],
+        [f"{FIGURES}/{name}/{key}.{{suffix}}" for name, key in _wanted(paper, "figures")],
         suffix=["svg", "png"],
     )
 
@@ -210,10 +192,7 @@ def figure_files(paper=None):
 def table_files(paper=None):
     """Tables of one paper, or of all."""
     return expand(
-        [
-            f"{RESULTS}/tables/{name}/{key}.{{suffix}}"
-            for name, key in _wanted(paper, "tables")
-        ],
+        [f"{RESULTS}/tables/{name}/{key}.{{suffix}}" for name, key in _wanted(paper, "tables")],
         suffix=["csv", "md", "tex"],
     )
 
