@@ -27,7 +27,7 @@ rule draw_figure:
     benchmark:
         f"{RESULTS}/benchmarks/draw_figure/{{paper}}/{{figure}}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         **LIGHT_RESOURCES,
@@ -60,7 +60,7 @@ rule write_table:
     benchmark:
         f"{RESULTS}/benchmarks/write_table/{{paper}}/{{table}}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         **LIGHT_RESOURCES,
@@ -87,7 +87,7 @@ rule check_claims:
     benchmark:
         f"{RESULTS}/benchmarks/check_claims.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         **LIGHT_RESOURCES,

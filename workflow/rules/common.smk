@@ -14,6 +14,7 @@ from wiregrad.validation import read_yaml
 # Rules run the commands of the environment that runs Snakemake, activated or not.
 os.environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])}
 
+ENVIRONMENT = str(Path(workflow.basedir, "environment.yml"))
 SCALE = config["scale"]
 CONFIG_DIR = Path(config["config_dir"])
 RESULTS = f"{config['results']}/{SCALE}"

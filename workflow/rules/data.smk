@@ -17,7 +17,7 @@ rule fetch_data:
     benchmark:
         f"{RESULTS}/benchmarks/fetch_data/{{data}}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         gpu=0,

@@ -14,7 +14,7 @@ rule write_methods:
     log:
         f"{RESULTS}/logs/write_methods.log",
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     params:
         methods=lambda wildcards: json.dumps(EXTRA_METHODS),
     shell:
@@ -32,7 +32,7 @@ rule tune:
     benchmark:
         f"{RESULTS}/benchmarks/tune/{{paper}}/{{experiment}}/{{label}}.tsv"
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         **JOB_RESOURCES,
@@ -62,7 +62,7 @@ rule train:
     wildcard_constraints:
         label=NOTHING,
     conda:
-        "../../environment.yml"
+        ENVIRONMENT
     threads: 1
     resources:
         **JOB_RESOURCES,
