@@ -1,5 +1,5 @@
 # Thin: every target prints the command it runs, and the commands can be typed as they stand.
-#   make figures [SCALE=smoke|cpu|paper] [JOBS=2]    make test    make lint    make bench    make docs
+#   make figures [SCALE=smoke|cpu|paper] [JOBS=2] [TARGETS=all]    make test    make lint    make bench    make docs
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := figures
@@ -9,6 +9,7 @@ PYTHON ?= python3.11
 VENV ?= .venv
 SCALE ?= smoke
 JOBS ?= $(shell nproc)
+TARGETS ?= all
 PYTEST_ARGS ?= -n $(JOBS)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -16,7 +17,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 figures: $(STAMP)
-	$(BIN)/python workflow/scripts/make_figures.py --scale $(SCALE) --jobs $(JOBS)
+	$(BIN)/python workflow/scripts/make_figures.py --scale $(SCALE) --jobs $(JOBS) $(TARGETS)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -72,8 +72,9 @@ class Project:
         return file
 
     def command(self, *arguments):
-        snakefile = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
-        return [sys.executable, "-m", "snakemake", *snakefile, "--cores", "1", *arguments]
+        files = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(self.folder)]
+        files += ["--workflow-profile", str(ROOT / "workflow/profiles/default")]
+        return [sys.executable, "-m", "snakemake", *files, "--cores", "1", *arguments]
 
     def start(self, command, **options):
         environment = os.environ | {"OMP_NUM_THREADS": "1"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import subprocess
@@ -67,7 +68,14 @@ def _options() -> argparse.Namespace:
 
 
 def _snakemake(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", *arguments]
+    files = {"--snakefile": "Snakefile", "--workflow-profile": "workflow/profiles/default"}
+    options = [word for option, file in files.items() for word in (option, _relative(file))]
+    return [sys.executable, "-m", "snakemake", *options, *arguments]
+
+
+def _relative(file: str) -> str:
+    """A file of the suite, seen from the working directory."""
+    return os.path.relpath(Path(__file__).parents[2] / file)
 
 
 def running_snakemake(folder: Path) -> int | None:
