@@ -151,5 +151,6 @@ def _npm(package: Package, folder: Path) -> list[str]:
 def _first_error(output: str) -> str:
     """The first line of a client's error output that says what failed."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("WARNING")]
     errors = [line for line in lines if "error" in line.lower()] or lines
     return errors[0].removeprefix("ERROR: ")[:200] if errors else ""
