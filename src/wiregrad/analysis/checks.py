@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from wiregrad.analysis import aggregate, statistics
+from wiregrad.analysis import aggregate, measure, statistics
 from wiregrad.analysis.pairs import (
     METRICS,
     Metric,
@@ -90,7 +90,7 @@ class Within(Check):
         no = Verdict.NOT_REPRODUCED
         verdict = pair.judged(statistics.judge_within(pair.estimate, 0.0, self.tolerance), no, no)
         left, right = (short_number(mean) for mean in pair.means)
-        detail = f"{metric.name}: {self.left} {left}, {self.right} {right}"
+        detail = f"{metric.name}: {pair.titles[0]} {left}, {pair.titles[1]} {right}"
         reason = (
             why_undecided(pair.estimate, pair.failed) if verdict is Verdict.INCONCLUSIVE else ""
         )
@@ -130,13 +130,13 @@ class Better(Check):
         verdict = statistics.all_of(verdicts)
         known = [item for item in judged if math.isfinite(item[0].value)]
         estimate, pair = min(known or judged, key=lambda item: item[0].value)
-        values = {p.left: p.means[0] for _, p in judged} | {p.right: p.means[1] for _, p in judged}
-        listed = ", ".join(f"{label} {short_number(value)}" for label, value in values.items())
+        values = {t: m for _, p in judged for t, m in zip(p.titles, p.means, strict=True)}
+        listed = ", ".join(f"{title} {short_number(value)}" for title, value in values.items())
         reason = ""
         if verdict is Verdict.INCONCLUSIVE:
             first = verdicts.index(verdict)
             reason = why_undecided(judged[first][0], judged[first][1].failed)
-            reason += f" ({judged[first][1].left} against {judged[first][1].right})"
+            reason += f" ({' against '.join(judged[first][1].titles)})"
         unit = "×" if self.ratio else metric.unit
         return Finding(verdict, estimate, unit, f"{metric.name}: {listed}", reason)
 
@@ -245,7 +245,7 @@ class Speedup(Check):
         """See Check."""
         metric = METRICS[self.metric]
         frame = results.frame[results.frame["label"] == self.label]
-        table = aggregate.first_crossing(
+        table = measure.first_crossing(
             frame, metric.column, self.target / metric.factor, "step", rising=metric.rising
         )
         missed = table[table["censored"]]

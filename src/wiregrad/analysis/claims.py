@@ -7,7 +7,7 @@ computed and shown, but the verdict is "not tested at this scale", with the reas
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,12 +17,13 @@ import pydantic
 
 from wiregrad import fsio
 from wiregrad.analysis import checks
-from wiregrad.analysis.aggregate import GroupResult, Results
+from wiregrad.analysis.aggregate import Results, known_experiment, not_run
 from wiregrad.analysis.statistics import Estimate, Verdict
 from wiregrad.errors import ConfigError
 from wiregrad.validation import checked
 
 if TYPE_CHECKING:
+    from wiregrad.grammar import Paper
     from wiregrad.plan import Plan
 
 BUDGET_SLACK = 0.995
@@ -98,23 +99,25 @@ class Judged:
         """Effect and interval as text; a dash where there is none."""
         if not math.isfinite(self.effect):
             return "—"
-        text = f"{self.effect:.4g}"
+        text = f"{self.effect:.3g}"
         if math.isfinite(self.low):
-            text += f" [{self.low:.4g}, {self.high:.4g}]"
-        return text + (f" {self.unit}" if self.unit else "")
+            text += f" [{self.low:.3g}, {self.high:.3g}]"
+        text += f" {self.unit}" if self.unit else ""
+        return text.replace("-", "−")
 
 
-def parse(raw: Sequence[Mapping[str, Any]], paper: str) -> list[Claim]:
+def parse(paper: Paper) -> list[Claim]:
     """The claims of a paper's configuration; ConfigError names the claim and the key."""
-    where = f"config/papers/{paper}.yaml: claims"
-    claims: list[Claim] = []
-    for position, entry in enumerate(raw):
-        claims.append(checked(Claim, entry, f"{where}.{entry.get('id', position)}"))
-    ids = [claim.id for claim in claims]
-    twice = sorted({i for i in ids if ids.count(i) > 1})
-    if twice:
-        raise ConfigError(f"{where}: id {twice[0]!r} is used twice")
-    return claims
+    where = f"config/papers/{paper.paper}.yaml: claims"
+    found: list[Claim] = []
+    for position, entry in enumerate(paper.claims):
+        name = f"{where}.{entry.get('id', position)}"
+        claim = checked(Claim, entry, name)
+        known_experiment(paper, claim.build(paper.paper).experiment, f"{name}.args.experiment")
+        if any(claim.id == other.id for other in found):
+            raise ConfigError(f"{where}: id {claim.id!r} is used twice")
+        found.append(claim)
+    return found
 
 
 def judge(claim: Claim, paper: str, results: Results) -> Judged:
@@ -135,11 +138,20 @@ def judge(claim: Claim, paper: str, results: Results) -> Judged:
 
 
 def judge_all(plan: Plan, results: Results) -> list[Judged]:
-    """The verdicts on all claims of the plan's papers, in the order of their files."""
+    """The verdicts on all claims of the plan's papers, in the order of their files.
+
+    Raises ConfigError when a claim names a method that is no label.
+    """
+    for name, paper in plan.papers.items():
+        for claim in parse(paper):
+            unknown = set(claim.build(name).labels) - set(plan.methods)
+            if unknown:
+                raise ConfigError(
+                    f"config/papers/{name}.yaml: claims.{claim.id}.args: unknown label "
+                    f"{min(unknown)!r} (known: {', '.join(plan.methods)})"
+                )
     return [
-        judge(claim, name, results)
-        for name, paper in plan.papers.items()
-        for claim in parse(paper.claims, name)
+        judge(claim, name, results) for name, paper in plan.papers.items() for claim in parse(paper)
     ]
 
 
@@ -157,19 +169,12 @@ def _absent(check: checks.Check, mine: Results) -> str:
     for label in check.labels:
         group = mine.group(label)
         if group is None:
-            reasons.setdefault("not part of the experiment", []).append(label)
+            reasons.setdefault("not run: not part of the experiment", []).append(label)
         elif not group.cards:
-            reasons.setdefault(_plain_reason(group), []).append(label)
-    if not reasons:
-        return ""
-    everything = len(reasons) == 1 and len(*reasons.values()) == len(check.labels)
-    if everything:
-        return f"not run: {next(iter(reasons))}"
-    return "; ".join(f"not run ({', '.join(who)}): {why}" for why, who in reasons.items())
-
-
-def _plain_reason(group: GroupResult) -> str:
-    return (group.reason or "not run yet").removeprefix("not run: ")
+            reasons.setdefault(not_run(group.reason), []).append(label)
+    if sum(map(len, reasons.values())) == len(check.labels) and len(reasons) == 1:
+        return next(iter(reasons))
+    return "; ".join(f"{', '.join(who)}: {why}" for why, who in reasons.items())
 
 
 def _budget(claim: Claim, check: checks.Check, mine: Results) -> tuple[str, str]:
@@ -181,13 +186,13 @@ def _budget(claim: Claim, check: checks.Check, mine: Results) -> tuple[str, str]
     if not items or spent.empty:
         reached = float(spent["epoch"].min()) if len(spent) else 0.0
         return (f"{reached:.3g} epochs" if reached else ""), ""
-    texts, short = [], []
-    for key, column, amount in items:
-        reached = float(spent[column].min())
-        texts.append(f"{_count(reached)} of {_count(amount)} {key}")
-        if reached < BUDGET_SLACK * amount:
-            short.append(f"{_count(reached)} of the paper's {_count(amount)} {key}")
-    return ", ".join(texts), ", ".join(short)
+    got = {column: float(spent[column].min()) for _, column, _ in items}
+    for key, column, amount in items:  # the first bound that is missed says it
+        if got[column] < BUDGET_SLACK * amount:
+            part = f"{_count(got[column])} of the paper's {_count(amount)} {key}"
+            return part.replace("the paper's ", ""), part
+    key, column, amount = items[0]
+    return f"{_count(got[column])} of {_count(amount)} {key}", ""
 
 
 def _count(value: float) -> str:
@@ -232,7 +237,7 @@ def markdown(judged: Sequence[Judged], scale: str) -> str:
             "claim": row.id,
             "statement": row.statement,
             "paper": row.paper_value,
-            "observed, 95 % interval": row.observed,
+            "observed, 95 % interval": row.observed + (f" ({row.detail})" if row.detail else ""),
             "seeds": row.seeds or "—",
             "budget": row.budget or "—",
             "verdict": f"**{row.verdict}**" + (f": {row.reason}" if row.reason else ""),

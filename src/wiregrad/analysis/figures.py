@@ -11,20 +11,22 @@ import hashlib
 import importlib.resources
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from wiregrad import fsio
 from wiregrad.analysis import style
-from wiregrad.analysis.aggregate import GroupResult, Results
+from wiregrad.analysis.aggregate import GroupResult, Results, known_experiment, not_run
 from wiregrad.errors import ConfigError
 from wiregrad.registry import Registry
 
-DRAWING = ("figures", "plots", "speedup", "style", "aggregate", "statistics")
+if TYPE_CHECKING:
+    from wiregrad.grammar import Paper
+
+DRAWING = ("figures", "plots", "speedup", "style", "measure", "statistics")
 """Modules whose change makes every picture out of date."""
 
 kinds: Registry[FigureSpec] = Registry("figure kind")
@@ -50,18 +52,19 @@ class FigureSpec(abc.ABC):
         return results.groups
 
 
-def parse(raw: Mapping[str, Mapping[str, Any]], paper: str) -> dict[str, FigureSpec]:
+def parse(paper: Paper) -> dict[str, FigureSpec]:
     """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
     from wiregrad.analysis import plots, speedup  # noqa: F401  (they register the kinds)
 
     specs = {}
-    for name, entry in raw.items():
-        where = f"config/papers/{paper}.yaml: figures.{name}"
+    for name, entry in paper.figures.items():
+        where = f"config/papers/{paper.paper}.yaml: figures.{name}"
         fields = dict(entry)
         kind = fields.pop("kind", None)
         if not isinstance(kind, str):
             raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
         specs[name] = kinds.build({"name": kind, **fields}, where)
+        known_experiment(paper, specs[name].experiment, f"{where}.experiment")
     return specs
 
 
@@ -80,17 +83,16 @@ def placeholder(spec: FigureSpec, mine: Results) -> Figure:
     """A picture that says that nothing was run, and why."""
     figure = Figure(figsize=(7.2, 1.7))
     style.title(figure, spec.title)
-    reasons = sorted({_reason(group) for group in mine.groups})
-    if not reasons:
-        reasons = [f"experiment {spec.experiment!r} is not part of scale {mine.scale}"]
-    text = "\n".join(f"not run: {reason}" for reason in reasons)
+    text = "\n".join(why_empty(spec, mine))
     figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color="#555555", wrap=True)
     style.footer(figure, [f"wiregrad · scale {mine.scale}"])
     return figure
 
 
-def _reason(group: GroupResult) -> str:
-    return (group.reason or "not run yet").removeprefix("not run: ")
+def why_empty(spec: FigureSpec, mine: Results) -> list[str]:
+    """Why there is nothing to draw."""
+    reasons = sorted({not_run(group.reason) for group in spec.shown(mine)})
+    return reasons or [f"not run: {spec.experiment} is not part of scale {mine.scale}"]
 
 
 def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
@@ -107,8 +109,8 @@ def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     missing: dict[str, list[str]] = {}
     for group in groups:
         if not group.cards:
-            missing.setdefault(_reason(group), []).append(group.title)
-    lines += [f"Not run ({reason}): {', '.join(who)}." for reason, who in missing.items()]
+            missing.setdefault(not_run(group.reason), []).append(group.title)
+    lines += [f"{', '.join(who)}: {why}." for why, who in missing.items()]
     diverged = [f"{g.title} ({g.diverged} of {len(g.cards)} runs)" for g in groups if g.diverged]
     if diverged:
         lines.append(f"Diverged (× marks where): {', '.join(diverged)}.")
@@ -160,18 +162,23 @@ def up_to_date(path: Path, wanted: str) -> bool:
 
 
 def write(spec: FigureSpec, paper: str, results: Results, svg: Path) -> list[Path]:
-    """Draw the figure to `svg` and to a PNG beside it, unless they are up to date."""
-    paths = [svg, svg.with_suffix(".png")]
-    wanted = digest(spec, paper, results)
-    if up_to_date(svg, wanted):
-        for path in paths:  # a workflow compares times, and these are now as new as their inputs
-            path.touch()
-        return paths
+    """Draw the figure to `svg` and to a PNG beside it, each atomically."""
     with style.shared_style():
         figure = draw(spec, paper, results)
-        description = f"{spec.title}; scale {results.scale}; digest {wanted}"
-        contents = (style.svg_bytes(figure, description), style.png_bytes(figure, description))
-    for path, content in zip(reversed(paths), reversed(contents), strict=True):
+        found = digest(spec, paper, results)
+        description = f"{spec.title}; scale {results.scale}; digest {found}"
+        contents = {
+            svg.with_suffix(".png"): style.png_bytes(figure, description),
+            svg: style.svg_bytes(figure, description),
+        }
+    for path, content in contents.items():
         with fsio.write_atomic(path) as temporary:
             temporary.write_bytes(content)
-    return paths
+    return [svg, svg.with_suffix(".png")]
+
+
+def ensure(spec: FigureSpec, paper: str, results: Results, svg: Path) -> list[Path]:
+    """As `write`, unless the files are up to date already."""
+    if up_to_date(svg, digest(spec, paper, results)):
+        return [svg, svg.with_suffix(".png")]
+    return write(spec, paper, results, svg)

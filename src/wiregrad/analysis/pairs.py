@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from wiregrad.analysis import aggregate, statistics
+from wiregrad.analysis import aggregate, measure, statistics
 from wiregrad.analysis.statistics import Estimate, Verdict
 from wiregrad.errors import ConfigError
 
@@ -41,8 +41,7 @@ MetricName = Literal["accuracy", "train_loss", "test_loss", "grad_norm"]
 class Pair:
     """Two methods compared seed by seed; the estimate is of left − right, or of their ratio."""
 
-    left: str
-    right: str
+    titles: tuple[str, str]
     estimate: Estimate
     means: tuple[float, float]
     failed: tuple[float, float]  # share of runs that diverged, left and right
@@ -62,7 +61,7 @@ def compare(
     right: str,
     metric: Metric,
     *,
-    at: aggregate.At,
+    at: measure.At,
     workers: int | None,
     ratio: bool,
 ) -> Pair:
@@ -75,7 +74,7 @@ def compare(
         frame = results.frame[results.frame["label"] == label]
         if workers is not None:
             frame = frame[frame["workers"] == workers]
-        table = aggregate.per_run(frame, metric.column, at)
+        table = measure.per_run(frame, metric.column, at)
         if table["seed"].duplicated().any():
             raise ConfigError(
                 f"experiment {results.groups[0].experiment!r}, method {label!r}: several runs of "
@@ -86,7 +85,9 @@ def compare(
     estimate = statistics.paired_difference(values[0], values[1], ratio=ratio)
     failed = [float(side["diverged"].mean()) if len(side) else math.nan for side in sides]
     means = (float(values[0].mean()), float(values[1].mean()))
-    return Pair(left, right, estimate, means, (failed[0], failed[1]))
+    groups = [results.group(label) for label in (left, right)]
+    titles = [group.title if group else "" for group in groups]
+    return Pair((titles[0], titles[1]), estimate, means, (failed[0], failed[1]))
 
 
 def why_undecided(estimate: Estimate, pair_failed: Sequence[float] = (0.0, 0.0)) -> str:

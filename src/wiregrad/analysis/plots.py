@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from wiregrad.analysis import aggregate, statistics, style
+from wiregrad.analysis import measure, statistics, style
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.figures import FigureSpec, kinds
 
@@ -180,7 +180,7 @@ def on_axes(frame: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
     frame = frame.assign(
         **{y.column: frame[y.column] * y.factor, x.column: frame[x.column] * x.factor}
     )
-    return aggregate.on_common_x(frame, x.column, [y.column, "step"])
+    return measure.on_common_x(frame, x.column, [y.column, "step"])
 
 
 def draw_line(

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from wiregrad.analysis import aggregate, checks, statistics, style
+from wiregrad.analysis import checks, measure, statistics, style
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.figures import FigureSpec, kinds
 from wiregrad.analysis.plots import (
@@ -70,7 +70,7 @@ class SpeedupFigure(FigureSpec):
         """Draw the log-log panel; a note on the runs that missed the target."""
         y = Y_AXES[self.y]
         rising = self.y == "accuracy"
-        table = aggregate.first_crossing(frame, y.column, self.target, "step", rising=rising)
+        table = measure.first_crossing(frame, y.column, self.target, "step", rising=rising)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         reached = table.dropna(subset="value")

@@ -6,17 +6,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pydantic
 
 from wiregrad import fsio
-from wiregrad.analysis import aggregate, statistics
+from wiregrad.analysis import aggregate, measure, statistics
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.pairs import METRICS, MetricName
 from wiregrad.analysis.statistics import Estimate
 from wiregrad.validation import checked
+
+if TYPE_CHECKING:
+    from wiregrad.grammar import Paper
 
 EDGE, UNTUNED = "†", "‡"
 NOTHING = Estimate(math.nan, math.nan, math.nan, 0)
@@ -65,10 +68,14 @@ class Column:
     cells: Mapping[str, Estimate | str]
 
 
-def parse(raw: Mapping[str, Any], paper: str) -> dict[str, TableSpec]:
+def parse(paper: Paper) -> dict[str, TableSpec]:
     """The tables of a paper's configuration by id; ConfigError names the table and the key."""
-    where = f"config/papers/{paper}.yaml: tables"
-    return {name: checked(TableSpec, entry, f"{where}.{name}") for name, entry in raw.items()}
+    specs = {}
+    for name, entry in paper.tables.items():
+        where = f"config/papers/{paper.paper}.yaml: tables.{name}"
+        specs[name] = checked(TableSpec, entry, where)
+        aggregate.known_experiment(paper, specs[name].experiment, f"{where}.experiment")
+    return specs
 
 
 def columns(spec: TableSpec, mine: Results) -> list[Column]:
@@ -85,7 +92,7 @@ def columns(spec: TableSpec, mine: Results) -> list[Column]:
 
 def _final(frame: pd.DataFrame, groups: Sequence[GroupResult], name: MetricName) -> Column:
     metric = METRICS[name]
-    values = aggregate.per_run(frame, metric.column)
+    values = measure.per_run(frame, metric.column)
     cells: dict[str, Estimate | str] = {}
     for group in groups:
         mine = values[values["label"] == group.label]
@@ -96,7 +103,7 @@ def _final(frame: pd.DataFrame, groups: Sequence[GroupResult], name: MetricName)
 
 
 def _total(frame: pd.DataFrame, groups: Sequence[GroupResult], column: str, heading: str) -> Column:
-    values = aggregate.per_run(frame, column)
+    values = measure.per_run(frame, column)
     cells: dict[str, Estimate | str] = {}
     for group in groups:
         estimate = statistics.mean_interval(values[values["label"] == group.label]["value"])
@@ -109,7 +116,7 @@ def _to_target(
 ) -> Column:
     metric, column = METRICS[target.metric], SPENT[what]
     level = target.value / metric.factor
-    table = aggregate.first_crossing(frame, metric.column, level, column, rising=metric.rising)
+    table = measure.first_crossing(frame, metric.column, level, column, rising=metric.rising)
     cells: dict[str, Estimate | str] = {}
     for group in groups:
         mine = table[table["label"] == group.label]
@@ -216,8 +223,7 @@ def notes(mine: Results) -> list[str]:
     missing: dict[str, list[str]] = {}
     for group in mine.groups:
         if not group.cards:
-            why = (group.reason or aggregate.NOT_YET).removeprefix("not run: ")
-            missing.setdefault(why, []).append(group.title)
+            missing.setdefault(aggregate.not_run(group.reason), []).append(group.title)
         elif group.diverged:
             why = f"diverged in {group.diverged} of {len(group.cards)} runs"
             missing.setdefault(why, []).append(group.title)

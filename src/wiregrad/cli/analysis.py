@@ -61,7 +61,7 @@ def figure(
     from wiregrad.analysis import aggregate, figures
 
     plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(figures.parse(plan.papers[paper].figures, paper), names, "figure")
+    specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
     found = aggregate.collect(plan, {(paper, spec.experiment) for spec in specs.values()})
@@ -88,7 +88,7 @@ def tables(
     from wiregrad.analysis import tables as written
 
     plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(written.parse(plan.papers[paper].tables, paper), names, "table")
+    specs = _chosen(written.parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, spec.experiment) for spec in specs.values()})
     folder = out or results / scale / "tables"
     for name, spec in specs.items():
