@@ -278,8 +278,7 @@ class Blocked:
         if x.dtype not in wire.DTYPE_CODES:
             allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in wire.DTYPE_CODES)
             raise ValueError(f"vector of {x.dtype}, allowed: {allowed}")
-        # One pass without a temporary; NaN spreads to both ends.
-        if x.numel() and not all(math.isfinite(end) for end in torch.aminmax(x)):
+        if not all_finite(x):
             raise NonFiniteError(f"{self.inner.name}: NaN or Inf in the vector to compress")
 
 
@@ -293,6 +292,11 @@ class _Costs(dict[tuple[Params, ...], tuple[int, int]]):
     def __missing__(self, params: tuple[Params, ...]) -> tuple[int, int]:
         self[params] = self.blocked.cost(params, self.dtype)
         return self[params]
+
+
+def all_finite(x: torch.Tensor) -> bool:
+    """Whether no element is NaN or Inf: one pass without a temporary."""
+    return not x.numel() or all(math.isfinite(end) for end in torch.aminmax(x))
 
 
 def decode(payload: wire.Payload) -> torch.Tensor:
@@ -317,7 +321,7 @@ def decode(payload: wire.Payload) -> torch.Tensor:
                 body, block.numel, block.params, payload.dtype
             )
         at, start = at + length, start + block.numel
-    if not torch.isfinite(out).all():
+    if not all_finite(out):
         raise wire.CorruptPayload("the body decodes to NaN or Inf")
     return out
 

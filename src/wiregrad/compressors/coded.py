@@ -12,7 +12,7 @@ from wiregrad.layout import Shape
 
 Code = TypeVar("Code")
 
-_PASS = 1 << 22
+_PASS = 1 << 18
 """Elements quantised at a time in a batch: bounds the temporaries of a round trip."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Contract, Generators, Params, register
+from wiregrad.compressors.base import Contract, Generators, Params, all_finite, register
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.compressors.reduce import exponent, times_power
@@ -60,7 +60,7 @@ class _Half(Coded[HalfCode]):
             powers = exponent(x) - _TOP
             return HalfCode(times_power(x, -powers[:, None]).to(self.half), powers)
         halves = x.to(self.half)
-        if not torch.isfinite(halves).all():
+        if not all_finite(halves):
             raise NonFiniteError(f"{self.name}: an element leaves the range of {self.half}")
         return HalfCode(halves, None)
 

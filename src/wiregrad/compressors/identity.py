@@ -8,7 +8,14 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Compressor, Contract, Generators, Params, register
+from wiregrad.compressors.base import (
+    Compressor,
+    Contract,
+    Generators,
+    Params,
+    all_finite,
+    register,
+)
 from wiregrad.layout import Shape
 
 
@@ -58,6 +65,6 @@ def values_from(body: bytes, count: int, dtype: torch.dtype) -> torch.Tensor:
         raise wire.OversizedPayload(f"{len(body)} bytes of values, expected {need}")
     raw = torch.from_numpy(np.frombuffer(body, dtype=np.uint8).copy())
     values = raw.view(dtype) if count else torch.empty(0, dtype=dtype)
-    if not torch.isfinite(values).all():
+    if not all_finite(values):
         raise wire.CorruptPayload("NaN or Inf among the values")
     return values
