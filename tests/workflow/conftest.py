@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -62,6 +63,7 @@ class Project:
     """A folder with a configuration of its own, worked on by the suite's Snakefile."""
 
     folder: Path
+    started: list[subprocess.Popen] = field(default_factory=list)
 
     def write(self, path, content):
         """Put a YAML (or, given a string, any) file below the folder."""
@@ -78,7 +80,7 @@ class Project:
 
     def start(self, command, **options):
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command,
             cwd=self.folder,
             env=environment,
@@ -87,6 +89,17 @@ class Project:
             text=True,
             **options,
         )
+        self.started.append(process)
+        return process
+
+    def stop(self):
+        """Leave no process behind, whatever a test came to."""
+        for process in self.started:
+            if process.poll() is None:
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    child.kill()
+                process.kill()
+                process.communicate()
 
     def run(self, *arguments, status=0):
         """Output of a Snakemake call, which must end with `status`."""
@@ -112,4 +125,5 @@ def project(tmp_path):
     made.write("config/methods.yaml", METHODS)
     made.write("config/papers/tiny.yaml", PAPER)
     made.write("config/scales/tiny.yaml", {"scale": "tiny", "papers": {}})
-    return made
+    yield made
+    made.stop()

@@ -22,6 +22,7 @@ FIGURES = config["figures"]
 JOB_RESOURCES = config["resources"][SCALE]
 LIGHT_RESOURCES = {"gpu": 0, "mem_mb": 2000, "runtime": 15}
 PLAN_OPTIONS = f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
+JOB_OPTIONS = f"{PLAN_OPTIONS} --checkpoint {config['checkpoint']}"
 PAPER_OPTIONS = " ".join(f"--paper {paper}" for paper in config["papers"])
 PAPERS = config["papers"] or sorted(f.stem for f in CONFIG_DIR.glob("papers/*.yaml"))
 METHODS = read_yaml(CONFIG_DIR / "methods.yaml")

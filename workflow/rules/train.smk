@@ -39,7 +39,7 @@ rule tune:
     params:
         plan=planned_runs,
         code=method_code,
-        options=PLAN_OPTIONS,
+        options=JOB_OPTIONS,
     shell:
         "wiregrad tune {params.options} --methods {input.methods:q}"
         " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
@@ -69,7 +69,7 @@ rule train:
     params:
         plan=planned_runs,
         code=method_code,
-        options=PLAN_OPTIONS,
+        options=JOB_OPTIONS,
     shell:
         "wiregrad train {params.options} --methods {input.methods:q}"
         " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
