@@ -10,8 +10,11 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from wiregrad import fsio
 from wiregrad.config import RunConfig
@@ -34,6 +37,30 @@ class Job:
     say: Say = print
 
 
+def _alone(work: Callable[[Group, Job], dict[str, Any]]) -> Callable[[Group, Job], dict[str, Any]]:
+    """Two processes never work on one group: the second one waits until the first has ended.
+
+    A killed workflow can leave a training job behind that is still at work.
+    """
+
+    @wraps(work)
+    def locked(group: Group, job: Job) -> dict[str, Any]:
+        group.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(group.directory / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            job.say(f"{group.directory}: another process is at work here; waiting for it")
+            lock.acquire()
+        try:
+            return work(group, job)
+        finally:
+            lock.release()
+
+    return locked
+
+
+@_alone
 def train(group: Group, job: Job) -> dict[str, Any]:
     """Run every planned run of `group` and write group.json; finished runs are kept as they are.
 
@@ -62,6 +89,7 @@ def train(group: Group, job: Job) -> dict[str, Any]:
     return manifest
 
 
+@_alone
 def tune(group: Group, job: Job) -> dict[str, Any]:
     """Score every rate of the group's grid on the validation split; write tuning.json.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 GROUP = "results/tiny/tiny/convex/top_k"
@@ -120,3 +121,23 @@ def test_data_that_cannot_be_had_fails_nothing(project, monkeypatch):
     assert group["not_run"].startswith("no data: ")
     report = json.loads((project.folder / "results/tiny/data/a1a+a9a.json").read_text())
     assert report["available"] is False
+
+
+def test_a_second_process_waits_for_the_first(project):
+    lock = FileLock(project.folder / GROUP / ".lock")
+    (project.folder / GROUP).mkdir(parents=True)
+    wanted = {"--scale": "tiny", "--paper": "tiny", "--experiment": "convex", "--label": "top_k"}
+    command = [
+        sys.executable,
+        "-m",
+        "wiregrad",
+        "train",
+        *(w for pair in wanted.items() for w in pair),
+    ]
+    with lock:
+        process = project.start(command)
+        assert "waiting for it" in process.stdout.readline()
+        assert not list(project.folder.glob(f"{GROUP}/*/run.json"))
+    process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert (project.folder / GROUP / "group.json").exists()
