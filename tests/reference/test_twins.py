@@ -47,6 +47,13 @@ AMSGRAD = [
 ]
 SHARED = [{"shared_state": True}, {"shared_state": True, "blocks": "per_tensor"}]
 
+SCRIPTS = {
+    "compressor": RATIO | {"select": "quantile"},
+    "blocks": "per_tensor",
+    "eps_inside": False,
+}
+"""What the published scripts of COMP-AMS do where they differ from the text."""
+
 ONE_BIT = [
     {},
     *FEW,
@@ -65,6 +72,8 @@ def having(base: dict, cases: list[dict]) -> list[dict]:
 CASES: dict[str, list[dict]] = {
     "comp_ams": [
         *MESSAGES,
+        SCRIPTS,
+        SCRIPTS | {"shared_state": True},
         *having({"compressor": RATIO}, [*AMSGRAD, *SHARED]),
         *having({"compressor": BLOCK_SIGN}, [*AMSGRAD, *SHARED]),
     ],

@@ -76,6 +76,19 @@ def test_what_was_sent_and_the_residual_add_up_to_the_gradients(compressor: dict
     assert rounds.state.workers.error.norm() > 0.1
 
 
+@pytest.mark.parametrize("shape", [(D,), (1, D), (N, D)])
+def test_error_feedback_takes_one_vector_or_rows(shape: tuple[int, ...]) -> None:
+    """The downlink sends `[d]`, a process with one worker `[1, d]`; the residual is in place."""
+    rounds = Rounds({"name": "comp_ams", "compressor": TOP_K})
+    generator = torch.Generator().manual_seed(0)
+    x, before = (torch.randn(shape, generator=generator, dtype=torch.float64) for _ in range(2))
+    residual = before.clone()
+    sent = rounds.up.error_feedback(rounds.method.compressor, x, residual)
+    assert sent.shape == residual.shape == shape
+    assert int((sent != 0).sum()) == 3 * (sent.numel() // D)
+    torch.testing.assert_close(sent + residual, x + before)
+
+
 def test_ef_sgd_keeps_its_residual_in_units_of_x() -> None:
     """x + mean residual is where uncompressed SGD with the same gradients stands, at any rate."""
     schedule = {"milestones": [10, 20], "factor": 0.1}

@@ -11,14 +11,24 @@ def identity(x: np.ndarray) -> np.ndarray:
     return x.copy()
 
 
-def top_k(x: np.ndarray, k: int | None = None, ratio: float | None = None) -> np.ndarray:
+def top_k(
+    x: np.ndarray, k: int | None = None, ratio: float | None = None, select: str = "exact"
+) -> np.ndarray:
     """The k largest magnitudes; of equals the one that comes first."""
+    if select == "quantile":
+        return quantile(x, ratio)
     if k is None:
         k = max(1, int(ratio * len(x)))
     out = np.zeros_like(x)
     for j in sorted(range(len(x)), key=lambda j: (-abs(x[j]), j))[:k]:
         out[j] = x[j]
     return out
+
+
+def quantile(x: np.ndarray, ratio: float) -> np.ndarray:
+    """Top-k of the scripts: what lies strictly above the (1 - rho)-quantile of |x|."""
+    rho = max(ratio, 1 / len(x))
+    return np.where(np.abs(x) > np.quantile(np.abs(x), 1 - rho), x, 0.0)
 
 
 def scaled_sign(x: np.ndarray, norm: str = "l1") -> np.ndarray:
