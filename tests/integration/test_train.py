@@ -1,0 +1,120 @@
+"""Groups of a plan: training, tuning, what is kept, what is not run, and preflight."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from wiregrad import data, preflight
+from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.plan import load_plan
+from wiregrad.train import Job, train, tune
+
+DATA = "a1a|a9a"
+EXPERIMENT = {
+    "title": "t",
+    "problem": {"name": "logistic", "data": DATA},
+    "runtime": {"workers": 4},
+    "budget": {"steps": 5},
+    "methods": "all",
+    "lr": {"default": 0.1},
+    "seeds": [1, 2],
+}
+DEEP = {"name": "mnist_cnn", "data": "mnist|mnist-5k", "train_limit": 512, "batch": 8}
+TUNING = {"grid": [1e-4, 1e-2, 1e12], "seeds": [9], "budget": {"steps": 10}, "valid_fraction": 0.2}
+
+
+def needs(name):
+    try:
+        data.load(name)
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+
+
+def plan_of(folder, **changes):
+    methods = {"sgd": {"title": "SGD", "method": {"name": "dist_sgd"}}}
+    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "formula"}
+    paper["experiments"] = {"e": EXPERIMENT | changes}
+    for name, content in {
+        "methods": methods,
+        "papers/p": paper,
+        "scales/s": {"scale": "s", "papers": {}},
+    }.items():
+        path = folder / "config" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content))
+    return load_plan("s", folder / "config", results=folder / "results")
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+JOB = Job(say=quiet)
+
+
+def test_a_group_leaves_its_runs_and_a_manifest_and_more_seeds_keep_the_old_runs(tmp_path):
+    needs(DATA)
+    group = plan_of(tmp_path).groups[0]
+    manifest = train(group, JOB)
+    assert json.loads(group.manifest.read_text()) == manifest
+    assert [run["seed"] for run in manifest["runs"]] == [1, 2]
+    cards = [group.directory / run["id"] / "run.json" for run in manifest["runs"]]
+    written = [card.stat().st_mtime_ns for card in cards]
+    more = train(plan_of(tmp_path, seeds=[1, 2, 3]).groups[0], JOB)
+    assert more["runs"][:2] == manifest["runs"]
+    assert len(more["runs"]) == 3
+    assert [card.stat().st_mtime_ns for card in cards] == written
+    train(plan_of(tmp_path, seeds=[2]).groups[0], JOB)
+    assert [card.exists() for card in cards] == [False, True]
+
+
+def test_tuning_takes_the_best_rate_leaves_out_a_diverged_one_and_train_uses_it(tmp_path):
+    needs(DEEP["data"])
+    group = plan_of(tmp_path, problem=DEEP, tuning=TUNING, seeds=[1]).groups[0]
+    with pytest.raises(ConfigError, match=r"tuning.json: missing or unreadable"):
+        train(group, JOB)
+    result = tune(group, JOB)
+    scores = {float(rate): values[0] for rate, values in result["scores"].items()}
+    assert scores[1e12] is None
+    assert scores[1e-2] < scores[1e-4]
+    assert (result["best"], result["edge"]) == (1e-2, False)
+    run = train(group, JOB)["runs"][0]
+    card = json.loads((group.directory / run["id"] / "run.json").read_text())
+    assert card["config"]["method"]["lr"] == 1e-2
+
+
+def test_the_best_rate_at_the_edge_is_a_warning(tmp_path):
+    needs(DEEP["data"])
+    said = []
+    tuning = TUNING | {"grid": [1e-4, 1e-2]}
+    group = plan_of(tmp_path, problem=DEEP, tuning=tuning, seeds=[1]).groups[0]
+    assert tune(group, Job(say=said.append))["edge"] is True
+    assert any("grid's edge" in line for line in said)
+
+
+def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
+    monkeypatch.setenv("WIREGRAD_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("WIREGRAD_MIRROR", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("WIREGRAD_SOURCES", "mirror")
+    group = plan_of(tmp_path).groups[0]
+    manifest = train(group, JOB)
+    assert manifest["runs"] == []
+    assert manifest["not_run"].startswith("no data: ")
+    skipped = plan_of(tmp_path, skip="a reason").groups[0]
+    assert train(skipped, JOB)["not_run"] == "a reason"
+    assert preflight.check(skipped, skipped.runs[0]).state == "skipped"
+    assert preflight.check(group, group.runs[0]).state == "no data"
+
+
+def test_preflight_runs_two_rounds_of_every_shape(tmp_path):
+    needs(DATA)
+    plan = plan_of(tmp_path, grid={"runtime.workers": [2, 4]})
+    checks = [preflight.check(*shape) for shape in preflight.shapes(plan)]
+    assert [(c.shape, c.state) for c in checks] == [
+        ("p/e/sgd/n2", "ok"),
+        ("p/e/sgd/n4", "ok"),
+    ]
+    assert not (tmp_path / "results").exists()
