@@ -1,20 +1,20 @@
 """What the deep problems share: flat parameters, a gradient per worker, evaluation.
 
-The parameters of the network live in one flat vector: the module's tensors are views into the
-given x, and their gradients views into the given row of `out`, so nothing is copied.
+The parameters of the network live in one flat vector: its tensors are views into the given x. One
+pass serves many workers (see `wiregrad.problems.models.stacked`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 import pydantic
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from wiregrad import data
@@ -58,10 +58,10 @@ class Splits:
 class DeepProblem(Problem):
     """A network with cross-entropy; metric is accuracy.
 
-    Gradients are those of the mean loss over a worker's batch, one forward and backward pass a
-    worker, so that batch-norm sees one worker's batch and dropout draws from one worker's
-    generator. Batch-norm statistics: evaluation uses worker 0's running statistics, which are the
-    problem's only state; those of other workers are never kept.
+    Gradients are those of the mean loss over a worker's batch. Dropout and augmentation draw from
+    generators of the worker and the step; batch-norm sees one worker's batch. Batch-norm
+    statistics: evaluation uses worker 0's running statistics, which are the problem's only state;
+    those of other workers are never kept.
     """
 
     dtype = torch.float32
@@ -75,6 +75,7 @@ class DeepProblem(Problem):
         batch: int,
         eval_train: int | None,
         eval_test: int | None,
+        per_pass: int | None,
         seeds: Seeds,
         device: torch.device,
         provenance: dict[str, str],
@@ -82,7 +83,8 @@ class DeepProblem(Problem):
         named = list(model.named_parameters())
         self._x0 = torch.cat([p.detach().reshape(-1) for _, p in named]).to(device)
         self._model = model.to(device)
-        self._named = [p for _, p in named]
+        self._stacked = getattr(model, "stacked", False)
+        self._per_pass = per_pass if self._stacked else 1
         self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
         self._splits = splits
@@ -112,51 +114,62 @@ class DeepProblem(Problem):
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """See Problem. `x` `[d]` and the rows of `out` are contiguous float32."""
+        """See Problem; workers go through the network `per_pass` at a time."""
         self._model.train()
-        with self._at(x), torch.enable_grad():
-            for row, worker in zip(out, workers, strict=True):
-                self._gradient(row, step, worker)
+        together = self._per_pass or max(1, len(workers))
+        for start in range(0, len(workers), together):
+            part = slice(start, start + together)
+            self._pass(x.detach(), step, out[part], workers[part])
 
-    def _gradient(self, row: torch.Tensor, step: int, worker: int) -> None:
-        self._prepare(worker, step)
-        rows = self._splits.train_rows[self._batches.rows(worker, step)]
-        augment = self._seeds.generator("worker", worker, "step", step, "augment")
-        inputs, labels = self._splits.train.batch(rows, augment)
-        row.zero_()
-        for parameter, (_, shape, where) in zip(self._named, self.layout.slices(), strict=True):
-            parameter.grad = row[where].view(shape)
-        functional.cross_entropy(self._model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+    def _pass(self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]) -> None:
+        """One forward and one backward pass for the gradients of some workers."""
+        inputs, labels = self._joined(workers, step)
+        self._prepare(workers, step)
+        with torch.enable_grad():
+            weights = {name: w.requires_grad_() for name, w in self._weights(x, len(workers))}
+            logits = functional_call(self._model, weights, (inputs,))
+            loss = functional.cross_entropy(logits, labels, reduction="sum") / self._batches.batch
+            grads = torch.autograd.grad(loss, list(weights.values()))
+        for grad, (_, _, where) in zip(grads, self.layout.slices(), strict=True):
+            out[:, where] = grad.reshape(len(workers), -1)
 
-    def _prepare(self, worker: int, step: int) -> None:
-        """Give the layers with randomness or state what is this worker's."""
-        if self._dropouts:
-            generator = self._seeds.generator(
-                "worker", worker, "step", step, "dropout", device=self.device
+    def _weights(self, x: torch.Tensor, m: int) -> Iterator[tuple[str, torch.Tensor]]:
+        """The tensors of the network as views into `x`, stacked for m workers if it takes that."""
+        for name, shape, where in self.layout.slices():
+            tensor = x[where].view(shape)
+            yield name, tensor.expand(m, *shape).detach() if self._stacked else tensor.detach()
+
+    def _joined(self, workers: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batches of `workers`, one after the other."""
+        each = [
+            self._splits.train.batch(
+                self._splits.train_rows[self._batches.rows(worker, step)],
+                self._seeds.generator("worker", worker, "step", step, "augment"),
             )
-            for dropout in self._dropouts:
-                dropout.generator = generator
-        for norm in self._norms:
-            norm.track_running_stats = worker == 0
+            for worker in workers
+        ]
+        return torch.cat([inputs for inputs, _ in each]), torch.cat([labels for _, labels in each])
 
-    @contextmanager
-    def _at(self, x: torch.Tensor) -> Iterator[None]:
-        """Within the block the module's parameters are views into `x`."""
-        for parameter, (_, shape, where) in zip(self._named, self.layout.slices(), strict=True):
-            parameter.data = x[where].view(shape)
-        try:
-            yield
-        finally:
-            for parameter in self._named:
-                parameter.grad = None
+    def _prepare(self, workers: Sequence[int], step: int) -> None:
+        """Give the layers with randomness or state what is these workers'."""
+        if self._dropouts:
+            generators = [
+                self._seeds.generator("worker", i, "step", step, "dropout", device=self.device)
+                for i in workers
+            ]
+            for dropout in self._dropouts:
+                dropout.generators = generators
+        for norm in self._norms:
+            norm.track_running_stats = list(workers) == [0]
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         """See Problem. In evaluation mode: dropout off, running statistics of worker 0."""
         self._model.eval()
         for norm in self._norms:
             norm.track_running_stats = True
-        with self._at(x), torch.no_grad():
-            measured = {name: self._score(*which) for name, which in self._eval.items()}
+        weights = {name: x[where].view(shape) for name, shape, where in self.layout.slices()}
+        with torch.no_grad():
+            measured = {name: self._score(weights, *which) for name, which in self._eval.items()}
         return Evaluation(
             loss_train=measured["train"][0],
             loss_test=measured["test"][0],
@@ -165,7 +178,9 @@ class DeepProblem(Problem):
             metric_valid=measured["valid"][1],
         )
 
-    def _score(self, samples: Samples, rows: torch.Tensor) -> tuple[float, float]:
+    def _score(
+        self, weights: dict[str, torch.Tensor], samples: Samples, rows: torch.Tensor
+    ) -> tuple[float, float]:
         """Mean loss and accuracy, summed in float64; NaN for no rows."""
         if len(rows) == 0:
             return NAN, NAN
@@ -173,7 +188,7 @@ class DeepProblem(Problem):
         right = torch.zeros((), dtype=torch.int64, device=self.device)
         for chunk in torch.split(rows, samples.eval_batch):
             inputs, labels = samples.batch(chunk)
-            logits = self._model(inputs)
+            logits = functional_call(self._model, weights, (inputs,))
             loss += functional.cross_entropy(logits, labels, reduction="sum")
             right += (logits.argmax(1) == labels).sum()
         return loss.item() / len(rows), right.item() / len(rows)
@@ -215,6 +230,12 @@ class DeepSpec(ProblemSpec):
     """Measure the test loss and accuracy on a fixed part of the test set of this size."""
     valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Part of the training set that is held out, for tuning."""
+    per_pass: pydantic.PositiveInt | None = None
+    """Workers whose gradients come from one pass through the network; null is all at hand.
+
+    With 1 a worker's gradient has the same bits whoever computes it; with more it is faster, and
+    the same to rounding. Networks with batch-norm take 1 whatever is said here.
+    """
 
     @abstractmethod
     def model(self) -> nn.Module:
@@ -239,6 +260,7 @@ class DeepSpec(ProblemSpec):
             batch=self.batch,
             eval_train=self.eval_train,
             eval_test=self.eval_test,
+            per_pass=self.per_pass,
             seeds=seeds,
             device=device,
             provenance={

@@ -21,7 +21,7 @@ WORDS = 2000
 class Reviews:
     """Reviews as token ids `[N, length]`, padded at the end, with labels 0 or 1."""
 
-    eval_batch = 500
+    eval_batch = 250
 
     def __init__(self, tokens: torch.Tensor, lengths: torch.Tensor, labels: torch.Tensor) -> None:
         self._tokens, self._lengths, self._labels = tokens, lengths, labels
@@ -33,11 +33,10 @@ class Reviews:
     def batch(
         self, rows: torch.Tensor, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens int64 `[b, longest of them]` and labels `[b]`; nothing is augmented."""
+        """Tokens int16 `[b, length]` and labels `[b]`; nothing is augmented."""
         del generator
         rows = rows.to(self._labels.device)
-        longest = int(self._lengths[rows].max())
-        return self._tokens[rows, :longest].long(), self._labels[rows]
+        return self._tokens[rows], self._labels[rows]
 
     def in_order(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows by rising length, so that batches have little padding."""

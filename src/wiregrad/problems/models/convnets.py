@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from wiregrad.problems.models.layers import Dropout
+from wiregrad.problems.models.layers import Dropout, max_pool
+from wiregrad.problems.models.stacked import Conv2d, Linear
 
 
 class MnistCNN(nn.Module):
@@ -17,20 +17,21 @@ class MnistCNN(nn.Module):
     """
 
     dim = 21_840
+    stacked = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(1, 10, 5)
-        self.conv2 = nn.Conv2d(10, 20, 5)
+        self.conv1 = Conv2d(1, 10, 5)
+        self.conv2 = Conv2d(10, 20, 5)
         self.drop2 = Dropout(0.5, channels=True)
-        self.fc1 = nn.Linear(320, 50)
+        self.fc1 = Linear(320, 50)
         self.drop3 = Dropout(0.5)
-        self.fc2 = nn.Linear(50, 10)
+        self.fc2 = Linear(50, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
-        x = functional.max_pool2d(self.conv1(x), 2).relu()
-        x = functional.max_pool2d(self.drop2(self.conv2(x)), 2).relu()
+        x = max_pool(self.conv1(x)).relu()
+        x = max_pool(self.drop2(self.conv2(x))).relu()
         x = self.drop3(self.fc1(x.flatten(1)).relu())
         logits: torch.Tensor = self.fc2(x)
         return logits
@@ -43,19 +44,20 @@ class LeNet5(nn.Module):
     """
 
     dim = 62_006
+    stacked = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 6, 5)
-        self.conv2 = nn.Conv2d(6, 16, 5)
-        self.fc1 = nn.Linear(400, 120)
-        self.fc2 = nn.Linear(120, 84)
-        self.fc3 = nn.Linear(84, 10)
+        self.conv1 = Conv2d(3, 6, 5)
+        self.conv2 = Conv2d(6, 16, 5)
+        self.fc1 = Linear(400, 120)
+        self.fc2 = Linear(120, 84)
+        self.fc3 = Linear(84, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
-        x = functional.max_pool2d(self.conv1(x).relu(), 2)
-        x = functional.max_pool2d(self.conv2(x).relu(), 2)
+        x = max_pool(self.conv1(x).relu())
+        x = max_pool(self.conv2(x).relu())
         x = self.fc2(self.fc1(x.flatten(1)).relu()).relu()
         logits: torch.Tensor = self.fc3(x)
         return logits
@@ -69,19 +71,20 @@ class LeNet(nn.Module):
     """
 
     dim = 541_094
+    stacked = True
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, padding=1)
-        self.conv2 = nn.Conv2d(16, 32, 3, padding=1)
-        self.conv3 = nn.Conv2d(32, 64, 3, padding=1)
-        self.fc1 = nn.Linear(1024, 500)
+        self.conv1 = Conv2d(3, 16, 3, padding=1)
+        self.conv2 = Conv2d(16, 32, 3, padding=1)
+        self.conv3 = Conv2d(32, 64, 3, padding=1)
+        self.fc1 = Linear(1024, 500)
         self.drop = Dropout(0.5)
-        self.fc2 = nn.Linear(500, 10)
+        self.fc2 = Linear(500, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
         for conv in (self.conv1, self.conv2, self.conv3):
-            x = functional.max_pool2d(conv(x).relu(), 2)
+            x = max_pool(conv(x).relu())
         logits: torch.Tensor = self.fc2(self.drop(self.fc1(x.flatten(1)).relu()))
         return logits
