@@ -112,7 +112,7 @@ class OneBitAdamPublished(OneBitAdam):
     all     m <- c;  x <- x - lr m / (sqrt(v) + eps)
     """
 
-    source = "arXiv 2102.02888, Algorithm 1"
+    source = "arXiv 2102.02888, recalled: the text was not at hand"
 
     compressor: Compressor = ScaledSign(norm="l2")
     blocks: BlockKind = "whole"
