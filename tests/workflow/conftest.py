@@ -108,6 +108,11 @@ class Project:
         assert process.returncode == status, output + self.logs()
         return output
 
+    def histories(self, label):
+        """Bytes of the histories of a label, by run."""
+        found = self.folder.glob(f"results/tiny/tiny/convex/{label}/*/history.parquet")
+        return {file.parent.name: file.read_bytes() for file in found}
+
     def logs(self):
         """What the jobs said, for the message of a failed test."""
         found = sorted(self.folder.glob("results/*/logs/**/*.log"))

@@ -49,15 +49,16 @@ def training(process):
     return [p for p in below if "train" in p.cmdline() and p.cmdline()[0].endswith("python3")]
 
 
-def histories(project):
-    return {
-        f.parent.name: f.read_bytes() for f in project.folder.glob(f"{GROUP}/*/history.parquet")
-    }
-
-
 def make_figures(*targets):
     script = ROOT / "workflow/scripts/make_figures.py"
     return [sys.executable, str(script), "--scale", "tiny", "--jobs", "1", *targets]
+
+
+def start_and_wait_for_a_checkpoint(project, target):
+    before = checkpointed(project)[0].stat().st_mtime_ns
+    process = project.start(make_figures(target), start_new_session=True)
+    wait_for(lambda: checkpointed(project)[0].stat().st_mtime_ns > before, process)
+    return process
 
 
 def test_killed_work_goes_on_from_its_checkpoint(long_project):
@@ -73,10 +74,15 @@ def test_killed_work_goes_on_from_its_checkpoint(long_project):
     assert checkpointed(long_project)
     assert not (long_project.folder / target).exists()
 
+    # Ctrl-C: everything ends by itself.
+    process = start_and_wait_for_a_checkpoint(long_project, target)
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "goes on where it was" in output
+
     # Snakemake and its job are killed: the lock stays behind, and make figures takes it away.
-    before = checkpointed(long_project)[0].stat().st_mtime_ns
-    process = long_project.start(make_figures(target), start_new_session=True)
-    wait_for(lambda: checkpointed(long_project)[0].stat().st_mtime_ns > before, process)
+    process = start_and_wait_for_a_checkpoint(long_project, target)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert list((long_project.folder / ".snakemake/locks").iterdir())
@@ -85,7 +91,7 @@ def test_killed_work_goes_on_from_its_checkpoint(long_project):
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output + long_project.logs()
     assert "taking its lock away" in output
-    resumed = histories(long_project)
+    resumed = long_project.histories("top_k")
     card = json.loads(next(long_project.folder.glob(f"{GROUP}/*/run.json")).read_text())
     assert card["steps"] == 4000
 
@@ -94,7 +100,7 @@ def test_killed_work_goes_on_from_its_checkpoint(long_project):
         if file.is_file():
             file.unlink()
     long_project.run(target)
-    assert histories(long_project) == resumed
+    assert long_project.histories("top_k") == resumed
     assert len(resumed) == 1
 
 
