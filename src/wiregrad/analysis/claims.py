@@ -100,7 +100,7 @@ class Judged:
         if not math.isfinite(self.effect):
             return "—"
         text = f"{self.effect:.3g}"
-        if math.isfinite(self.low):
+        if math.isfinite(self.low) and self.low < self.high:
             text += f" [{self.low:.3g}, {self.high:.3g}]"
         text += f" {self.unit}" if self.unit else ""
         return text.replace("-", "−")

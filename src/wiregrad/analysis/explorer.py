@@ -81,6 +81,7 @@ def content(plan: Plan, results: Results) -> dict[str, Any]:
     axes = {"x": plots.X_AXES, "y": plots.Y_AXES}
     return {
         "scale": plan.scale,
+        "black": style.COLOURS["black"],
         "tasks": tasks,
         "axes": {
             side: {key: {"label": a.label, "scale": a.scale} for key, a in known.items()}

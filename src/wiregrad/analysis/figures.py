@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from wiregrad import fsio
 from wiregrad.analysis import style
 from wiregrad.analysis.aggregate import GroupResult, Results, known_experiment, not_run
+from wiregrad.analysis.statistics import BOOTSTRAP_FROM
 from wiregrad.errors import ConfigError
 from wiregrad.registry import Registry
 
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
 
 DRAWING = ("figures", "plots", "speedup", "style", "measure", "statistics")
 """Modules whose change makes every picture out of date."""
+
+PARTS = {
+    "train_limit": "{:,} to train",
+    "eval_train": "train loss on {:,}",
+    "eval_test": "tested on {:,}",
+}
+"""Settings of a problem that take a part of the data, and how a picture says so."""
 
 kinds: Registry[FigureSpec] = Registry("figure kind")
 
@@ -98,14 +106,9 @@ def why_empty(spec: FigureSpec, mine: Results) -> list[str]:
 def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     """Scale, revision, data and seeds; then what is missing or diverged, by name."""
     groups = spec.shown(mine)
-    seeds = sorted({group.seeds for group in groups if group.cards})
-    counted = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    spread = "95 % interval" if seeds[-1] >= 10 else "their range"
-    lines = [
-        f"wiregrad · scale {mine.scale} · revision {', '.join(r[:7] for r in mine.revisions)}"
-        f" · {data_names(groups)} · line: median of {counted} seed{'s' if seeds[-1] > 1 else ''}"
-        + (f", band: {spread}" if seeds[-1] > 1 else "")
-    ]
+    revisions = ", ".join(revision[:7] for revision in mine.revisions)
+    about = [f"scale {mine.scale}", f"revision {revisions}", data_names(groups), _seeds(groups)]
+    lines = [" · ".join(["wiregrad", *about])]
     missing: dict[str, list[str]] = {}
     for group in groups:
         if not group.cards:
@@ -117,14 +120,23 @@ def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     return lines
 
 
+def _seeds(groups: tuple[GroupResult, ...]) -> str:
+    counts = sorted({group.seeds for group in groups if group.cards})
+    if counts[-1] == 1:
+        return "one seed"
+    counted = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    spread = "95 % interval" if counts[-1] >= BOOTSTRAP_FROM else "their range"
+    return f"line: median of {counted} seeds, band: {spread}"
+
+
 def data_names(groups: tuple[GroupResult, ...]) -> str:
     """The data sets, variants and parts the runs used, e.g. "data mnist (5,000 to train)"."""
     named = set()
     for card in (card for group in groups for card in group.cards):
         name, variant = str(card.data.get("name", "?")), str(card.data.get("variant") or "")
-        limit = card.config.get("problem", {}).get("train_limit")
+        problem = card.config.get("problem", {})
         notes = [variant] if variant not in {"", name} else []
-        notes += [f"{limit:,} to train"] if limit else []
+        notes += [text.format(problem[key]) for key, text in PARTS.items() if problem.get(key)]
         named.add(f"{name} ({', '.join(notes)})" if notes else name)
     return "data " + ", ".join(sorted(named))
 

@@ -58,6 +58,9 @@ SECONDARY: dict[str, Any] = {
     "markeredgewidth": 0.15,
 }
 
+LONG = 10
+"""Logged points from which a curve's first tenth may be cut off."""
+
 
 @kinds.register("curves")
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +89,13 @@ class Curves(FigureSpec):
         rows = len(panels) // columns
         figure = Figure(figsize=(3.35 * columns + 2.0, 2.55 * rows + 0.65))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        outside: dict[str, None] = {}
+        notes: dict[str, None] = {}  # in order, each once: panels of one y say the same
         for axis, (x, y) in zip(axes, panels, strict=True):
-            outside |= dict.fromkeys(self._panel(axis, frame, groups, looks, x=x, y=y))
+            outside = self._panel(axis, frame, groups, looks, x=x, y=y)
+            if outside:
+                notes[f"Outside the panel, with the final {y.label}: {', '.join(outside)}."] = None
         self._legend(figure, groups, looks)
-        notes = [f"Outside the panels: {'; '.join(outside)}."] if outside else []
-        return figure, notes
+        return figure, list(notes)
 
     def _primary(self, group: GroupResult) -> bool:
         return not self.emphasise or group.label in self.emphasise
@@ -121,7 +125,7 @@ class Curves(FigureSpec):
         focus(axis, x, y, medians)
         low, high = axis.get_ylim()
         return [
-            f"{m.title} ({y.label} ends at {m.values.iloc[-1]:.3g})"
+            f"{m.title} {m.values.iloc[-1]:.3g}"
             for m in medians
             if not m.values.between(low, high).any()
         ]
@@ -243,16 +247,22 @@ def set_scales(axis: Axes, x: Axis, y: Axis) -> None:
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_locator(mticker.LogLocator(base=2, numticks=9))
         axis.xaxis.set_minor_locator(mticker.NullLocator())
+    else:
+        axis.xaxis.set_major_locator(mticker.MaxNLocator(nbins=7, integer=True))
     if y.scale == "log":
         axis.set_yscale("log")
 
 
 def focus(axis: Axes, x: Axis, y: Axis, medians: Sequence[Median]) -> None:
-    """Set the limits so that the emphasised methods fill the panel.
+    """Set the limits so that the emphasised methods fill the panel; the rest is cut off.
 
-    The first tenth of a run would otherwise take most of it; what lies outside is cut off.
+    The first tenth of a long run would otherwise take most of it.
     """
-    late = [m.values[m.progress >= 0.1] for m in medians if m.primary]
+    late = [
+        m.values[m.progress >= (0.1 if len(m.values) >= LONG else 0.0)]
+        for m in medians
+        if m.primary
+    ]
     late = late or [m.values for m in medians]
     if not late:
         return

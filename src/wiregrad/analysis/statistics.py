@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import scipy.special
 import scipy.stats
 
 CONFIDENCE = 0.95
@@ -67,15 +68,19 @@ def mean_interval(
     mean = float(sample.mean())
     if n == 1:
         return Estimate(mean, math.nan, math.nan, 1)
-    if np.ptp(sample) == 0.0:  # both intervals are degenerate, and scipy answers NaN
+    error = float(sample.std(ddof=1) / math.sqrt(n))
+    if error == 0.0:  # the bootstrap's interval of equal values is NaN
         return Estimate(mean, mean, mean, n)
     if n < BOOTSTRAP_FROM:
-        low, high = scipy.stats.t.interval(
-            confidence, n - 1, loc=mean, scale=scipy.stats.sem(sample)
-        )
-    else:
-        low, high = _bootstrap(sample, confidence)
-    return Estimate(mean, float(low), float(high), n)
+        reach = _student(confidence, n - 1) * error
+        return Estimate(mean, mean - reach, mean + reach, n)
+    low, high = _bootstrap(sample, confidence)
+    return Estimate(mean, low, high, n)
+
+
+def _student(confidence: float, freedom: int) -> float:
+    """Two-sided quantile of Student's t: 4.30 for 95 % and two degrees of freedom."""
+    return float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2))
 
 
 def _bootstrap(sample: Floats, confidence: float) -> tuple[float, float]:
@@ -125,7 +130,9 @@ def loglog_slope(
     slope = float(fit.slope)
     if xs.size < 3:
         return Estimate(slope, math.nan, math.nan, xs.size)
-    reach = float(scipy.stats.t.ppf(0.5 + confidence / 2, xs.size - 2) * fit.stderr)
+    # A constant y has no correlation, from which scipy derives the error.
+    error = 0.0 if np.ptp(ys) == 0.0 else float(fit.stderr)
+    reach = _student(confidence, xs.size - 2) * error
     return Estimate(slope, slope - reach, slope + reach, xs.size)
 
 

@@ -140,10 +140,16 @@ _RC = {
 
 
 def footer(figure: Figure, lines: Iterable[str]) -> None:
-    """Small grey lines under the picture: scale, revision, seeds, and what is missing."""
+    """Small grey lines under the picture: scale, revision, seeds, and what is missing.
+
+    The figure grows by their height, so that its panels keep theirs.
+    """
     width = int(figure.get_figwidth() * 22)
-    text = "\n".join(part for line in lines for part in textwrap.wrap(line, width))
-    figure.supxlabel(text, x=0.012, ha="left", fontsize=6, color=FOOTER_COLOUR, linespacing=1.35)
+    wrapped = [part for line in lines for part in textwrap.wrap(line, width)]
+    figure.set_figheight(figure.get_figheight() + 0.115 * len(wrapped))
+    figure.supxlabel(
+        "\n".join(wrapped), x=0.012, ha="left", fontsize=6, color=FOOTER_COLOUR, linespacing=1.35
+    )
 
 
 def title(figure: Figure, text: str) -> None:

@@ -20,6 +20,8 @@ const task = () => DATA.tasks.find((t) => t.id === $("task").value) || DATA.task
 const key = (curve) => `${curve.label}/${curve.workers}`;
 const severalN = () => new Set(task().curves.map((c) => c.workers)).size > 1;
 const name = (curve) => curve.title + (severalN() ? `, n = ${curve.workers}` : "");
+/* Black takes the colour of the text, so that it shows on a dark page. */
+const ink = (curve) => curve.colour === DATA.black ? "currentColor" : curve.colour;
 const usable = (value, log) => value !== null && (!log || value > 0);
 
 /* A map from values to pixels, with its ticks. */
@@ -82,8 +84,8 @@ function draw() {
   for (const { curve, at } of lines) {
     const low = points(curve, xKey, 1, logX, logY), high = points(curve, xKey, 2, logX, logY);
     if (low.length && low.length === high.length)
-      element(svg, "path", { d: path([...low, ...high.reverse()]) + "Z", fill: curve.colour, opacity: 0.13 });
-    element(svg, "path", { d: path(at), fill: "none", stroke: curve.colour, "stroke-width": 2,
+      element(svg, "path", { d: path([...low, ...high.reverse()]) + "Z", fill: ink(curve), opacity: 0.13 });
+    element(svg, "path", { d: path(at), fill: "none", stroke: ink(curve), "stroke-width": 2,
       "stroke-dasharray": DATA.dashes[curve.dash].split(" ").filter(Boolean).map((d) => 2 * d).join(" ") });
   }
   svg.onmousemove = (event) => nearest(event, svg, lines, x, y);
@@ -107,7 +109,7 @@ function listMethods() {
     box.type = "checkbox";
     box.checked = !hidden.has(key(curve));
     box.onchange = () => { box.checked ? hidden.delete(key(curve)) : hidden.add(key(curve)); draw(); };
-    swatch.style.cssText = `flex:none;width:1.5rem;border-top:3px ${curve.dash === "solid" ? "solid" : curve.dash === "dotted" ? "dotted" : "dashed"} ${curve.colour}`;
+    swatch.style.cssText = `flex:none;width:1.5rem;border-top:3px ${curve.dash === "solid" ? "solid" : curve.dash === "dotted" ? "dotted" : "dashed"} ${ink(curve)}`;
     label.append(box, swatch, name(curve));
     return label;
   }));
