@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+TIMEOUT = 800  # seconds; a call takes a few on an idle machine
 
 METHODS = {
     "dist_ams": {"title": "Dist-AMS", "rule": "dist_ams", "method": {"name": "dist_ams"}},
@@ -104,7 +105,7 @@ class Project:
     def run(self, *arguments, status=0):
         """Output of a Snakemake call, which must end with `status`."""
         process = self.start(self.command(*arguments))
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=TIMEOUT)
         assert process.returncode == status, output + self.logs()
         return output
 
