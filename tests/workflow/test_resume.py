@@ -24,7 +24,12 @@ def long_project(project):
     """One label whose run takes some seconds, with a checkpoint every 0.3 s."""
     config = yaml.safe_load((project.folder / "config/config.yaml").read_text(encoding="utf-8"))
     project.write("config/config.yaml", config | {"checkpoint": 0.3})
-    changed = {"budget": {"steps": 4000}, "log": {"every": 500}, "seeds": [1]}
+    changed = {
+        "problem": {"batch": 16},
+        "budget": {"steps": 4000},
+        "log": {"every": 500},
+        "seeds": [1],
+    }
     scale = {"scale": "tiny", "papers": {"tiny": {"experiments": {"convex": changed}}}}
     project.write("config/scales/tiny.yaml", scale)
     return project
