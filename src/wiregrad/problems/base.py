@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 
+from wiregrad.data import DataSet
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
 from wiregrad.registry import Registry
@@ -33,8 +34,9 @@ class Evaluation:
 class Problem(ABC):
     """A problem bound to its data, its n workers and its seeds.
 
-    Gradients depend on (x, worker, step) alone, never on earlier calls, so that a run can resume,
-    and a process can compute one worker's row by itself, with the same bits.
+    Gradients depend on (x, worker, step) alone, never on earlier calls, so that a run can resume
+    with the same bits, and a process can compute one worker's row by itself: with the same bits
+    too, unless the problem says that it joins workers (`per_pass`), then the same to rounding.
     """
 
     layout: Layout
@@ -57,7 +59,7 @@ class Problem(ABC):
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """Write the gradient of each of `workers` at `x` in round `step` (from 1) to `out` `[m, d]`."""
+        """Write the gradients of `workers` at `x` in round `step` (from 1) to `out` `[m, d]`."""
 
     @abstractmethod
     def evaluate(self, x: torch.Tensor) -> Evaluation:
@@ -74,7 +76,7 @@ class Problem(ABC):
 
     @property
     def dim(self) -> int:
-        """d."""
+        """Number of parameters, d."""
         return self.layout.numel
 
 
@@ -87,6 +89,16 @@ class ProblemSpec(ABC):
     @abstractmethod
     def build(self, workers: int, seeds: Seeds, device: torch.device) -> Problem:
         """Load the data and bind them; raises DataUnavailable or ConfigError."""
+
+
+def provenance(found: DataSet) -> dict[str, str]:
+    """What a run card says of a problem's data."""
+    return {
+        "name": found.name,
+        "variant": found.variant,
+        "source": found.source,
+        "sha256": found.digest,
+    }
 
 
 registry: Registry[ProblemSpec] = Registry("problem")

@@ -13,10 +13,11 @@ import torch
 from torch.nn import functional
 
 from wiregrad import data
+from wiregrad.data import DataSet
 from wiregrad.data.splits import FIXED, Remainder, contiguous
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
-from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register
+from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, provenance, register
 from wiregrad.rng import Seeds
 
 SPARSE_BELOW = 0.15
@@ -225,8 +226,14 @@ class LogisticSpec(ProblemSpec):
     x0: Literal["zeros", "normal"] = "zeros"
 
     def build(self, workers: int, seeds: Seeds, device: torch.device) -> Logistic:
-        """See ProblemSpec. Raises ConfigError where the set is none of two labels."""
-        found = data.load(self.data)
+        """See ProblemSpec."""
+        return self.bind(data.load(self.data), workers, seeds, device)
+
+    def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> Logistic:
+        """The problem on this data set, whatever `data` says.
+
+        Raises ConfigError where the set is none of two labels or has too few rows.
+        """
         dtype = {"float64": torch.float64, "float32": torch.float32}[self.dtype]
         rows = signed_rows(found.tensors, self.data, dtype)
         order = torch.arange(len(rows.crow) - 1)
@@ -239,12 +246,7 @@ class LogisticSpec(ProblemSpec):
             parts.append(Sparse(mine) if sparse else Dense(mine.dense()))
         problem = Logistic(self, parts, seeds, rows.d)
         problem.device, problem.dtype = device, dtype
-        problem.provenance = {
-            "name": found.name,
-            "variant": found.variant,
-            "source": found.source,
-            "sha256": found.digest,
-        }
+        problem.provenance = provenance(found)
         return problem
 
 

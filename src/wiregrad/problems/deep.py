@@ -18,10 +18,11 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from wiregrad import data
+from wiregrad.data import DataSet
 from wiregrad.data.splits import EpochBatches, fixed_order, held_out
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
-from wiregrad.problems.base import NAN, Evaluation, Problem, ProblemSpec
+from wiregrad.problems.base import NAN, Evaluation, Problem, ProblemSpec, provenance
 from wiregrad.problems.models.layers import Dropout
 from wiregrad.rng import Seeds
 
@@ -245,9 +246,12 @@ class DeepSpec(ProblemSpec):
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """The set `split` ("train" or "test") from a data set's tensors, on their device."""
 
-    def build(self, workers: int, seeds: Seeds, device: torch.device) -> Problem:
+    def build(self, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
         """See ProblemSpec."""
-        found = data.load(self.data)
+        return self.bind(data.load(self.data), workers, seeds, device)
+
+    def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
+        """The problem on this data set, whatever `data` says. Raises ConfigError."""
         tensors = {name: tensor.to(device) for name, tensor in found.tensors.items()}
         train, test = self.samples(tensors, "train"), self.samples(tensors, "test")
         train_rows, valid_rows = held_out(len(train), self.train_limit, self.valid_fraction)
@@ -263,10 +267,5 @@ class DeepSpec(ProblemSpec):
             per_pass=self.per_pass,
             seeds=seeds,
             device=device,
-            provenance={
-                "name": found.name,
-                "variant": found.variant,
-                "source": found.source,
-                "sha256": found.digest,
-            },
+            provenance=provenance(found),
         )
