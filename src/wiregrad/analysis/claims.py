@@ -66,10 +66,13 @@ class Claim(pydantic.BaseModel):
 
     def build(self, paper: str) -> checks.Check:
         """The check, with the claim's arguments; ConfigError names the claim and the key."""
-        where = f"config/papers/{paper}.yaml: claims.{self.id}.args"
+        where = f"config/papers/{paper}.yaml: claims.{self.id}"
+        if self.check not in checks.checks:
+            known = ", ".join(checks.checks)
+            raise ConfigError(f"{where}.check: {self.check!r} is no check (known: {known})")
         if "tolerance" in self.args:
-            raise ConfigError(f"{where}.tolerance: belongs to the claim, beside args")
-        return checks.build(self.check, self.args | {"tolerance": self.tolerance}, where)
+            raise ConfigError(f"{where}.args.tolerance: belongs to the claim, beside args")
+        return checks.build(self.check, self.args | {"tolerance": self.tolerance}, f"{where}.args")
 
 
 @dataclass(frozen=True)
