@@ -1,0 +1,248 @@
+"""The deep problems on small generated data: gradients, randomness by name, evaluation, state."""
+
+import math
+
+import pytest
+import torch
+from tiny_data import dataset, images, reviews
+from torch.nn import functional
+
+from wiregrad.data.splits import EpochBatches, fixed_order, held_out
+from wiregrad.errors import ConfigError
+from wiregrad.problems import registry
+from wiregrad.problems.vision import PAD, crop_and_flip
+from wiregrad.rng import Seeds
+
+CPU = torch.device("cpu")
+CASES = {
+    "mnist_cnn": (images(), {"batch": 4}),
+    "cifar_lenet5": (images((3, 32, 32)), {"batch": 4}),
+    "cifar_lenet": (images((3, 32, 32)), {"batch": 4}),
+    "imdb_lstm": (reviews(), {"batch": 4}),
+    "cifar_resnet18": (images((3, 32, 32), train=4, test=2), {"batch": 2}),
+}
+CHEAP = ["mnist_cnn", "cifar_lenet5", "imdb_lstm"]  # ResNet-18 takes a second a pass
+
+
+def build(name, workers=3, seed=0, found=None, **fields):
+    given, defaults = CASES[name]
+    spec = registry.build({"name": name, **defaults, **fields})
+    return spec.bind(found or given, workers, Seeds(seed), CPU)
+
+
+def rows_of(problem, step, workers):
+    out = torch.full((len(workers), problem.dim), math.nan)
+    problem.gradients(problem.x0(), step, out, workers)
+    return out
+
+
+def named(problem, x):
+    return {name: x[where].view(shape) for name, shape, where in problem.layout.slices()}
+
+
+def worker_rows(found, problem, worker, step, batch):
+    """Indices of the samples that the documentation promises."""
+    train = held_out(len(found.tensors["train_labels"]))[0]
+    return train[EpochBatches(len(train), problem.workers, batch, Seeds(0)).rows(worker, step)]
+
+
+def test_mnist_gradient_is_that_of_the_papers_network_with_the_workers_dropout():
+    found, _ = CASES["mnist_cnn"]
+    problem = build("mnist_cnn")
+    x = problem.x0().requires_grad_()
+    w = named(problem, x)
+    rows = worker_rows(found, problem, 2, 5, 4)
+    dropout = Seeds(0).generator("worker", 2, "step", 5, "dropout")
+    h = (found.tensors["train_images"][rows, None] / 255 - 0.1307) / 0.3081
+    h = functional.conv2d(h, w["conv1.weight"], w["conv1.bias"])
+    h = functional.max_pool2d(h, 2).relu()
+    h = functional.conv2d(h, w["conv2.weight"], w["conv2.bias"])
+    h = h * torch.empty(4, 20, 1, 1).bernoulli_(0.5, generator=dropout) * 2
+    h = functional.max_pool2d(h, 2).relu().flatten(1)
+    h = functional.linear(h, w["fc1.weight"], w["fc1.bias"]).relu()
+    h = h * torch.empty(4, 50).bernoulli_(0.5, generator=dropout) * 2
+    h = functional.linear(h, w["fc2.weight"], w["fc2.bias"])
+    loss = functional.cross_entropy(h, found.tensors["train_labels"][rows])
+    (expected,) = torch.autograd.grad(loss, x)
+    got = rows_of(problem, 5, range(3))[2]
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cifar_lenet5", "cifar_lenet"])
+def test_cifar_gradient_is_that_of_augmented_normalised_images(name):
+    found, _ = CASES[name]
+    problem = build(name)
+    rows = worker_rows(found, problem, 1, 2, 4)
+    augment = Seeds(0).generator("worker", 1, "step", 2, "augment")
+    pixels = crop_and_flip(found.tensors["train_images"][rows], augment)
+    mean, std = (0.49140, 0.48216, 0.44653), (0.24703, 0.24348, 0.26159)
+    h = (pixels / 255 - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
+    x = problem.x0().requires_grad_()
+    w = named(problem, x)
+    convs = sorted(n for n in w if n.startswith("conv") and n.endswith("weight"))
+    fcs = sorted(n for n in w if n.startswith("fc") and n.endswith("weight"))
+    for conv in convs:
+        bias = w[conv.replace("weight", "bias")]
+        h = functional.conv2d(h, w[conv], bias, padding=1 if name == "cifar_lenet" else 0)
+        h = functional.max_pool2d(h.relu(), 2)
+    h = h.flatten(1)
+    dropout = Seeds(0).generator("worker", 1, "step", 2, "dropout")
+    for fc in fcs:
+        h = functional.linear(h, w[fc], w[fc.replace("weight", "bias")])
+        if fc != fcs[-1]:
+            h = h.relu()
+            if name == "cifar_lenet":
+                h = h * torch.empty(4, 500).bernoulli_(0.5, generator=dropout) * 2
+    loss = functional.cross_entropy(h, found.tensors["train_labels"][rows])
+    (expected,) = torch.autograd.grad(loss, x)
+    torch.testing.assert_close(rows_of(problem, 2, [1])[0], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*CHEAP, "cifar_lenet"])
+def test_gradients_depend_on_x_worker_and_step_alone(name):
+    problem = build(name, workers=2)
+    first = rows_of(problem, 1, range(2))
+    assert torch.isfinite(first).all()
+    other = rows_of(problem, 2, range(2))
+    assert not torch.equal(first, other)
+    problem.evaluate(problem.x0())
+    assert torch.equal(rows_of(problem, 1, range(2)), first)
+    assert torch.equal(rows_of(build(name, workers=2), 2, range(2)), other)
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_a_row_alone_is_the_row_of_a_joint_pass(name):
+    problem = build(name)
+    joint = rows_of(problem, 1, range(3))
+    torch.testing.assert_close(rows_of(problem, 1, [2, 0]), joint[[2, 0]], rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", [*CHEAP, "cifar_lenet"])
+def test_with_one_worker_a_pass_the_bits_are_the_same_whoever_computes_them(name):
+    problem = build(name, workers=2, per_pass=1)
+    assert torch.equal(rows_of(problem, 1, [1])[0], rows_of(problem, 1, range(2))[1])
+
+
+@pytest.mark.parametrize("name", CHEAP)
+def test_the_global_generator_is_untouched(name):
+    state = torch.get_rng_state()
+    problem = build(name)
+    rows_of(problem, 1, range(3))
+    problem.evaluate(problem.x0())
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_the_start_depends_on_the_seed_and_is_a_copy():
+    problem = build("mnist_cnn")
+    problem.x0().zero_()
+    assert problem.x0().abs().sum() > 0
+    assert not torch.equal(problem.x0(), build("mnist_cnn", seed=1).x0())
+    assert torch.equal(problem.x0(), build("mnist_cnn", workers=2).x0())
+
+
+@pytest.mark.parametrize("name", ["mnist_cnn", "imdb_lstm"])
+def test_evaluation_is_the_mean_over_the_sets(name):
+    """Against one sample at a time."""
+    found, _ = CASES[name]
+    problem = build(name, train_limit=24, eval_train=10, valid_fraction=0.25)
+    train, valid = held_out(len(found.tensors["train_labels"]), 24, 0.25)
+    x = problem.x0()
+    measured = problem.evaluate(x)
+    splits, model = problem._splits, problem._model.eval()
+    expected = {}
+    for key, samples, rows in (
+        ("train", splits.train, train[:10]),
+        ("valid", splits.train, valid),
+        ("test", splits.test, torch.arange(len(splits.test))),
+    ):
+        pairs = []
+        for row in rows:
+            inputs, labels = samples.batch(row[None])
+            logits = torch.func.functional_call(model, named(problem, x), (inputs,))[0].double()
+            loss = torch.logsumexp(logits, 0) - logits[labels[0]]
+            pairs.append((loss.item(), float(logits.argmax() == labels[0])))
+        expected[key] = torch.tensor(pairs, dtype=torch.float64).mean(0).tolist()
+    assert measured.loss_train == pytest.approx(expected["train"][0], rel=1e-5)
+    assert measured.loss_valid == pytest.approx(expected["valid"][0], rel=1e-5)
+    assert measured.metric_valid == pytest.approx(expected["valid"][1])
+    assert measured.loss_test == pytest.approx(expected["test"][0], rel=1e-5)
+    assert measured.metric_test == pytest.approx(expected["test"][1])
+    assert (problem.train_size, problem.steps_per_epoch) == (18, 1)
+    assert problem.evaluate(x) == measured
+
+
+def test_limits_of_the_evaluation():
+    problem = build("mnist_cnn", eval_test=7)
+    x = problem.x0()
+    kept = fixed_order(60)[:7]
+    found = images()
+    tensors = found.tensors | {
+        f"test_{part}": found.tensors[f"test_{part}"][kept] for part in ("images", "labels")
+    }
+    whole = build("mnist_cnn", found=dataset(tensors)).evaluate(x)
+    assert problem.evaluate(x).loss_test == pytest.approx(whole.loss_test, rel=1e-6)
+    assert problem.evaluate(x).metric_test == whole.metric_test
+    assert math.isnan(problem.evaluate(x).loss_valid)
+    with pytest.raises(ConfigError, match=r"problem.eval_test: 61 is above the 60"):
+        build("mnist_cnn", eval_test=61)
+    with pytest.raises(ConfigError, match=r"problem.eval_train: 21 is above the 20"):
+        build("mnist_cnn", train_limit=20, eval_train=21)
+
+
+def test_data_of_another_kind_is_refused():
+    with pytest.raises(ConfigError, match=r"has no images of \(3, 32, 32\)"):
+        build("cifar_lenet5", found=images())
+    with pytest.raises(ConfigError, match="has no tokens"):
+        build("imdb_lstm", found=images())
+    with pytest.raises(ConfigError, match=r"problem.batch: .*greater than 0"):
+        registry.build({"name": "mnist_cnn", "batch": 0})
+
+
+def test_crops_and_flips_are_windows_of_the_padded_image():
+    pixels = images((3, 32, 32)).tensors["train_images"][:40]
+    out = crop_and_flip(pixels, torch.Generator().manual_seed(4))
+    padded = functional.pad(pixels, (PAD,) * 4)
+    seen = set()
+    for image, frame in zip(out, padded, strict=True):
+        windows = {
+            (top, left, flip): crop.flip(2) if flip else crop
+            for top in range(2 * PAD + 1)
+            for left in range(2 * PAD + 1)
+            for flip in (False, True)
+            for crop in [frame[:, top : top + 32, left : left + 32]]
+        }
+        places = [place for place, window in windows.items() if torch.equal(window, image)]
+        assert len(places) == 1
+        seen.add(places[0])
+    assert len({top for top, _, _ in seen}) > 5
+    assert {flip for _, _, flip in seen} == {False, True}
+
+
+def test_augmentation_can_be_left_out():
+    plain = build("cifar_lenet5", augment=False)
+    assert not torch.equal(rows_of(plain, 1, [0]), rows_of(build("cifar_lenet5"), 1, [0]))
+
+
+def test_batch_norm_statistics_are_worker_0s_and_travel_in_the_state():
+    problem = build("cifar_resnet18", workers=2)
+    x = problem.x0()
+    fresh = problem.state_dict()
+    row = rows_of(problem, 1, [1])
+    untouched = problem.state_dict()
+    assert all(torch.equal(untouched[k], fresh[k]) for k in fresh)
+    rows_of(problem, 1, range(2))
+    state = problem.state_dict()
+    assert not torch.equal(state["bn1.running_mean"], fresh["bn1.running_mean"])
+    # in training the statistics play no part; in evaluation they do
+    assert torch.equal(rows_of(problem, 1, [1]), row)
+    measured = problem.evaluate(x)
+    other = build("cifar_resnet18", workers=2)
+    assert other.evaluate(x) != measured
+    other.load_state_dict(state)
+    assert other.evaluate(x) == measured
+    with pytest.raises(ConfigError, match="checkpoint holds problem state"):
+        other.load_state_dict({})
+
+
+def test_problems_without_statistics_have_no_state():
+    assert build("mnist_cnn").state_dict() == {}
