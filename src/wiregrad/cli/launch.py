@@ -28,7 +28,6 @@ def launch(
     """
     from wiregrad import experiment
     from wiregrad.config import RunConfig, set_keys
-    from wiregrad.record import HISTORY
     from wiregrad.runtimes.launcher import launch as start
     from wiregrad.validation import read_yaml
 
@@ -36,10 +35,12 @@ def launch(
     changes += [f"runtime.workers={ranks}"] if ranks is not None else []
     changes += assign
     parsed = RunConfig.parse(set_keys(read_yaml(config), changes), str(config))
-    if experiment.finished(out, parsed) is None:
-        arguments = ["run", str(config), "--out", str(out), "--device", device]
-        arguments += ["--checkpoint", str(checkpoint)]
-        for change in changes:
-            arguments += ["--set", change]
-        start(arguments, parsed.runtime.workers)
-    typer.echo(f"{parsed.runtime.workers} ranks: {out / HISTORY}")
+    card = experiment.finished(out, parsed)
+    if card is not None:
+        typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
+        return
+    arguments = ["run", str(config), "--out", str(out), "--device", device]
+    arguments += ["--checkpoint", str(checkpoint)]
+    for change in changes:
+        arguments += ["--set", change]
+    start(arguments, parsed.runtime.workers)

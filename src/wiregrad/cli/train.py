@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,17 +78,16 @@ def run(
 
     mapping = configs.set_keys(read_yaml(config), assign)
     parsed = configs.RunConfig.parse(mapping, str(config))
-    if parsed.runtime.name == "distributed":
-        from wiregrad import distributed
-
-        distributed.execute(parsed, out, device=device, checkpoint_seconds=checkpoint)
-        return
+    from wiregrad import distributed, experiment
     from wiregrad.cli.progress import bar
-    from wiregrad.experiment import execute
 
-    with bar(str(config)) as progress:
+    several = parsed.runtime.name == "distributed"
+    execute = distributed.execute if several else experiment.execute
+    draws = not several or os.environ.get("RANK") == "0"
+    with bar(str(config)) if draws else nullcontext() as progress:
         card = execute(parsed, out, device=device, checkpoint_seconds=checkpoint, progress=progress)
-    typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
+    if card is not None:
+        typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
 
 
 @app.command()
@@ -159,6 +159,9 @@ def preflight(
 
 
 def _job(device: str, checkpoint: float) -> Job:
+    from wiregrad import gpu
+
+    gpu.claim(device)
     one_thread()
     from wiregrad.train import Job
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import ClassVar
 
 import torch
@@ -22,6 +23,9 @@ WORD = 8
 """Bytes of one number of control traffic."""
 NOT_FINITE = -1
 """Length of a payload that its sender could not form: the run diverged."""
+
+
+_PROBE = timedelta(seconds=5)
 
 
 class PeerLost(RuntimeFailure):
@@ -87,7 +91,7 @@ class Exchange:
         if self.rank == 0:
             return [spoken, *self._receive()]
         self.control_bytes += WORD * Header.WORDS
-        with self._losing("rank 0"):
+        with self._losing(0):
             tensors = [spoken.header.words()]
             if spoken.header.follows:
                 tensors.append(self._tensor(spoken.payload))
@@ -116,7 +120,7 @@ class Exchange:
         """Rank 0's `value`, on every rank."""
         word = torch.tensor([value])
         self.control_bytes += WORD
-        with self._losing("a rank"):
+        with self._losing():
             dist.broadcast(word, 0)
         return int(word)
 
@@ -124,7 +128,7 @@ class Exchange:
         """The `words` (int64, as many on each) of all ranks, on every rank; also a barrier."""
         found = [torch.empty_like(words) for _ in range(self.size)]
         self.control_bytes += WORD * words.numel() * self.size
-        with self._losing("a rank"):
+        with self._losing():
             dist.all_gather(found, words)
         return found
 
@@ -139,17 +143,17 @@ class Exchange:
         headers: dict[int, Header] = {}
         bodies: dict[int, torch.Tensor] = {}
         for rank in others:
-            with self._losing(f"rank {rank}"):
+            with self._losing(rank):
                 coming[rank] = dist.irecv(words[rank], rank)
         for rank in others:
-            with self._losing(f"rank {rank}"):
+            with self._losing(rank):
                 _wait(coming.pop(rank))
                 headers[rank] = Header.read(words[rank])
                 if headers[rank].follows:
                     bodies[rank] = self._room(headers[rank].length)
                     coming[rank] = dist.irecv(bodies[rank], rank)
         for rank, work in coming.items():
-            with self._losing(f"rank {rank}"):
+            with self._losing(rank):
                 _wait(work)
         return [
             Spoken(headers[rank], _bytes(bodies[rank]) if rank in bodies else b"")
@@ -160,7 +164,7 @@ class Exchange:
         """`payload` of `sender`, of `length` bytes, on every rank; others' is not looked at."""
         mine = sender == self.rank and payload is not None
         tensor = self._tensor(payload or b"") if mine else self._room(length)
-        with self._losing("a rank"):
+        with self._losing():
             dist.broadcast(tensor, sender)
         return payload if mine and payload is not None else _bytes(tensor)
 
@@ -171,12 +175,32 @@ class Exchange:
         return torch.empty(length, dtype=torch.uint8, device=self.device)
 
     @contextmanager
-    def _losing(self, peer: str) -> Iterator[None]:
+    def _losing(self, peer: int | None = None) -> Iterator[None]:
+        """Within the block this rank exchanges with `peer`, or with all (None)."""
         try:
             yield
         except RuntimeError as error:  # what every backend raises for a peer that is gone
+            lost = self._gone() if peer is None else [peer]
+            names = ", ".join(f"rank {rank}" for rank in lost) or "a rank"
             reason = " ".join(str(error).split())[:200]
-            raise PeerLost(f"rank {self.rank} lost {peer} {self.place} ({reason})") from error
+            raise PeerLost(f"rank {self.rank} lost {names} {self.place} ({reason})") from error
+
+    def _gone(self) -> list[int]:
+        """At rank 0, after a collective has failed: the ranks to which nothing can be sent.
+
+        The others wait for collectives alone, so that none takes the word for a message.
+        """
+        return (
+            [rank for rank in range(1, self.size) if not _reachable(rank)] if not self.rank else []
+        )
+
+
+def _reachable(rank: int) -> bool:
+    try:
+        work = dist.isend(torch.zeros(1, dtype=torch.int64), rank)
+        return work is None or bool(work.wait(_PROBE))
+    except RuntimeError:
+        return False
 
 
 def _wait(work: dist.Work | None) -> None:

@@ -22,6 +22,7 @@ from wiregrad.rng import Seeds
 from wiregrad.runtimes import ranks
 from wiregrad.runtimes.distributed import Distributed
 from wiregrad.runtimes.exchange import Exchange
+from wiregrad.runtimes.rank_checkpoint import RankCheckpointer
 
 seen: Counter[str] = Counter()
 """Bytes that this rank gave to the sends and broadcasts of torch.distributed, by kind."""
@@ -93,6 +94,27 @@ def watch_own_payloads(runtime: Distributed) -> Counter[str]:
     return own
 
 
+def checkpoints(exchange: Exchange, directory: Path) -> dict[str, Any]:
+    """Which checkpoint each rank goes on from when they were cut off at different places."""
+    keeper = RankCheckpointer(directory, "this run", 0.0, exchange)
+    path = keeper.path.with_name
+    found = {"none": keeper.load()}
+    keeper.save({"done": 3})
+    keeper.save({"done": 5})
+    found["files"] = sorted(file.name for file in directory.glob(f"*rank{exchange.rank}.*"))
+    if exchange.rank == 1:
+        torch.save({"done": 8, "config_sha256": "this run"}, path("checkpoint.rank1.step8.pt"))
+    found["one is ahead"] = keeper.load()
+    other = RankCheckpointer(directory, "another run", 0.0, exchange)
+    found["of another run"] = other.load()
+    keeper.save({"done": 9})
+    if exchange.rank == 2:
+        path("checkpoint.rank2.step9.pt").write_bytes(b"torn")
+    found["one is damaged"] = keeper.load()
+    keeper.clear()
+    return found
+
+
 def main(cases: Path, reports: Path) -> None:
     torch.set_num_threads(1)
     configs = {
@@ -103,6 +125,7 @@ def main(cases: Path, reports: Path) -> None:
     count_calls()
     with ranks.joined(workers, "cpu") as (exchange, _):
         found = {name: run(config, exchange) for name, config in configs.items()}
+        found["checkpoints"] = checkpoints(exchange, reports)
         (reports / f"{exchange.rank}.json").write_text(json.dumps(found))
 
 
