@@ -143,9 +143,30 @@ def _pass_on(lines: IO[str], kept: IO[str], console: Console) -> None:
 
 
 def _say_where(console: Console, config: dict[str, str], results: Path) -> None:
+    for experiment, reason in _not_run(results).items():
+        console.print(f"Not run: {experiment}: {reason}", markup=False)
     console.print(f"Report:  {results / 'report.html'}")
     console.print(f"Figures: {config['figures']}/")
-    console.print(f"Claims:  {results / 'claims.md'}")
+    console.print(f"Claims:  {results / 'claims.md'}{_counted(results / 'claims.json')}")
+
+
+def _not_run(results: Path) -> dict[str, str]:
+    """Experiments of which nothing was run, with the reason."""
+    manifests = (
+        json.loads(f.read_text(encoding="utf-8")) for f in results.glob("*/*/*/group.json")
+    )
+    return {
+        f"{found['paper']}/{found['experiment']}": found["not_run"]
+        for found in manifests
+        if found["not_run"]
+    }
+
+
+def _counted(claims: Path) -> str:
+    """The verdicts, counted; nothing where the targets asked for no claims."""
+    if not claims.exists():
+        return ""
+    return f" ({json.loads(claims.read_text(encoding='utf-8'))['summary']})"
 
 
 if __name__ == "__main__":
