@@ -36,17 +36,29 @@ class Packing:
     """The sequence of each entry, `[P]`."""
     tokens: torch.Tensor
     """The token of each entry, `[P]`."""
+    before: torch.Tensor
+    """The entry one step earlier in the same sequence, `[P]`; negative for a first word."""
+    last: torch.Tensor
+    """The entry of each sequence's last word, `[b]`."""
 
     @staticmethod
     def of(tokens: torch.Tensor) -> Packing:
-        """The packing of int tokens `[b, length]` that are padded at the end."""
+        """The packing of int tokens `[b, length]`, padded at the end, at least one word each."""
         lengths = (tokens != PADDING).sum(1)
         order = lengths.argsort(descending=True, stable=True)
-        running = lengths[order] > torch.arange(int(lengths.max()), device=tokens.device)[:, None]
+        steps = torch.arange(int(lengths.max()), device=tokens.device)
+        running = lengths[order] > steps[:, None]
+        sizes = running.sum(1)
         step, place = running.nonzero(as_tuple=True)
         sequence = order[place]
+        starts = sizes.cumsum(0) - sizes
         return Packing(
-            order, running.sum(1).tolist(), sequence, tokens[sequence, step].to(torch.int64)
+            order,
+            sizes.tolist(),
+            sequence,
+            tokens[sequence, step].to(torch.int64),
+            torch.arange(len(step), device=tokens.device) - sizes.roll(1)[step],
+            starts[lengths - 1] + order.argsort(),
         )
 
 
@@ -87,93 +99,87 @@ class _LSTM(torch.autograd.Function):
         b_ih: torch.Tensor,
         b_hh: torch.Tensor,
     ) -> torch.Tensor:
-        hidden = w_hh.shape[2]
-        inward, recurrent = _reorder(w_ih[0]), _reorder(w_hh[0])
-        gates = torch.addmm(_reorder(b_ih[0] + b_hh[0]), entries, inward.T)
+        sizes, hidden = packing.sizes, w_hh.shape[2]
+        recurrent = _reorder(w_hh[0]).T
+        gates = torch.addmm(_reorder(b_ih[0] + b_hh[0]), entries, _reorder(w_ih[0]).T)
         cells, squashed, states = (gates.new_empty(len(gates), hidden) for _ in range(3))
-        h = gates.new_zeros(len(packing.order), hidden)
-        c = torch.zeros_like(h)
-        start = 0
-        for size in packing.sizes:
-            now = slice(start, start + size)
-            gate, c_now, h_now = gates[now], c[:size], h[:size]
-            gate.addmm_(h_now, recurrent.T)
-            gate[:, : 3 * hidden].sigmoid_()
-            gate[:, 3 * hidden :].tanh_()
-            i, f, o, g = gate.chunk(4, dim=1)
-            states[now] = h_now  # the state before the step, for the gradient of w_hh
-            c_now.mul_(f).addcmul_(i, g)
-            cells[now] = c_now
-            torch.tanh(c_now, out=squashed[now])
-            torch.mul(o, squashed[now], out=h_now)
-            start += size
+        smooth = torch.split(gates[:, : 3 * hidden], sizes)
+        i, f, o, g = (torch.split(part, sizes) for part in gates.chunk(4, dim=1))
+        cell, tanh_cell, state = (torch.split(a, sizes) for a in (cells, squashed, states))
+        for t, (size, gate) in enumerate(zip(sizes, torch.split(gates, sizes), strict=True)):
+            if t:
+                gate.addmm_(state[t - 1][:size], recurrent)
+            smooth[t].sigmoid_()
+            g[t].tanh_()
+            torch.mul(i[t], g[t], out=cell[t])
+            if t:
+                cell[t].addcmul_(f[t], cell[t - 1][:size])
+            torch.tanh(cell[t], out=tanh_cell[t])
+            torch.mul(o[t], tanh_cell[t], out=state[t])
         ctx.save_for_backward(entries, w_ih, w_hh, gates, cells, squashed, states)
         ctx.packing = packing
-        return torch.empty_like(h).index_copy_(0, packing.order, h)
+        return states[packing.last]
 
     @staticmethod
     def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, None, Grad, Grad, Grad, Grad]:
         entries, w_ih, w_hh, gates, cells, squashed, states = ctx.saved_tensors
         packing: Packing = ctx.packing
-        recurrent = _reorder(w_hh[0])
-        delta = torch.empty_like(gates)
-        dh = grad[packing.order]
-        dc = torch.zeros_like(dh)
-        stop = len(gates)
-        for t in reversed(range(len(packing.sizes))):
-            size = packing.sizes[t]
-            now = slice(stop - size, stop)
-            before = stop - size - packing.sizes[t - 1] if t else 0
-            c_before = cells[before : before + size] if t else None
-            _gate_gradients(gates[now], squashed[now], c_before, dh[:size], dc[:size], delta[now])
-            torch.mm(delta[now], recurrent, out=dh[:size])
-            for carried in (dh[:size], dc[:size]):
-                torch.ops.aten.hardshrink.out(carried, NEGLIGIBLE, out=carried)
-            stop -= size
+        delta = _gate_gradients(packing, grad, _reorder(w_hh[0]), gates, cells, squashed)
         m = len(w_ih)
-        worker = packing.sequence // (len(dh) // m)
-        entries_each = torch.bincount(worker, minlength=m).tolist()
-        by_worker = torch.split(worker.argsort(stable=True), entries_each)
+        worker = packing.sequence // (len(grad) // m)
+        words = torch.bincount(worker, minlength=m).tolist()
         d_ih, d_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
-        d_b = gates.new_empty(m, 4 * dh.shape[1])
-        for row, chosen in enumerate(by_worker):
+        d_b = gates.new_empty(m, gates.shape[1])
+        for row, chosen in enumerate(torch.split(worker.argsort(stable=True), words)):
             mine = delta[chosen]
+            first = len(grad) // m  # of each sequence: no state before it
+            before = packing.before[chosen[first:]]
             d_ih[row] = _reorder(mine.T @ entries[chosen])
-            d_hh[row] = _reorder(mine.T @ states[chosen])
+            d_hh[row] = _reorder(mine[first:].T @ states[before])
             d_b[row] = _reorder(mine.sum(0))
         down = delta @ _reorder(w_ih[0]) if ctx.needs_input_grad[0] else None
         return down, None, d_ih, d_hh, d_b, d_b
 
 
 def _gate_gradients(
-    gate: torch.Tensor,
+    packing: Packing,
+    grad: torch.Tensor,
+    recurrent: torch.Tensor,
+    gates: torch.Tensor,
+    cells: torch.Tensor,
     squashed: torch.Tensor,
-    c_before: torch.Tensor | None,
-    dh: torch.Tensor,
-    dc: torch.Tensor,
-    out: torch.Tensor,
-) -> None:
-    """Gradients of a step's gates, before their non-linearities, to `out`.
+) -> torch.Tensor:
+    """Gradients `[P, 4 * hidden]` of the gates before their non-linearities, back in time.
 
-    `dc`, the gradient of the step's cells from the steps after it, becomes that of the step before.
+    `grad` `[b, hidden]` is that of the last states. The gradients carried from step to step are
+    those of running sequences: a sequence joins at its last word, with its row of `grad`.
     """
-    hidden = dh.shape[1]
-    i, f, o, g = gate.chunk(4, dim=1)
-    d_i, d_f, d_o, d_g = out.chunk(4, dim=1)
-    dc += torch.ops.aten.tanh_backward(dh * o, squashed)
-    torch.mul(dc, g, out=d_i)
-    if c_before is None:
-        d_f.zero_()
-    else:
-        torch.mul(dc, c_before, out=d_f)
-    torch.mul(dh, squashed, out=d_o)
-    torch.mul(dc, i, out=d_g)
-    dc *= f
-    smooth, rest = slice(0, 3 * hidden), slice(3 * hidden, None)
-    torch.ops.aten.sigmoid_backward.grad_input(
-        out[:, smooth], gate[:, smooth], grad_input=out[:, smooth]
-    )
-    torch.ops.aten.tanh_backward.grad_input(d_g, gate[:, rest], grad_input=d_g)
+    sizes, hidden = packing.sizes, grad.shape[1]
+    delta = torch.empty_like(gates)
+    smooth, smooth_out = (torch.split(a[:, : 3 * hidden], sizes) for a in (gates, delta))
+    i, f, o, g = (torch.split(part, sizes) for part in gates.chunk(4, dim=1))
+    d_i, d_f, d_o, d_g = (torch.split(part, sizes) for part in delta.chunk(4, dim=1))
+    cell, tanh_cell, out = (torch.split(a, sizes) for a in (cells, squashed, delta))
+    dh_all = grad[packing.order]
+    dc_all = torch.zeros_like(dh_all)
+    aten = torch.ops.aten
+    for t in reversed(range(len(sizes))):
+        dh, dc = dh_all[: sizes[t]], dc_all[: sizes[t]]
+        dc += aten.tanh_backward(dh * o[t], tanh_cell[t])
+        torch.mul(dc, g[t], out=d_i[t])
+        torch.mul(dh, tanh_cell[t], out=d_o[t])
+        torch.mul(dc, i[t], out=d_g[t])
+        if t:
+            torch.mul(dc, cell[t - 1][: sizes[t]], out=d_f[t])
+        else:
+            d_f[t].zero_()
+        aten.sigmoid_backward.grad_input(smooth_out[t], smooth[t], grad_input=smooth_out[t])
+        aten.tanh_backward.grad_input(d_g[t], g[t], grad_input=d_g[t])
+        dc *= f[t]
+        torch.mm(out[t], recurrent, out=dh)
+        for carried in (dh, dc):
+            aten.hardshrink.out(carried, NEGLIGIBLE, out=carried)
+    return delta
 
 
 def _reorder(weight: torch.Tensor) -> torch.Tensor:
