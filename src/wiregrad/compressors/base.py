@@ -65,6 +65,7 @@ class Roundtrip(NamedTuple):
     wire_bits: list[int]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Compressor(ABC):
     """Base of all compressors: frozen dataclasses, without state, drawing from given generators.
 

@@ -27,7 +27,10 @@ class LogQuantiser(Levels):
     """
 
     codec = 9
-    source = "arXiv 2205.14473 (Efficient-Adam) and arXiv 2004.14180; constant derived here"
+    source = (
+        "recalled setting of arXiv 2205.14473 (Efficient-Adam), from arXiv 2004.14180; "
+        "constant derived here"
+    )
 
     bits: Annotated[int, pydantic.Field(ge=2, le=8)] = 3
 

@@ -53,7 +53,7 @@ class Natural(Coded[NaturalCode]):
 
     codec = 10
     random = True
-    source = "arXiv 1905.10988 (natural compression), Theorem 3"
+    source = "arXiv 1905.10988 (natural compression)"
 
     def contract(self, shape: Shape) -> Contract:
         return Contract("unbiased", 9 / 8)

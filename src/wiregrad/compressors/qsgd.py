@@ -26,7 +26,7 @@ class QSGD(Levels):
 
     codec = 6
     random = True
-    source = "arXiv 1610.02132 (QSGD), Lemma 3.1; arXiv 1806.06573 (low precision)"
+    source = "arXiv 1610.02132 (QSGD), Lemma 3.1"
 
     levels: Annotated[int, pydantic.Field(ge=1, le=(1 << 15) - 1)] = 4
     """s"""

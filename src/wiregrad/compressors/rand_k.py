@@ -34,7 +34,7 @@ class RandK(Sparse):
 
     codec = 3
     random = True
-    source = "arXiv 1809.07599, Lemma A.1; scaled: arXiv 1806.06573 (gradient sparsifier)"
+    source = "arXiv 1809.07599; scaled: constant derived here"
 
     k: pydantic.PositiveInt | None = None
     ratio: Ratio | None = None

@@ -83,8 +83,8 @@ class ScaledSign(_Signs):
 
     codec = 4
     source = (
-        "l1: arXiv 1901.09847 (EF-signSGD), Section 4; arXiv 2111.00705; "
-        "l2: arXiv 2102.02888 (1-bit Adam), bound derived here"
+        "l1: arXiv 1901.09847 (EF-signSGD), arXiv 2111.00705 (CD-Adam); "
+        "l2: recalled from arXiv 2102.02888 (1-bit Adam), bound derived here"
     )
 
     norm: Literal["l1", "l2"] = "l1"

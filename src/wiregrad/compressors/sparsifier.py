@@ -26,8 +26,8 @@ class Sparsifier(Sparse):
     codec = 8
     random = True
     source = (
-        "arXiv 1806.06573 (gradient sparsifier, α = 1/min p); optimal: arXiv 1710.09854, "
-        "Algorithm 2; its α derived here"
+        "recalled from arXiv 1806.06573 (gradient sparsifier, α = 1/min p); "
+        "optimal: arXiv 1710.09854, α derived here"
     )
 
     ratio: Ratio

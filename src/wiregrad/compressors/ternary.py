@@ -34,7 +34,10 @@ class Ternary(Coded[LevelCode]):
     codec = 7
     n_params = 2
     random = True
-    source = "arXiv 1806.06573 (ternary); max: arXiv 1705.07878 (TernGrad), constant derived here"
+    source = (
+        "recalled from arXiv 1806.06573 (ternary); "
+        "max: arXiv 1705.07878 (TernGrad), constant derived here"
+    )
 
     norm: Literal["l2", "max"] = "l2"
     coding: Literal["auto", "dense", "sparse"] = "auto"

@@ -34,7 +34,7 @@ class TopK(Sparse):
     """
 
     codec = 2
-    source = "arXiv 2205.05632 (COMP-AMS), Top-k; arXiv 1809.07599, Lemma A.1"
+    source = "arXiv 2205.05632 (COMP-AMS), Top-k; arXiv 1809.07599"
 
     k: pydantic.PositiveInt | None = None
     ratio: Ratio | None = None

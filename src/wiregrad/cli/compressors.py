@@ -1,0 +1,128 @@
+"""`wiregrad compressors`: which compressors there are, what they promise and what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wiregrad.compressors import Compressor
+
+app = typer.Typer()
+
+SYMBOLS = {"contractive": "δ", "unbiased": "α", "biased": "error ≤"}
+
+
+@app.command()
+def compressors(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Compressors to tell all about; none: a list.", show_default=False),
+    ] = None,
+    d: Annotated[int, typer.Option("--d", min=1, help="Elements of the vector.")] = 21_840,
+    dtype: Annotated[str, typer.Option(help="float32, float64, bfloat16 or float16.")] = "float32",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter of the named compressor, as ratio=0.01."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show class, constant and size on one vector of d normally distributed elements.
+
+    Each compressor stands with a few settings, or with those of --set; a setting that is not shown
+    is the default. The error of a biased one is the bound on ‖C(x) − x‖² / ‖x‖².
+    """
+    from rich.console import Console
+
+    from wiregrad.compressors import registry
+
+    found = [_described(c, d, dtype) for c in _chosen(names, settings)]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for name in names or []:
+        typer.echo(f"{name}\n{registry[name].source}\n\n{cleandoc(registry[name].__doc__ or '')}\n")
+    Console(highlight=False, markup=False).print(_table(found, with_source=not names))
+
+
+def _chosen(names: list[str] | None, settings: list[str] | None) -> list[Compressor]:
+    import yaml
+
+    from wiregrad.compressors import registry
+    from wiregrad.errors import ConfigError
+
+    if not settings:
+        return [
+            registry.build({"name": name, **example})
+            for name in names or registry
+            for example in registry[name].examples()
+        ]
+    if not names or len(names) != 1:
+        raise ConfigError("--set: name the one compressor that it is for")
+    pairs = [setting.partition("=") for setting in settings]
+    return [registry.build({"name": names[0]} | {k: yaml.safe_load(v) for k, _, v in pairs})]
+
+
+def _described(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:
+    import torch
+
+    from wiregrad.compressors import registry
+    from wiregrad.errors import ConfigError
+    from wiregrad.rng import Seeds
+    from wiregrad.wire import DTYPE_CODES
+
+    kinds = {str(kind).removeprefix("torch."): kind for kind in DTYPE_CODES}
+    if dtype not in kinds:
+        raise ConfigError(f"--dtype: {dtype!r}, allowed: {', '.join(kinds)}")
+    x = torch.randn(d, generator=Seeds(0).generator("vector")).to(kinds[dtype])
+    trip = compressor.roundtrip(x, generators=[Seeds(0).generator("compressor")])
+    contract = compressor.contract((d,))
+    settings = registry.spec(compressor)
+    settings.pop("name")
+    return {
+        "name": compressor.name,
+        "settings": {
+            field.name: settings[field.name]
+            for field in dataclasses.fields(compressor)
+            if settings[field.name] != field.default
+        },
+        "class": contract.kind,
+        "constant": contract.constant,
+        "d": d,
+        "dtype": dtype,
+        "body_bits": trip.body_bits[0],
+        "wire_bits": trip.wire_bits[0],
+        "blocks": compressor.default_blocks,
+        "source": compressor.source,
+    }
+
+
+def _table(found: list[dict[str, Any]], with_source: bool) -> Table:
+    from rich.table import Table
+
+    columns = ["Compressor", "Class", "Constant", "Body bits", "per element"]
+    table = Table(*columns, *(["Source"] if with_source else []))
+    for each in found:
+        settings = ", ".join(f"{key}: {value}" for key, value in each["settings"].items())
+        bits = each["body_bits"]
+        table.add_row(
+            f"{each['name']} {{{settings}}}" if settings else each["name"],
+            each["class"],
+            f"{SYMBOLS[each['class']]} {_number(each['constant'])}",
+            f"{bits:,}",
+            f"{bits / each['d']:.3f}",
+            *([each["source"]] if with_source else []),
+        )
+    return table
+
+
+def _number(constant: float) -> str:
+    """Six digits, also of what is missing to 1."""
+    missing = 1 - constant
+    return f"1 − {missing:.3g}" if 0 < missing < 1e-4 else f"{constant:.6g}"
