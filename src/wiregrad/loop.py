@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+
 from wiregrad.checkpoint import Checkpointer
 from wiregrad.config import RunConfig
 from wiregrad.errors import NonFiniteError
@@ -43,7 +45,18 @@ class Loop:
         return self.config.budget.total_steps(problem.steps_per_epoch, problem.samples_per_step)
 
     def run(self) -> None:
-        """Rounds until the budget is used, a target is met, or the run diverges."""
+        """Rounds until the budget is used, a target is met, or the run diverges.
+
+        On one CPU thread, whatever the machine: the order of a sum is part of the result.
+        """
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            self._run()
+        finally:
+            torch.set_num_threads(threads)
+
+    def _run(self) -> None:
         self._resume()
         stop = self._record(lr=self._step(1).lr) if not self.rows else False
         while self.done < self.total:

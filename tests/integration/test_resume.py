@@ -96,11 +96,13 @@ def test_a_killed_process_goes_on_to_the_same_bytes(tmp_path, undisturbed):
 
 def test_a_checkpoint_of_another_configuration_is_not_used(tmp_path, undisturbed):
     def cut(done, total, row):
-        raise Cut
+        if done == 5:
+            raise Cut
 
+    other = RunConfig.parse(CONFIG | {"seed": 4})
     with pytest.raises(Cut):
-        execute(RunConfig.parse(CONFIG | {"seed": 4}), tmp_path, checkpoint_seconds=0)
-        execute(RunConfig.parse(CONFIG | {"seed": 5}), tmp_path, progress=cut)
+        execute(other, tmp_path, checkpoint_seconds=0, progress=cut)
+    assert (tmp_path / "checkpoint.pt").exists()
     execute(RunConfig.parse(CONFIG), tmp_path)
     assert (tmp_path / record.HISTORY).read_bytes() == undisturbed
 

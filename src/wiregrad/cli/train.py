@@ -49,11 +49,8 @@ def load(
 
 
 def one_thread() -> None:
-    """A job is one process of one thread, and sums keep their order."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import torch
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    """A job is one process of one thread: no pool of idle ones is made when torch is imported."""
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @app.command()
