@@ -126,8 +126,8 @@ def results(
 
 METHODS = {
     "dense": {"title": "Dense", "method": {"name": "comp_ams"}},
-    "sparse": {"title": "Sparse & signed", "method": {"name": "comp_ams"}},
-    "absent": {"title": "Absent", "method": {"name": "comp_ams"}},
+    "sparse": {"title": "Sparse & signed", "method": {"name": "comp_ams", "eps": 1.0e-6}},
+    "absent": {"title": "Absent", "method": {"name": "comp_ams", "eps": 1.0e-7}},
 }
 PAPER = {
     "paper": "toy",

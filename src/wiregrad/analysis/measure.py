@@ -23,10 +23,10 @@ def per_run(frame: pd.DataFrame, column: str, at: At = "final") -> pd.DataFrame:
     between logged rows. NaN when the run did not get there, and when it diverged.
     """
     rows = []
-    for run_id, run in frame.groupby(["experiment", "label", "run_id"], sort=False):
+    for run_id, run in frame.groupby([*RUN_KEYS, "run_id"]):
         diverged = bool((run["outcome"] == "diverged").any())
         value = np.nan if diverged else _value_at(run, column, at)
-        rows.append(_run_row(run, diverged=diverged, value=value) | {"run_id": run_id[2]})
+        rows.append(_run_row(run, diverged=diverged, value=value) | {"run_id": run_id[-1]})
     return pd.DataFrame(rows, columns=[*RUN_KEYS, "run_id", "diverged", "value"])
 
 
@@ -54,7 +54,7 @@ def first_crossing(
     rows; NaN if censored) and spent (x at the run's end). A run that never got there is censored.
     """
     rows = []
-    for _, run in frame.groupby(["experiment", "label", "run_id"], sort=False):
+    for _, run in frame.groupby([*RUN_KEYS, "run_id"]):
         value = _crossing(run, column, target, x, rising)
         spent = float(run[x].max())
         rows.append(_run_row(run, censored=bool(np.isnan(value)), value=value, spent=spent))

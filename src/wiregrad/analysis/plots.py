@@ -111,7 +111,6 @@ class Curves(FigureSpec):
         y: Axis,
     ) -> list[str]:
         """Draw one panel; the methods whose curve lies outside it, with their final value."""
-        set_scales(axis, x, y)
         medians: list[Median] = []
         for position, group in enumerate(groups):
             primary = self._primary(group)
@@ -122,6 +121,7 @@ class Curves(FigureSpec):
             spacing = (0.02 + 0.16 * position / len(groups), 0.17)
             draw_line(axis, part, looks[group.label], x=x, y=y, primary=primary, spacing=spacing)
             medians.append(median_of(part, group.title, x=x, y=y, primary=primary))
+        set_scales(axis, x, y)
         focus(axis, x, y, medians)
         low, high = axis.get_ylim()
         return [
@@ -242,7 +242,10 @@ def _handle(text: str, look: style.Look, primary: bool) -> Line2D:
 
 
 def set_scales(axis: Axes, x: Axis, y: Axis) -> None:
-    """Linear, logarithmic or base-2 axes, with few ticks on the last."""
+    """Linear, logarithmic or base-2 axes, with few ticks on the last.
+
+    To be called after `draw_line`: on a logarithmic axis seaborn takes medians of logarithms.
+    """
     if x.scale == "log2":
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_locator(mticker.LogLocator(base=2, numticks=9))

@@ -54,7 +54,6 @@ class SpeedupFigure(FigureSpec):
         counts = sorted(frame["workers"].unique())
         colours = sns.color_palette("mako_r", len(counts) + 2).as_hex()[1:-1]
         medians = []
-        set_scales(axis, x, y)
         for position, (n, colour) in enumerate(zip(counts, colours, strict=True)):
             part = on_axes(frame[frame["workers"] == n], x, y)
             look = style.Look(colour, "solid", style.MARKERS[position % len(style.MARKERS)])
@@ -62,6 +61,7 @@ class SpeedupFigure(FigureSpec):
             draw_line(axis, part, look, x=x, y=y, primary=True, spacing=spacing)
             axis.get_lines()[-2].set_label(f"n = {n}")
             medians.append(median_of(part, f"n = {n}", x=x, y=y, primary=True))
+        set_scales(axis, x, y)
         focus(axis, x, y, medians)
         axis.axhline(self.target * y.factor, color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
         axis.legend(loc="upper right", ncols=2)
