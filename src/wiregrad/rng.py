@@ -38,21 +38,18 @@ class Seeds:
         return torch.Generator(device=device).manual_seed(self.seed(*name))
 
     @contextmanager
-    def scope(self, *name: str | int, device: torch.device | str = "cpu") -> Iterator[None]:
-        """Within the block torch's global generators draw from the stream `name`.
+    def scope(self, *name: str | int) -> Iterator[None]:
+        """Within the block torch's CPU generator draws from the stream `name`.
 
-        For code that cannot be handed a generator (module initialisation, `nn.Dropout`); the
-        global state is as before when the block ends.
+        For code that cannot be handed a generator (module initialisation, on the CPU); the
+        generator is as before when the block ends, and no other device's is touched.
         """
         import torch
 
-        device = torch.device(device)
-        devices = [] if device.type == "cpu" else [device]
-        with torch.random.fork_rng(devices=devices, device_type=_fork_type(device)):
-            torch.manual_seed(self.seed(*name))
+        generator = torch.default_generator
+        before = generator.get_state()
+        generator.manual_seed(self.seed(*name))
+        try:
             yield
-
-
-def _fork_type(device: torch.device) -> str:
-    # fork_rng wants the type of an accelerator even where it saves none of its generators.
-    return "cuda" if device.type == "cpu" else device.type
+        finally:
+            generator.set_state(before)

@@ -1,0 +1,145 @@
+"""The README is true: its commands run, its pictures exist, its claims are the published ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wiregrad import data, record
+from wiregrad.errors import DataUnavailable
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+
+ELSEWHERE = {
+    "make figures": "tests/workflow/test_make.py",
+    "make test": ".ci/run",
+    "make figures TARGETS=figures/comp_ams/fig1_mnist.svg": "tests/workflow/test_make.py",
+    "make figures TARGETS=comp_ams": "tests/workflow/test_make.py",
+    "make figures SCALE=paper": "tests/workflow/test_graph.py (dry: it takes a GPU)",
+    ".venv/bin/snakemake --workflow-profile workflow/profiles/slurm --config scale=paper": (
+        "nowhere: it takes a cluster"
+    ),
+    ".venv/bin/wiregrad preflight --scale paper": "test_preflight_of_the_paper_scale, in parts",
+}
+"""Commands that other tests run, and where."""
+
+HERE = {
+    ".venv/bin/wiregrad figure comp_ams fig1_mnist --scale cpu --results results/published": (
+        "--out",
+        "{tmp}/figures",
+    ),
+    ".venv/bin/wiregrad run examples/phishing.yaml --out results/phishing --set method.lr=0.02": (
+        "--out",
+        "{tmp}/phishing",
+    ),
+    ".venv/bin/wiregrad launch -n 4 examples/mnist_distributed.yaml --out results/mnist4": (
+        "--out",
+        "{tmp}/mnist4",
+        "--set",
+        "budget.steps=4",
+    ),
+    ".venv/bin/snakemake -n --config scale=paper": ("--quiet", "all"),
+}
+"""Commands that this test runs as they stand, and what it adds (the last --out counts)."""
+
+
+def commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if line.strip()]
+    return [re.sub(r"\s+#.*", "", line) for line in lines]
+
+
+def test_every_command_is_run_by_some_test():
+    assert set(commands()) == ELSEWHERE.keys() | HERE.keys()
+    named = [where.split(" ")[0] for where in ELSEWHERE.values() if "/" in where]
+    assert all((ROOT / where).exists() for where in named)
+
+
+@pytest.mark.parametrize("command", HERE)
+def test_a_command_runs_as_it_stands(command, tmp_path):
+    if "examples/" in command:
+        needs_data_of(re.search(r"examples/\S+", command)[0])
+    words = [word.replace(".venv/bin/", f"{BIN}/") for word in command.split()]
+    words += [word.format(tmp=tmp_path) for word in HERE[command]]
+    environment = os.environ | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def needs_data_of(example):
+    name = yaml.safe_load((ROOT / example).read_text())["problem"]["data"]
+    try:
+        data.load(name)
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+
+
+def test_pictures_and_files_exist():
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", README)
+    assert len(pictures) >= 4
+    files = re.findall(r"`((?:config|results/published|figures|examples)/[\w./]+)`", README)
+    missing = [name for name in [*pictures, *files] if not (ROOT / name).exists()]
+    assert missing == []
+
+
+def test_the_claims_are_the_published_ones():
+    found = re.search(r"<!-- claims: (\S+) -->\n(.*?)<!-- /claims -->", README, flags=re.DOTALL)
+    assert found is not None
+    published = (ROOT / found[1]).read_text(encoding="utf-8")
+    rows = [line for line in found[2].splitlines() if line.startswith("|")]
+    assert len(rows) > 5
+    assert all(row in published for row in rows)
+
+
+def test_the_method_of_the_readme_runs(tmp_path):
+    try:
+        data.load("a1a|a9a")
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+    code = re.search(r"```python\n(@register.*?)```", README, flags=re.DOTALL)
+    assert code is not None
+    imports = (
+        "from dataclasses import dataclass\n"
+        "from wiregrad.compressors import Compressor\n"
+        "from wiregrad.compressors.sign import ScaledSign\n"
+        "from wiregrad.methods import Method, State, register\n"
+        "from wiregrad.methods.base import Empty, Replica\n"
+    )
+    (tmp_path / "sign_sgd.py").write_text(imports + code[1])
+    config = {
+        "problem": {"name": "logistic", "data": "a1a|a9a"},
+        "method": {"name": "sign_sgd", "lr": 0.1},
+        "runtime": {"workers": 4},
+        "budget": {"steps": 20},
+        "seed": 0,
+        "plugins": [str(tmp_path / "sign_sgd.py")],
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    command = [BIN / "wiregrad", "run", tmp_path / "run.yaml", "--out", tmp_path / "out"]
+    subprocess.run(command, check=True, capture_output=True)
+    rows = record.read_history(tmp_path / "out" / record.HISTORY).to_pylist()
+    assert rows[-1]["loss_train"] < rows[0]["loss_train"]
+    per_round = rows[1]["uplink_bits_wire"]
+    assert 123 <= per_round < 400  # a bit an element, a scale and a header
+
+
+def test_preflight_of_the_paper_scale():
+    """The convex and the smaller deep shapes; the others take minutes."""
+    command = [BIN / "wiregrad", "preflight", "--scale", "paper"]
+    chosen = ["--experiment", "convex", "--experiment", "cifar_lenet5"]
+    done = subprocess.run(
+        [*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = {line.split()[0] for line in done.stdout.splitlines()[:-1]}
+    assert states <= {"ok", "no"}
