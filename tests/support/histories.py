@@ -177,6 +177,7 @@ PAPER = {
             "title": "Curves <b>",
             "caption": "Loss and accuracy.",
             "experiment": "task",
+            "y": ["train_loss"],
             "emphasise": ["dense"],
         },
         "speed": {
@@ -292,7 +293,7 @@ def toy_tree(root: Path) -> Plan:
     def sparse(workers: int, seed: int) -> pd.DataFrame:
         accuracy = [0.1, 0.7, 0.85, 0.952 + seed / 1000]
         frame = history([2.0, 1.2, 0.5, 0.25 + seed / 100], accuracy=accuracy)
-        return frame.assign(step=frame["step"] * 8 // workers)
+        return frame.assign(step=frame["step"] * 4 // workers)
 
     for group in plan.groups:
         if group.label == "absent":
