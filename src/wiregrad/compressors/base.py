@@ -116,7 +116,10 @@ class Compressor(ABC):
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
-        """Parameter sets that the conformance suite builds and tests the family with."""
+        """Parameter sets that the conformance suite and `wiregrad compressors` build it with.
+
+        A family with a parameter that has no default gives its own.
+        """
         return [{}]
 
     # -- public -----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ class PowerSGD(Compressor):
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
-        return [{"rank": 1}, {"rank": 4}]
+        return [{"rank": 1}, {"rank": 2}]
 
     def contract(self, shape: Shape) -> Contract:
         rows, cols = _matrix(shape)
