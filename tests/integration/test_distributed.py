@@ -23,6 +23,8 @@ from wiregrad.rng import Seeds
 from wiregrad.runtimes.distributed import own_row
 from wiregrad.runtimes.simulated import Simulated
 
+pytestmark = pytest.mark.timeout(600)  # on a busy machine five processes import torch for long
+
 PROGRAMS = Path(__file__).parent / "programs"
 N = 4
 ROUNDS = 30
@@ -35,6 +37,7 @@ MNIST = {
     "batch": 4,
     "eval_train": 200,
     "eval_test": 200,
+    "per_pass": 1,
 }
 
 METHODS: dict[str, dict[str, Any]] = {
@@ -72,11 +75,16 @@ CASES = {
         for name in ("comp_ams_top_k", "comp_ams_qsgd", "one_bit_adam_published")
     },
     "mnist-comp_ams_block_sign": config(MNIST, METHODS["comp_ams_block_sign"], every=ROUNDS),
+    "joined-dist_sgd": config(
+        MNIST | {"per_pass": None}, {"name": "dist_sgd", "lr": 0.01}, every=ROUNDS
+    ),
     "generated-skipping": config(GENERATED, SKIPPING),
     "poisoned-comp_ams_top_k": poisoned(METHODS["comp_ams_top_k"]),
     "poisoned-skipping": poisoned(SKIPPING),
     "overflowing-dist_sgd": config(GENERATED, {"name": "dist_sgd", "lr": 1e30}),
 }
+# The simulation joins the workers of this one in a pass, which a rank cannot: equal to rounding.
+ROUNDED = {"joined-dist_sgd": 1e-6}
 DIVERGING = ("poisoned-comp_ams_top_k", "poisoned-skipping", "overflowing-dist_sgd")
 SERVERS = ("rank0", "replicated")
 ALL = [f"{name}/{server}" for name in CASES for server in SERVERS]
@@ -144,7 +152,6 @@ def reports(
     subprocess.run(
         [*command, str(where / "cases.json"), str(where)],
         check=True,
-        timeout=280,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     ranks = [json.loads((where / f"{rank}.json").read_text()) for rank in range(N)]
@@ -159,8 +166,10 @@ def case(request: pytest.FixtureRequest, missing: dict[str, str]) -> tuple[str, 
     return name, server
 
 
-def same(a: Any, b: Any) -> bool:
-    return a == b or (isinstance(a, float) and math.isnan(a) and math.isnan(b))
+def same(a: Any, b: Any, relative: float) -> bool:
+    if not isinstance(a, float):
+        return bool(a == b)
+    return a == b or (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=relative)
 
 
 def test_history_equals_simulation(
@@ -169,16 +178,18 @@ def test_history_equals_simulation(
     name, server = case
     rows, x, outcome = simulated[name]
     ranks = reports["/".join(case)]
-    lead = ranks[0]
+    lead, relative = ranks[0], ROUNDED.get(name, 0.0)
     assert lead["outcome"] == outcome == ("diverged" if name in DIVERGING else "completed")
     assert [rank["rows"] for rank in ranks[1:]] == [[]] * (N - 1)
     downlink = {"downlink_bits_wire", "downlink_bits_paper"}
     for mine, theirs in zip(lead["rows"], rows, strict=True):
         for column, value in theirs.items():
             expected = 0 if server == "replicated" and column in downlink else value
-            assert same(mine[column], expected), (name, theirs["step"], column)
+            assert same(mine[column], expected, relative), (theirs["step"], column)
     for rank in ranks:
-        assert torch.equal(torch.tensor(rank["x"], dtype=x.dtype), x)
+        assert rank["x"] == lead["x"]
+    apart = torch.tensor(lead["x"], dtype=torch.float64) - x.double()
+    assert apart.norm() <= relative * x.double().norm()
 
 
 # The payloads of a round that diverges are sent, and not counted.
@@ -224,11 +235,10 @@ def test_skipping_workers_send_five_bytes(reports: dict[str, Any]) -> None:
 
 def test_ranks_go_on_from_the_last_checkpoint_that_all_have(reports: dict[str, Any]) -> None:
     for rank, found in enumerate(reports["checkpoints"]):
-        last = {"done": 5, "config_sha256": "this run"}
         assert found == {
             "none": None,
             "files": [f"checkpoint.rank{rank}.step5.pt"],
-            "one is ahead": last,
+            "one is ahead": 5,
             "of another run": None,
             "one is damaged": None,
         }

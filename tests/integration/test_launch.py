@@ -25,6 +25,8 @@ from wiregrad.errors import ConfigError
 from wiregrad.experiment import execute
 from wiregrad.runtimes import ranks
 
+pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
+
 N = 3
 PLUGIN = Path(__file__).parent / "programs" / "lockstep.py"
 CONFIG: dict[str, Any] = {
@@ -93,8 +95,8 @@ def until(condition: Callable[[], bool], seconds: float = 200) -> None:
         time.sleep(0.05)
 
 
-def all_ranks_saved(out: Path) -> bool:
-    return all(list(out.glob(f"checkpoint.rank{rank}.step*.pt")) for rank in range(N))
+def all_ranks_saved(out: Path, n: int) -> bool:
+    return all(list(out.glob(f"checkpoint.rank{rank}.step*.pt")) for rank in range(n))
 
 
 def rank_processes(launcher: subprocess.Popen[str]) -> dict[int, psutil.Process]:
@@ -108,7 +110,7 @@ def test_killed_rank_ends_the_run_which_then_resumes(
     out = tmp_path / "out"
     command = [*WIREGRAD, "launch", str(config), "--out", str(out), "--checkpoint", "0.2"]
     launcher = start(command)
-    until(lambda: all_ranks_saved(out))
+    until(lambda: all_ranks_saved(out, N))
     processes = rank_processes(launcher)
     assert sorted(processes) == list(range(N))
     processes[2].send_signal(signal.SIGKILL)
@@ -148,13 +150,13 @@ def test_torchrun_leaves_the_same_history(
 
 def test_ranks_end_with_their_launcher(start: Start, config: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    long = ["--set", "budget.steps=100000", "--checkpoint", "0.2"]
+    long = ["-n", "2", "--set", "budget.steps=100000", "--checkpoint", "0.2"]
     launcher = start([*WIREGRAD, "launch", str(config), "--out", str(out), *long])
-    until(lambda: all_ranks_saved(out))
+    until(lambda: all_ranks_saved(out, 2))
     processes = rank_processes(launcher)
     launcher.kill()
     _, alive = psutil.wait_procs(list(processes.values()), timeout=30)
-    assert len(processes) == N
+    assert sorted(processes) == [0, 1]
     assert alive == []
 
 
@@ -170,7 +172,7 @@ def test_without_a_launcher_the_peer_names_the_lost_rank(
     env = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     env |= {"GLOO_SOCKET_IFNAME": "lo", "WIREGRAD_PEER_TIMEOUT": "20"}
     lead, other = (start(command, RANK=str(rank), **env) for rank in range(2))
-    until(lambda: bool(list(out.glob("checkpoint.rank1.step*.pt"))))
+    until(lambda: all_ranks_saved(out, 2))
     other.send_signal(blow)
     _, complaint = lead.communicate(timeout=60)
     assert lead.returncode == 2

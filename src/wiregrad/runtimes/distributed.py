@@ -23,7 +23,8 @@ the round with a NonFiniteError, and its uplink is not counted, as in the simula
 
 Counted as wire bits are the payloads alone, rank 0's own among them, although it stays in its
 process. Headers, lengths and orders are `control_bytes`. Generators are named as in the
-simulation, so that both send the same bytes.
+simulation, so that both send the same bytes, to the bit on the CPU with as many threads (a problem
+that takes the gradients of several workers in one pass, `per_pass`, agrees to rounding there).
 
 A rank that ends makes the exchanges of the others fail at once. One that hangs, or a machine that
 falls off the network, does so after the time-out of `wiregrad.runtimes.ranks`. Nothing is written

@@ -22,10 +22,8 @@ class RankCheckpointer(Checkpointer):
     on from s.
     """
 
-    def __init__(
-        self, directory: Path, config_sha256: str, seconds: float, exchange: Exchange
-    ) -> None:
-        super().__init__(directory, config_sha256, seconds)
+    def __init__(self, directory: Path, identity: str, seconds: float, exchange: Exchange) -> None:
+        super().__init__(directory, identity, seconds)
         self.exchange = exchange
         self._step = 0
 
