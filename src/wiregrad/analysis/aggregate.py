@@ -171,7 +171,7 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         experiment=planned.experiment,
         label=planned.label,
         title=planned.title,
-        planned=len(planned.runs),
+        planned=0 if planned.skip else len(planned.runs),
         reason=planned.skip,
         directory=planned.directory,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import matplotlib.ticker as mticker
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -59,7 +60,7 @@ SECONDARY: dict[str, Any] = {
 }
 
 LONG = 10
-"""Logged points from which a curve's first tenth may be cut off."""
+"""Logged points from which a curve's first tenth may be cut off, and not every point is marked."""
 
 
 @kinds.register("curves")
@@ -148,22 +149,24 @@ class Curves(FigureSpec):
 
 @dataclass(frozen=True)
 class Median:
-    """The median curve of one method, indexed by x, and how far each point is into the run."""
+    """The median curve of one method, indexed by x.
+
+    `band` holds the values of all runs that did not diverge, but for the start of a long run: the
+    first tenth, which would otherwise take most of a panel.
+    """
 
     title: str
     primary: bool
     values: pd.Series
-    progress: pd.Series
+    band: pd.Series
 
 
 def median_of(part: pd.DataFrame, title: str, *, x: Axis, y: Axis, primary: bool) -> Median:
     """The median over seeds of a curve that `on_axes` prepared."""
-    at = part.groupby(x.column)
-    progress = at["step"].max() / part["step"].max() if x.column != "step" else None
-    values = at[y.column].median()
-    if progress is None:
-        progress = pd.Series(values.index / values.index.max(), index=values.index)
-    return Median(title, primary, values, progress)
+    values = part.groupby(x.column)[y.column].median()
+    start = 0.1 * part["step"].max() if len(values) >= LONG else 0.0
+    late = part[(part["step"] >= start) & (part["outcome"] != "diverged")]
+    return Median(title, primary, values, late[y.column])
 
 
 def _prepared(frame: pd.DataFrame, workers: int | None) -> pd.DataFrame:
@@ -176,7 +179,8 @@ def _prepared(frame: pd.DataFrame, workers: int | None) -> pd.DataFrame:
 def on_axes(frame: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
     """The measured rows of one method in the axes' units, on common x."""
     columns = [x.column, y.column]
-    frame = frame.astype(dict.fromkeys(columns, "float64")).dropna(subset=columns)
+    frame = frame.astype(dict.fromkeys(columns, "float64")).replace([np.inf, -np.inf], np.nan)
+    frame = frame.dropna(subset=columns)
     if x.scale != "linear":
         frame = frame[frame[x.column] > 0]
     if y.scale != "linear":
@@ -215,7 +219,7 @@ def draw_line(
         color=look.colour,
         linestyle=look.linestyle,
         marker=look.marker,
-        markevery=spacing,
+        markevery=1 if part[x.column].nunique() < LONG else spacing,
         markeredgecolor="white",
         zorder=3.0 if primary else 2.2,
         err_kws={"alpha": 0.16 if primary else 0.08, "linewidth": 0},
@@ -257,21 +261,16 @@ def set_scales(axis: Axes, x: Axis, y: Axis) -> None:
 
 
 def focus(axis: Axes, x: Axis, y: Axis, medians: Sequence[Median]) -> None:
-    """Set the limits so that the emphasised methods fill the panel; the rest is cut off.
-
-    The first tenth of a long run would otherwise take most of it.
-    """
-    late = [
-        m.values[m.progress >= (0.1 if len(m.values) >= LONG else 0.0)]
-        for m in medians
-        if m.primary
-    ]
-    late = late or [m.values for m in medians]
-    if not late:
+    """Set the limits so that the emphasised methods fill the panel; the rest is cut off."""
+    if not medians:
         return
-    values, everything = pd.concat(late), pd.concat([m.values for m in medians])
-    best = everything.min() if y.scale == "log" else everything.max()
-    low, high = min(values.min(), best), max(values.max(), best if y.scale != "log" else 0.0)
+    everything = pd.concat([m.values for m in medians])
+    bands = pd.concat([m.band for m in medians if m.primary])
+    values = everything if bands.empty else bands
+    # The best of all methods is always in view.
+    low, high = values.min(), max(values.max(), everything.max() if y.scale == "linear" else 0.0)
+    if y.scale != "linear":
+        low = min(low, everything.min())
     if low == high:
         return
     if y.scale == "log":

@@ -102,6 +102,7 @@ class PaperPart:
     def _experiment(self, name: str, entry: Experiment) -> dict[str, Any]:
         groups = self._of(name).groups
         cards = [card for group in groups for card in group.cards]
+        planned = sum(group.planned for group in groups)
         workers = sorted({int(card.config["runtime"]["workers"]) for card in cards})
         return {
             "id": name,
@@ -111,7 +112,7 @@ class PaperPart:
             "workers": ", ".join(map(str, workers)) or "—",
             "seeds": ", ".join(map(str, sorted({card.seed for card in cards}))) or "—",
             "budget": budget_text(entry.budget),
-            "runs": f"{len(cards)} of {sum(group.planned for group in groups)}",
+            "runs": "left out" if entry.skip else f"{len(cards)} of {planned}",
             "diverged": sum(group.diverged for group in groups),
         }
 

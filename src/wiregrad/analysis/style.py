@@ -60,6 +60,7 @@ _KNOWN = {
     "dist_ams": Look("black", "solid", "o"),
     "comp_ams_top_k": Look("blue", "solid", "s"),
     "comp_ams_block_sign": Look("vermillion", "solid", "^"),
+    "comp_ams_block_sign_scripts": Look("vermillion", "dashed", "^"),
     "qadam": Look("green", "dashed", "D"),
     "one_bit_adam": Look("purple", "dashdot", "v"),
     "dist_sgd": Look("grey", "solid", "P"),
@@ -144,7 +145,7 @@ def footer(figure: Figure, lines: Iterable[str]) -> None:
 
     The figure grows by their height, so that its panels keep theirs.
     """
-    width = int(figure.get_figwidth() * 22)
+    width = int(figure.get_figwidth() * 20)
     wrapped = [part for line in lines for part in textwrap.wrap(line, width)]
     figure.set_figheight(figure.get_figheight() + 0.115 * len(wrapped))
     figure.supxlabel(
