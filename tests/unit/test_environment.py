@@ -109,8 +109,9 @@ def test_what_the_package_imports_is_a_requirement_and_the_reverse():
     owners = packages_distributions()
     used = {re.sub(r"[._]+", "-", owners[name][0]).lower() for name in modules}
     used = {TIED.get(name, name) for name in used}
-    # Snakemake is a requirement as a command; rules are no Python files.
-    assert used | {"snakemake"} == run_time()
+    # Snakemake is a requirement as a command (rules are no Python files), tabulate by pandas, for
+    # its tables in Markdown.
+    assert used | {"snakemake", "tabulate"} == run_time()
 
 
 @pytest.mark.parametrize("extra", ["dev", "slurm"])
