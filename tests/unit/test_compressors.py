@@ -154,6 +154,8 @@ def test_qsgd_rounds_to_a_level_next_to_the_value(levels: int) -> None:
     place = sent(build("qsgd", levels=levels), x) / unit
     assert torch.allclose(place, place.round(), atol=1e-9)
     assert bool(((place - x / unit).abs() < 1 + 1e-9).all())
+    end = torch.tensor([torch.finfo(torch.float64).max], dtype=torch.float64)
+    assert torch.equal(sent(build("qsgd", levels=levels), end), end)
     one_hot = torch.tensor([0.0, -3.0, 0.0])
     assert torch.equal(sent(build("qsgd", levels=levels), one_hot), one_hot)
 
@@ -228,6 +230,8 @@ def test_half_precision_unscaled_is_the_plain_cast() -> None:
     assert torch.equal(sent(build("bf16", scaled=False), x), x.bfloat16().float())
     with pytest.raises(NonFiniteError, match="float16"):
         sent(build("fp16", scaled=False), torch.tensor([7e4]))
+    end = torch.tensor([65504.0], dtype=torch.float16)  # rounds up to 2^16 in bfloat16
+    assert torch.equal(sent(build("bf16", scaled=False), end), end)
 
 
 # -- low rank ---------------------------------------------------------------------------------

@@ -67,11 +67,12 @@ class _Half(Coded[HalfCode]):
     @classmethod
     def _dequantise(cls, code: HalfCode, out: torch.Tensor) -> None:
         if code.powers is None:
-            out.copy_(code.halves)
-            return
+            values = code.halves.to(torch.float64)
+        else:
+            values = times_power(code.halves, code.powers[:, None])
         # Rounding up may have passed the largest number of out's type.
         end = torch.finfo(out.dtype).max
-        out.copy_(times_power(code.halves, code.powers[:, None]).clamp_(-end, end))
+        out.copy_(values.clamp_(-end, end))
 
     def _params(self, code: HalfCode, numel: int) -> list[Params]:
         return [(int(self.scaled),)] * len(code.halves)

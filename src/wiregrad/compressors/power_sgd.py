@@ -89,8 +89,8 @@ class PowerSGD(Compressor):
         )
         p = torch.linalg.qr(tall @ start).Q.to(x.dtype)
         q = times_power(tall.mT @ p.double(), power).to(x.dtype)
-        # No element of the product exceeds this.
-        bound = (p.abs().amax(0).double() * q.abs().amax(0).double()).sum()
+        # No element of the product exceeds this, its rounding included.
+        bound = (p.abs().amax(0).double() * q.abs().amax(0).double()).sum() * 1.01
         if not float(bound) <= torch.finfo(x.dtype).max:
             raise NonFiniteError(f"{self.name}: the factors leave the range of {x.dtype}")
         return (p, q) if rows >= cols else (q, p)

@@ -48,7 +48,8 @@ class QSGD(Levels):
 
     @classmethod
     def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
-        out.copy_(code.levels * (code.scales.double() / code.param))
+        # The quotient is at most 1, so that no rounding passes the scale.
+        out.copy_((code.levels.double() / code.param).mul_(code.scales.double()))
 
     @classmethod
     def _allowed(cls) -> tuple[int, int]:
