@@ -13,6 +13,9 @@ TARGETS ?= all
 PYTEST_ARGS ?= -n $(JOBS)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# wiregrad, wiregrad.channel, …: pdoc goes no further than __all__ by itself.
+MODULES = $(shell find src/wiregrad -name '*.py' ! -name __main__.py | sort | \
+  sed -e 's,^src/,,' -e 's,/__init__.py$$,,' -e 's,\.py$$,,' -e 's,/,.,g')
 # One thread a process: JOBS processes run side by side, and sums keep their order.
 export OMP_NUM_THREADS ?= 1
 
@@ -33,7 +36,7 @@ bench: $(STAMP)
 	$(BIN)/python -m pytest benchmarks
 
 docs: $(STAMP)
-	$(BIN)/pdoc --docformat google --math --output-directory docs/_build wiregrad
+	$(BIN)/pdoc --docformat google --math --output-directory docs/_build $(MODULES)
 
 # What is pinned stays pinned where pyproject.toml allows it; to take newer versions, remove lines.
 lock: $(STAMP)
