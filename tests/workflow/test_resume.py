@@ -54,7 +54,9 @@ def checkpointed(project):
 def training(process):
     """The processes below `process` that train."""
     below = psutil.Process(process.pid).children(recursive=True)
-    return [p for p in below if "train" in p.cmdline() and p.cmdline()[0].endswith("python3")]
+    found = [p for p in below if "train" in p.cmdline()]
+    assert found, [p.cmdline() for p in below]
+    return found
 
 
 def make_figures(*targets):
