@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -60,19 +61,19 @@ class Levels(Coded[LevelCode]):
         return scale_dtype(dtype).itemsize + wire.packed_bytes(numel, cls._width(params[0]))
 
     @classmethod
+    @abstractmethod
     def _allowed(cls) -> tuple[int, int]:
         """Smallest and largest block parameter."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def _width(cls, param: int) -> int:
         """Bits of a symbol."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def _largest(cls, param: int) -> int:
         """The largest |level|: a symbol is level + this."""
-        raise NotImplementedError
 
     @classmethod
     def _pack(cls, code: LevelCode, params: Params) -> bytes:
