@@ -1,0 +1,27 @@
+// The kernels in AVX2 instructions.
+#include "deterministic.hpp"
+#include "stochastic.hpp"
+
+#if WG_X86
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,bmi,bmi2,popcnt,lzcnt"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma,bmi,bmi2,popcnt,lzcnt")
+#endif
+
+#define WG_LEVEL 1
+
+namespace wg::avx2 {
+
+#include "deterministic.inc"
+#include "stochastic.inc"
+
+}  // namespace wg::avx2
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

@@ -1,0 +1,12 @@
+// The kernels in the compiler's baseline instructions.
+#include "deterministic.hpp"
+#include "stochastic.hpp"
+
+#define WG_LEVEL 0
+
+namespace wg::portable {
+
+#include "deterministic.inc"
+#include "stochastic.inc"
+
+}  // namespace wg::portable
