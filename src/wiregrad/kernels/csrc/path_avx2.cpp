@@ -1,5 +1,6 @@
 // The kernels in AVX2 instructions.
 #include "deterministic.hpp"
+#include "sparse_rows.hpp"
 #include "stochastic.hpp"
 
 #if WG_X86
@@ -15,6 +16,7 @@
 namespace wg::avx2 {
 
 #include "deterministic.inc"
+#include "sparse_rows.inc"
 #include "stochastic.inc"
 
 }  // namespace wg::avx2

@@ -1,5 +1,6 @@
 // The kernels in the compiler's baseline instructions.
 #include "deterministic.hpp"
+#include "sparse_rows.hpp"
 #include "stochastic.hpp"
 
 #define WG_LEVEL 0
@@ -7,6 +8,7 @@
 namespace wg::portable {
 
 #include "deterministic.inc"
+#include "sparse_rows.inc"
 #include "stochastic.inc"
 
 }  // namespace wg::portable
