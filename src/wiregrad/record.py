@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
@@ -87,10 +88,27 @@ class RunCard(pydantic.BaseModel):
 def write_table(
     path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema = HISTORY_SCHEMA
 ) -> None:
-    """Write rows as Parquet with `schema`, atomically; the bytes depend on the rows alone."""
-    table = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
+    """Write rows as Parquet with `schema`, atomically; the bytes depend on the rows alone.
+
+    Columns are numbers and truth values, none missing. Raises KeyError for a row without one of
+    them, TypeError for a fraction among integers.
+    """
+    kept = list(rows)
+    columns = [_column([row[field.name] for row in kept], field.type) for field in schema]
+    table = pa.Table.from_arrays(columns, schema=schema)
     with fsio.write_atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", version="2.6")
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Values as an Arrow array.
+
+    `pa.array` imports pandas to see whether they are its own: a tenth of a short job's start-up.
+    """
+    array = np.array(values)
+    array = array.astype(kind.to_pandas_dtype(), casting="safe" if values else "unsafe")
+    buffer = np.packbits(array, bitorder="little") if pa.types.is_boolean(kind) else array
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(buffer)])
 
 
 def read_history(path: Path) -> pa.Table:

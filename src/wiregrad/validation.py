@@ -12,12 +12,25 @@ import yaml
 from wiregrad.errors import ConfigError
 
 M = TypeVar("M", bound=pydantic.BaseModel)
+_SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def parse_yaml(text: str) -> Any:
+    """What `yaml.safe_load` returns, ten times as fast where PyYAML was built with libyaml.
+
+    Raises yaml.YAMLError.
+    """
+    loader = _SafeLoader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping; ConfigError names the file."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

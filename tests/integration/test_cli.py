@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,18 +78,6 @@ def test_a_missing_and_an_unreadable_file_are_named(tmp_path):
 
 def test_schema_is_json():
     assert json.loads(wiregrad("run", "--schema").stdout)["title"] == "wiregrad run"
-
-
-def test_help_needs_no_torch():
-    code = (
-        "import sys; from wiregrad.cli import app, mount; mount.all_commands(app);"
-        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
-    )
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
-    listed = wiregrad("--help").stdout
-    for command in ("run", "launch", "train", "tune", "preflight", "data", "methods", "figure"):
-        assert f" {command} " in listed
 
 
 def test_module_and_script_are_the_same_program():

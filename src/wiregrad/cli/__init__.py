@@ -1,21 +1,38 @@
 """The command line: `wiregrad run | launch | train | tune | preflight | data | methods | …`.
 
-Sub-commands import what they need when they are called, so that `wiregrad --help` stays quick.
+Sub-commands import what they need when they are called, and help is plain text (Rich takes longer
+to import than everything else here), so that `wiregrad --help` stays quick.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from wiregrad.errors import WiregradError
+
+
+class Commands(TyperGroup):
+    """Lists every command with its whole first sentence, which is cut at the margin otherwise."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """See TyperGroup."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, c.get_short_help_str(limit=1000)) for name, c in self.commands.items()]
+            )
+
 
 app = typer.Typer(
     name="wiregrad",
     help="Benchmarks of distributed optimisation with compressed gradients.",
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 

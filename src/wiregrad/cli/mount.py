@@ -1,10 +1,16 @@
-"""Which sub-command lives in which module."""
+"""Which sub-command lives in which module.
+
+All of these modules are imported at every start, which takes some milliseconds: what is heavy
+(torch, NumPy, pydantic, Rich, …) they import inside the commands.
+"""
 
 from __future__ import annotations
 
 import importlib
 
 import typer
+
+from wiregrad.cli import Commands
 
 GROUPS = {"data": "wiregrad.cli.data"}
 """Sub-commands of their own name: `wiregrad data list`."""
@@ -24,4 +30,4 @@ def all_commands(app: typer.Typer) -> None:
     for module in FLAT:
         app.registered_commands += importlib.import_module(module).app.registered_commands
     for name, module in GROUPS.items():
-        app.add_typer(importlib.import_module(module).app, name=name)
+        app.add_typer(importlib.import_module(module).app, name=name, cls=Commands)

@@ -17,6 +17,7 @@ import pydantic
 import yaml
 
 from wiregrad.errors import ConfigError
+from wiregrad.validation import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,7 +218,7 @@ def _entries(added: str | None) -> Mapping[str, Entry]:
 
 def _parse(text: str, where: str) -> dict[str, Entry]:
     try:
-        document = yaml.safe_load(text)
+        document = parse_yaml(text)
         rows = [{"name": name, **fields} for name, fields in document.get("sets", {}).items()]
         group = document.get("libsvm", {"sets": {}})
         rows += [_libsvm(group, name) for name in group["sets"]]
