@@ -1,14 +1,14 @@
 """The channel a method speaks into: it compresses, delivers, counts, and tells what arrives.
 
-A method never sees bytes. `Channel` turns its three verbs (send, send with error feedback, send
-dense) into one primitive, `_send`, which each runtime implements: a fused round trip in the
-simulation, real bytes between processes.
+A method never sees bytes. `Channel` turns its verbs (send, send with error feedback, send dense,
+send the first of several that will do) into packets of messages, which each runtime delivers: as
+they are in the simulation, as real bytes between processes.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,19 @@ import torch
 
 from wiregrad import wire
 from wiregrad.bits import Convention, Message
-from wiregrad.compressors.base import Blocked, Compressor, Roundtrip
+from wiregrad.compressors.base import Blocked, Compressor, Generators
 from wiregrad.compressors.identity import Identity
+from wiregrad.compressors.packet import Packet
 from wiregrad.layout import BlockKind, Layout
+from wiregrad.received import Delivery
+from wiregrad.rng import Seeds
 
 _DENSE = Identity()
+NO_MESSAGE = -1
+"""In `Channel.choices`: an empty payload."""
+
+Accept = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""(decoded `[k, d]`, their rows int64 `[k]`) to bool `[k]`: which of them will do."""
 
 
 @dataclass
@@ -31,33 +39,56 @@ class Meter:
     paper: int = 0
 
 
+@dataclass(frozen=True)
+class Link:
+    """One direction as a runtime sets it up: blocks, books, and a generator for each sender."""
+
+    layout: Layout
+    blocks: BlockKind
+    price: Callable[[Message], int]
+    generators: Sequence[torch.Generator]
+
+    @staticmethod
+    def of(
+        name: str,
+        senders: Sequence[int],
+        *,
+        layout: Layout,
+        blocks: BlockKind,
+        convention: Convention,
+        seeds: Seeds,
+        device: torch.device,
+    ) -> Link:
+        """The direction `name` ("uplink" or "downlink") of these senders, with their streams."""
+        price = convention.uplink if name == "uplink" else convention.downlink
+        generators = [seeds.generator("compressor", name, i, device=device) for i in senders]
+        return Link(layout, blocks, price, generators)
+
+
 class Channel(ABC):
     """One direction of one round. Uplink rows are workers; the downlink has a single row.
 
     A sender may speak in pieces (rows of a few workers at a time), but each row once a round.
     """
 
-    def __init__(
-        self,
-        layout: Layout,
-        blocks: BlockKind,
-        charge: str,
-        convention: Convention,
-        generators: Sequence[torch.Generator],
-    ) -> None:
-        self.layout, self.blocks = layout, blocks
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.generators = link.generators
         self.meter = Meter()
-        self.generators = generators
-        self._price = convention.uplink if charge == "uplink" else convention.downlink
-        self._blocked: dict[tuple[Compressor, bool], Blocked] = {}
         self.measure = False
-        self._errors: list[torch.Tensor] = []
+        self.choices = torch.full((len(link.generators),), NO_MESSAGE, dtype=torch.int8)
+        """Which compressor each sender used this round, of those offered to it."""
+        self._blocked: dict[tuple[Compressor, bool], Blocked] = {}
+        self._errors: list[float] = []
         self._at = 0
         self._before = Meter()
+
+    # -- a round ----------------------------------------------------------------------------
 
     def open(self, measure: bool) -> None:
         """Begin a round; with `measure`, the relative compression error is kept."""
         self.measure = measure
+        self.choices.fill_(NO_MESSAGE)
         self._errors.clear()
         self._at = 0
         self._before = replace(self.meter)
@@ -67,40 +98,104 @@ class Channel(ABC):
         self.meter = self._before
         self._errors.clear()
 
+    # -- what a method says -----------------------------------------------------------------
+
     def __call__(
         self,
         compressor: Compressor,
         x: torch.Tensor,
         where: torch.Tensor | None = None,
+        tag: torch.Tensor | None = None,
         billed_as: Compressor | None = None,
     ) -> torch.Tensor:
-        """Send C(row) for each row of `x` `[m, d]` (or one `[d]`); returns what is decoded.
+        """Send C(row) for each row of `x` `[..., d]`; returns what is decoded, not to be changed.
 
-        `where` `[m]` bool: the other rows send an empty payload and count as zeros.
+        `where` (bool, of the shape of the rows): the others send an empty payload, and decode to
+        zeros. `tag` (int64, likewise, 0 to 15): a mark on each message.
         `billed_as`: the compressor that the paper's books charge this message to.
         """
-        rows = x if x.dim() == 2 else x[None]
-        decoded = self._send_rows(compressor, rows, where, billed_as)
+        rows = x.reshape(-1, x.shape[-1])
+        senders = self._next(rows)
+        blocked = self.blocked(compressor)
+        if where is None:
+            packet = blocked.code(rows, self._drawing(senders))
+            self._send(packet, senders, tag, billed_as)
+            decoded = packet.decode()
+        else:
+            decoded = torch.zeros_like(rows)
+            sending = self._told_apart(where, senders, x.dtype)
+            if sending:
+                packet = blocked.code(rows[sending], self._drawing([senders[i] for i in sending]))
+                tags = None if tag is None else tag.reshape(-1)[sending]
+                self._send(packet, [senders[i] for i in sending], tags, billed_as)
+                decoded[sending] = packet.decode()
         if self.measure:
-            self._errors.append(_relative_error(rows, decoded))
-        return decoded if x.dim() == 2 else decoded[0]
+            self._errors += _relative_errors(rows, decoded)
+        return decoded.view(x.shape)
 
     def error_feedback(
         self, compressor: Compressor, x: torch.Tensor, residual: torch.Tensor
-    ) -> torch.Tensor:
-        """Send c = C(x + residual) and set residual ← x + residual − c, in place; returns c."""
-        residual += x
-        sent = self(compressor, residual)
-        residual -= sent
-        return sent
+    ) -> None:
+        """Send c = C(x + residual) and set residual ← x + residual − c, in place."""
+        rows = residual.view(-1, residual.shape[-1])
+        senders, squares = self._next(rows), list[float]()
+        added = x.reshape(rows.shape)
+        if self.measure:
+            squares = _squares(rows.add_(added))
+        packet = self.blocked(compressor).feedback(
+            rows, None if self.measure else added, self._drawing(senders)
+        )
+        self._send(packet, senders, None, None)
+        if self.measure:
+            left = _squares(rows)
+            self._errors += [e / s if s else 0.0 for e, s in zip(left, squares, strict=True)]
 
     def dense(self, x: torch.Tensor, billed_as: Compressor | None = None) -> torch.Tensor:
         """Send the rows uncompressed."""
         return self(_DENSE, x, billed_as=billed_as)
 
+    def cascade(
+        self,
+        compressors: Sequence[Compressor],
+        x: torch.Tensor,
+        accept: Accept,
+        where: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Send, for each row, the first C(row) that `accept` takes, or else the last one.
+
+        Returns what is decoded; `choices` tells which it was. `where` as for a plain message.
+        """
+        rows = x.reshape(-1, x.shape[-1])
+        senders, pending = self._next(rows), list(range(len(rows)))
+        decoded = torch.zeros_like(rows)
+        if where is not None:
+            pending = self._told_apart(where, senders, x.dtype)
+        for level, compressor in enumerate(compressors):
+            if not pending:
+                break
+            drawing = self._drawing([senders[i] for i in pending])
+            packet = self.blocked(compressor).code(rows[pending], drawing)
+            tried = packet.decode()
+            last = level == len(compressors) - 1
+            taken = [True] * len(pending)
+            if not last:
+                taken = accept(tried, torch.tensor(pending, device=rows.device)).tolist()
+            picked = [i for i, yes in enumerate(taken) if yes]
+            mine = [pending[i] for i in picked]
+            if mine:
+                self._deliver_and_count(packet, picked, [senders[i] for i in mine], None, None)
+                decoded[mine] = tried[picked]
+                self.choices[[senders[i] for i in mine]] = level
+            pending = [i for i, yes in zip(pending, taken, strict=True) if not yes]
+        if self.measure:
+            self._errors += _relative_errors(rows, decoded)
+        return decoded.view(x.shape)
+
+    # -- what a runtime asks ----------------------------------------------------------------
+
     def compression_error(self) -> float:
         """Mean over this round's rows of ‖C(x) − x‖² / ‖x‖²; NaN when it was not measured."""
-        return float(torch.cat(self._errors).mean()) if self._errors else float("nan")
+        return sum(self._errors) / len(self._errors) if self._errors else float("nan")
 
     def state_dict(self) -> dict[str, Any]:
         """Meters and generator states, for a checkpoint."""
@@ -113,73 +208,102 @@ class Channel(ABC):
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved)
 
-    def _send_rows(
-        self,
-        compressor: Compressor,
-        rows: torch.Tensor,
-        where: torch.Tensor | None,
-        billed_as: Compressor | None,
-    ) -> torch.Tensor:
-        senders = range(self._at, self._at + len(rows))
-        if senders.stop > len(self.generators):
-            raise RuntimeError(f"{senders.stop} rows sent by {len(self.generators)} senders")
-        self._at = senders.stop
-        if where is None:
-            return self._send(compressor, rows, senders, billed_as)
-        decoded = torch.zeros_like(rows)
-        for index, sends in enumerate(where.tolist()):
-            sender = range(senders[index], senders[index] + 1)
-            if sends:
-                row = rows[index : index + 1]
-                decoded[index] = self._send(compressor, row, sender, billed_as)[0]
-            else:
-                self._skip(rows, sender[0])
-        return decoded
-
     def blocked(self, compressor: Compressor) -> Blocked:
         """`compressor` on this channel's blocks; dense messages are one block."""
         whole = compressor is _DENSE
         key = (compressor, whole)
         if key not in self._blocked:
-            kind: BlockKind = "whole" if whole else self.blocks
-            self._blocked[key] = compressor.blocked(self.layout, kind)
+            kind: BlockKind = "whole" if whole else self.link.blocks
+            self._blocked[key] = compressor.blocked(self.link.layout, kind)
         return self._blocked[key]
 
-    def _count(self, blocked: Blocked, trip: Roundtrip, billed_as: Compressor | None) -> None:
-        self.meter.wire += sum(trip.wire_bits)
-        for params, body_bits in zip(trip.params, trip.body_bits, strict=True):
-            message = Message(blocked.inner, blocked.shapes, params, body_bits)
-            if billed_as is not None:
-                message = self._as_if(billed_as, trip.decoded)
-            self.meter.paper += self._price(message)
-
-    def _as_if(self, compressor: Compressor, x: torch.Tensor) -> Message:
-        """The message that `compressor` would have sent in place of `x`, without sending it."""
-        blocked = self.blocked(compressor)
-        apart = torch.Generator(device=x.device).manual_seed(0)  # no sender's stream may move
-        trip = blocked.roundtrip(torch.zeros_like(x[:1]), generators=[apart])
-        return Message(compressor, blocked.shapes, trip.params[0], trip.body_bits[0])
-
-    def _skip(self, rows: torch.Tensor, sender: int) -> None:
-        self.meter.wire += wire.Payload.empty(rows.dtype).wire_bits
-        self._deliver_empty(rows.dtype, sender)
+    def tally(self, senders: Sequence[int], wire_bits: list[int], paper_bits: list[int]) -> None:
+        """Count one message of each of `senders`; here all of them together."""
+        del senders
+        self.meter.wire += sum(wire_bits)
+        self.meter.paper += sum(paper_bits)
 
     @abstractmethod
+    def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
+        """Bring these messages to their receiver."""
+
+    @abstractmethod
+    def deliver_empty(self, sender: int, payload: wire.Payload) -> None:
+        """Bring the empty payload of `sender` to its receiver."""
+
+    # -- inside -----------------------------------------------------------------------------
+
+    def _next(self, rows: torch.Tensor) -> list[int]:
+        """The senders of these rows: the next m that have not spoken."""
+        senders = range(self._at, self._at + len(rows))
+        if senders.stop > len(self.generators):
+            raise RuntimeError(f"{senders.stop} rows sent by {len(self.generators)} senders")
+        self._at = senders.stop
+        return list(senders)
+
+    def _drawing(self, senders: Sequence[int]) -> Generators:
+        return [self.generators[i] for i in senders]
+
+    def _told_apart(self, where: torch.Tensor, senders: list[int], dtype: torch.dtype) -> list[int]:
+        """Send the empty payloads; the rows of the others."""
+        told = where.reshape(-1).tolist()
+        silent = [sender for sender, sends in zip(senders, told, strict=True) if not sends]
+        empty = wire.Payload.empty(dtype)
+        self.tally(silent, [empty.wire_bits] * len(silent), [0] * len(silent))
+        for sender in silent:
+            self.deliver_empty(sender, empty)
+        return [row for row, sends in enumerate(told) if sends]
+
     def _send(
         self,
-        compressor: Compressor,
-        rows: torch.Tensor,
-        senders: range,
+        packet: Packet,
+        senders: list[int],
+        tags: torch.Tensor | None,
         billed_as: Compressor | None,
-    ) -> torch.Tensor:
-        """Deliver the rows of `senders` and count them; returns what is decoded `[m, d]`."""
+    ) -> None:
+        self._deliver_and_count(packet, range(packet.rows), senders, tags, billed_as)
+        self.choices[senders] = 0
 
-    @abstractmethod
-    def _deliver_empty(self, dtype: torch.dtype, sender: int) -> None:
-        """Deliver an empty payload from `sender`."""
+    def _deliver_and_count(
+        self,
+        packet: Packet,
+        picked: Sequence[int],
+        senders: list[int],
+        tags: torch.Tensor | None,
+        billed_as: Compressor | None,
+    ) -> None:
+        costs, priced = packet.costs(), packet
+        if billed_as is not None:
+            priced = self._as_if(billed_as, packet)
+        paper = _prices(priced, self.link.price)
+        self.tally(senders, [costs[i][1] for i in picked], [paper[i] for i in picked])
+        self.deliver(Delivery(packet, picked, senders), tags)
+
+    def _as_if(self, compressor: Compressor, packet: Packet) -> Packet:
+        """The messages that `compressor` would have sent in place of these, without sending."""
+        apart = [  # no sender's stream may move
+            torch.Generator(device=packet.device).manual_seed(i) for i in range(packet.rows)
+        ]
+        return self.blocked(compressor).code(packet.decode(), apart)
 
 
-def _relative_error(x: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    square = x.double().square().sum(-1)
-    error = (decoded.double() - x.double()).square().sum(-1)
-    return torch.where(square > 0, error / square.clamp_min(torch.finfo(torch.float64).tiny), 0.0)
+def _prices(packet: Packet, price: Callable[[Message], int]) -> list[int]:
+    """What a paper's books charge for each row."""
+    blocked, known = packet.blocked, dict[Any, int]()
+    for params, (body_bits, _) in zip(packet.params, packet.costs(), strict=True):
+        if params not in known:
+            known[params] = price(Message(blocked.inner, blocked.shapes, params, body_bits))
+    return [known[params] for params in packet.params]
+
+
+def _squares(rows: torch.Tensor) -> list[float]:
+    """‖x‖² of each row, summed in float64; row by row, to hold no second `[n, d]`."""
+    return [float(row.double().square().sum()) for row in rows]
+
+
+def _relative_errors(x: torch.Tensor, decoded: torch.Tensor) -> list[float]:
+    errors = []
+    for row, got, square in zip(x, decoded, _squares(x), strict=True):
+        error = float((got.double() - row.double()).square().sum())
+        errors.append(error / square if square else 0.0)
+    return errors

@@ -7,7 +7,7 @@ little-endian, `varint` = unsigned LEB128:
 magic ``WG``          2 bytes
 version               1 byte
 codec                 1 byte, the compressor family (0: empty, nothing follows the dtype)
-dtype                 1 byte, the float type that decoding yields
+dtype                 1 byte: low half the float type that decoding yields, high half the tag
 number of blocks      varint
 block table           per block: varint length, then the codec's parameters, a varint each
 body length           varint, bytes
@@ -88,6 +88,8 @@ class Payload:
     dtype: torch.dtype
     blocks: tuple[Block, ...]
     body: bytes
+    tag: int = 0
+    """0 to 15: a mark of the method, by which a receiver tells two kinds of messages apart."""
 
     @property
     def numel(self) -> int:
@@ -106,7 +108,7 @@ class Payload:
 
     def to_bytes(self) -> bytes:
         """The bytes that cross the wire."""
-        return _header(self.codec, self.dtype, self.blocks, len(self.body)) + self.body
+        return _header(self) + self.body
 
     @staticmethod
     def from_bytes(data: bytes | bytearray | memoryview, numel: int | None = None) -> Payload:
@@ -150,12 +152,14 @@ def _varint(value: int) -> bytes:
     return bytes(out)
 
 
-def _header(codec: int, dtype: torch.dtype, blocks: tuple[Block, ...], body_length: int) -> bytes:
-    head = MAGIC + bytes((VERSION, codec, DTYPE_CODES[dtype]))
-    if codec == EMPTY:
+def _header(payload: Payload) -> bytes:
+    kind = DTYPE_CODES[payload.dtype] | payload.tag << 4
+    head = MAGIC + bytes((VERSION, payload.codec, kind))
+    if payload.codec == EMPTY:
         return head
+    blocks = payload.blocks
     table = b"".join(_varint(b.numel) + b"".join(_varint(p) for p in b.params) for b in blocks)
-    return head + _varint(len(blocks)) + table + _varint(body_length)
+    return head + _varint(len(blocks)) + table + _varint(len(payload.body))
 
 
 class _Reader:
@@ -187,15 +191,14 @@ def _parse(data: bytes, numel: int | None) -> Payload:
     reader = _Reader(data)
     if reader.take(2, "magic") != MAGIC:
         raise CorruptPayload("payload does not begin with the magic bytes 'WG'")
-    version, codec, dtype_code = reader.take(3, "header")
+    version, codec, kind = reader.take(3, "header")
+    tag, dtype_code = divmod(kind, 16)
     if version != VERSION:
         raise UnknownVersion(f"wire format version {version}, allowed: {VERSION}")
     if dtype_code not in DTYPES:
         raise UnknownVersion(f"float type {dtype_code}, allowed: {sorted(DTYPES)}")
     if codec == EMPTY:
-        if reader.at != len(data):
-            raise OversizedPayload("bytes follow an empty payload")
-        return Payload.empty(DTYPES[dtype_code])
+        return _parse_empty(reader, tag, DTYPES[dtype_code])
     if codec not in CODECS:
         raise UnknownVersion(f"codec {codec}, allowed: {sorted(CODECS)}")
     blocks = _block_table(reader, CODECS[codec])
@@ -208,7 +211,15 @@ def _parse(data: bytes, numel: int | None) -> Payload:
     body = reader.take(length, "body")
     if reader.at != len(data):
         raise OversizedPayload(f"{len(data) - reader.at} bytes follow the payload")
-    return Payload(codec, DTYPES[dtype_code], blocks, body)
+    return Payload(codec, DTYPES[dtype_code], blocks, body, tag)
+
+
+def _parse_empty(reader: _Reader, tag: int, dtype: torch.dtype) -> Payload:
+    if reader.at != len(reader.data):
+        raise OversizedPayload("bytes follow an empty payload")
+    if tag:
+        raise CorruptPayload("an empty payload with a tag")
+    return Payload.empty(dtype)
 
 
 def _block_table(reader: _Reader, n_params: int) -> tuple[Block, ...]:

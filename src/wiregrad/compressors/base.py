@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from pydantic_core import core_schema
 
 from wiregrad import wire
+from wiregrad.compressors.blocked import Blocked
+from wiregrad.compressors.code import Code, Generators, Params
+from wiregrad.compressors.contract import Contract
+from wiregrad.compressors.packet import Roundtrip
+from wiregrad.compressors.reduce import all_finite
 from wiregrad.errors import ConfigError, NonFiniteError
 from wiregrad.layout import BlockKind, Layout, Shape
 from wiregrad.registry import Registry
@@ -19,57 +23,28 @@ from wiregrad.registry import Registry
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
+__all__ = [
+    "Blocked",
+    "Code",
+    "Compressor",
+    "Contract",
+    "Generators",
+    "Params",
+    "Roundtrip",
+    "all_finite",
+    "decode",
+    "register",
+    "registry",
+]
 C = TypeVar("C", bound="Compressor")
-Params = tuple[int, ...]
-Generators = Sequence[torch.Generator] | None
-
-
-@dataclass(frozen=True)
-class Contract:
-    """The class of a compressor and its constant, for vectors of one size.
-
-    contractive: E‖C(x) − x‖² ≤ (1 − constant)‖x‖², 0 < constant ≤ 1 (δ);
-    unbiased: E Q(x) = x and E‖Q(x)‖² ≤ constant·‖x‖², constant ≥ 1 (α; ω = α − 1);
-    biased: neither; only E‖C(x) − x‖² ≤ constant·‖x‖² with constant ≥ 1.
-
-    All hold up to the rounding of the float type, and up to an error of its smallest normal number
-    an element (denormal numbers).
-    """
-
-    kind: Literal["contractive", "unbiased", "biased"]
-    constant: float
-
-    @staticmethod
-    def of_error(factor: float) -> Contract:
-        """What E‖C(x) − x‖² ≤ factor·‖x‖² amounts to."""
-        if factor < 1:
-            return Contract("contractive", 1 - factor)
-        return Contract("biased", factor)
-
-    @property
-    def error(self) -> float:
-        """The bound on E‖C(x) − x‖² / ‖x‖²: 1 − δ, α − 1 = ω, or the constant."""
-        if self.kind == "contractive":
-            return 1 - self.constant
-        return self.constant - 1 if self.kind == "unbiased" else self.constant
-
-
-class Roundtrip(NamedTuple):
-    """What a receiver decodes, and what it cost: one entry of the lists per row."""
-
-    decoded: torch.Tensor
-    """`[..., d]`, of the input's dtype and device."""
-    params: list[tuple[Params, ...]]
-    """The parameters of every block."""
-    body_bits: list[int]
-    wire_bits: list[int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compressor(ABC):
     """Base of all compressors: frozen dataclasses, without state, drawing from given generators.
 
-    A family implements the four block primitives below; framing, batching, blocks and the checks
+    A family implements the block primitives below: `contract`, `code`, `_decode`, `_body_bytes`,
+    and where one pass over memory is enough, `feedback`. Framing, batching, blocks and the checks
     are here. All vectors are finite: NaN or Inf raises NonFiniteError, which a runtime records as
     divergence.
     """
@@ -90,19 +65,30 @@ class Compressor(ABC):
         """Class and constant on one block of this shape."""
 
     @abstractmethod
-    def _roundtrip(
-        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
-    ) -> list[Params]:
-        """Write what the receiver of each row of `x` `[n, d]` decodes to `out` `[n, d]`.
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        """The messages of the rows of `x` `[n, d]`, finite, d > 0; must not write to `x`.
 
-        d > 0. Returns each row's block parameters. `out` may be `x` itself.
+        Raises NonFiniteError when what is decoded would leave the range of x's type.
         """
 
-    @abstractmethod
-    def _encode(
-        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
-    ) -> tuple[Params, bytes]:
-        """Block parameters and body of one vector `[d]`, d > 0."""
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        """The messages of residual + x; residual ← residual + x − what is decoded, all `[n, d]`.
+
+        Raises NonFiniteError, also where an element is not finite; `residual` is undefined then.
+        """
+        if x is not None:
+            residual += x
+        if not all_finite(residual):
+            raise NonFiniteError(f"{self.name}: NaN or Inf in the vector to compress")
+        code = self.code(residual, generators, shape)
+        code.subtract_from(residual)
+        return code
 
     @classmethod
     @abstractmethod
@@ -184,123 +170,6 @@ def register(name: str) -> Callable[[type[C]], type[C]]:
 
 
 _FAMILIES: dict[int, type[Compressor]] = {}
-
-
-@dataclass(frozen=True)
-class Blocked:
-    """A compressor applied to each block of a vector on its own: one payload, one table entry each.
-
-    The wrapper that turns any family into its per-tensor, per-layer or whole-vector form.
-    """
-
-    inner: Compressor
-    shapes: tuple[Shape, ...]
-
-    @property
-    def numel(self) -> int:
-        """D."""
-        return sum(math.prod(shape) for shape in self.shapes)
-
-    def contract(self) -> Contract:
-        """Class and constant on the whole vector: those of the worst block."""
-        contracts = [self.inner.contract(s) for s in self.shapes if math.prod(s)]
-        return max(contracts, key=lambda c: c.error, default=Contract("contractive", 1.0))
-
-    def compress(self, x: torch.Tensor, generator: torch.Generator | None = None) -> wire.Payload:
-        """The payload of one vector `[d]`."""
-        if x.dim() != 1:
-            raise ValueError(f"compress takes one vector [d], got {tuple(x.shape)}")
-        x = x.detach()
-        self._check(x, None if generator is None else [generator], rows=1)
-        blocks, bodies = [], []
-        for shape, piece in self._pieces(x):
-            numel = math.prod(shape)
-            if numel:
-                params, body = self.inner._encode(piece, generator, shape)
-            else:
-                params, body = self._empty_params(), b""
-            blocks.append(wire.Block(numel, params))
-            bodies.append(body)
-        return wire.Payload(self.inner.codec, x.dtype, tuple(blocks), b"".join(bodies))
-
-    def compress_rows(self, x: torch.Tensor, generators: Generators = None) -> list[wire.Payload]:
-        """The payload of each row of `[n, d]`."""
-        each = generators if generators is not None else [None] * len(x)
-        return [self.compress(row, g) for row, g in zip(x, each, strict=True)]
-
-    def roundtrip(
-        self,
-        x: torch.Tensor,
-        out: torch.Tensor | None = None,
-        generators: Generators = None,
-    ) -> Roundtrip:
-        """What the receivers of the rows of `[..., d]` decode, and what each costs.
-
-        `out` (contiguous) may be `x`; where NonFiniteError is raised, its content is undefined.
-        """
-        n, d = math.prod(x.shape[:-1]), x.shape[-1]
-        rows = x.detach().reshape(n, d)
-        self._check(rows, generators, rows=n)
-        target = torch.empty(x.shape, dtype=x.dtype, device=x.device) if out is None else out
-        if target.shape != x.shape or target.dtype != x.dtype or target.device != x.device:
-            raise ValueError("out must have the shape, float type and device of x")
-        flat = target.view(n, d)
-        params: list[list[Params]] = [[] for _ in rows]
-        for (shape, piece), (_, into) in zip(self._pieces(rows), self._pieces(flat), strict=True):
-            if not math.prod(shape):
-                found = [self._empty_params()] * n
-            else:
-                found = self.inner._roundtrip(piece, into, generators, shape)
-            for row, block in zip(params, found, strict=True):
-                row.append(block)
-        costs = _Costs(self, x.dtype)
-        tables = [tuple(row) for row in params]
-        return Roundtrip(
-            target, tables, [costs[t][0] for t in tables], [costs[t][1] for t in tables]
-        )
-
-    def cost(self, params: tuple[Params, ...], dtype: torch.dtype) -> tuple[int, int]:
-        """Body bits and wire bits of a payload with these block parameters, in closed form."""
-        blocks = tuple(
-            wire.Block(math.prod(s), p) for s, p in zip(self.shapes, params, strict=True)
-        )
-        body = sum(self.inner._body_bytes(b.numel, b.params, dtype) for b in blocks if b.numel)
-        return 8 * body, 8 * (wire.header_bytes(self.inner.codec, blocks, body) + body)
-
-    def _empty_params(self) -> Params:
-        return (0,) * self.inner.n_params
-
-    def _pieces(self, x: torch.Tensor) -> list[tuple[Shape, torch.Tensor]]:
-        sizes = [math.prod(shape) for shape in self.shapes]
-        return list(zip(self.shapes, torch.split(x, sizes, dim=-1), strict=True))
-
-    def _check(self, x: torch.Tensor, generators: Generators, rows: int) -> None:
-        if x.shape[-1] != self.numel:
-            raise ValueError(f"vector of {x.shape[-1]} elements, expected {self.numel}")
-        if self.inner.random and (generators is None or len(generators) != rows):
-            raise ValueError(f"{self.inner.name} draws: one generator a row is required")
-        if x.dtype not in wire.DTYPE_CODES:
-            allowed = ", ".join(str(dtype).removeprefix("torch.") for dtype in wire.DTYPE_CODES)
-            raise ValueError(f"vector of {x.dtype}, allowed: {allowed}")
-        if not all_finite(x):
-            raise NonFiniteError(f"{self.inner.name}: NaN or Inf in the vector to compress")
-
-
-class _Costs(dict[tuple[Params, ...], tuple[int, int]]):
-    """Costs by block parameters: rows mostly share them, so each is worked out once."""
-
-    def __init__(self, blocked: Blocked, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.blocked, self.dtype = blocked, dtype
-
-    def __missing__(self, params: tuple[Params, ...]) -> tuple[int, int]:
-        self[params] = self.blocked.cost(params, self.dtype)
-        return self[params]
-
-
-def all_finite(x: torch.Tensor) -> bool:
-    """Whether no element is NaN or Inf: one pass without a temporary."""
-    return not x.numel() or all(math.isfinite(end) for end in torch.aminmax(x))
 
 
 def decode(payload: wire.Payload) -> torch.Tensor:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
 
-from wiregrad.compressors.base import Compressor, Generators, Params
+from wiregrad.compressors.base import Code, Compressor, Generators, Params
 from wiregrad.layout import Shape
 
-Code = TypeVar("Code")
+T = TypeVar("T", bound=tuple[Any, ...])
 
 _PASS = 1 << 18
-"""Elements quantised at a time in a batch: bounds the temporaries of a round trip."""
+"""Elements quantised at a time in a batch: bounds the temporaries of a pass."""
 
 
-class Coded(Compressor, Generic[Code]):
+class Coded(Compressor, Generic[T]):
     """A compressor cut into quantise → code → dequantise, and pack/unpack of the code.
 
-    A code holds the rows `[n, ...]` as tensors. `pack` and `unpack` see a single row, on the CPU.
+    A code is a named tuple: its tensors hold the rows, `[n, ...]`, the rest is common to them.
+    `pack` and `unpack` see a single row, on the CPU.
     """
 
     @abstractmethod
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> T:
         """The code of the rows of `x` `[n, d]`, d > 0; must not write to `x`.
 
         Raises NonFiniteError when what is decoded would leave the range of x's type.
@@ -31,49 +33,65 @@ class Coded(Compressor, Generic[Code]):
 
     @classmethod
     @abstractmethod
-    def _dequantise(cls, code: Code, out: torch.Tensor) -> None:
+    def _dequantise(cls, code: T, out: torch.Tensor) -> None:
         """Write the vectors that the code stands for to `out` `[n, d]`.
 
         Bit for bit the same on every device and for every n.
         """
 
     @abstractmethod
-    def _params(self, code: Code, numel: int) -> list[Params]:
+    def _params(self, code: T, numel: int) -> list[Params]:
         """The block parameters of each row."""
 
     @classmethod
     @abstractmethod
-    def _pack(cls, code: Code, params: Params) -> bytes:
+    def _pack(cls, code: T, params: Params) -> bytes:
         """The body of a code of one row."""
 
     @classmethod
     @abstractmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> Code:
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> T:
         """The code (one row, CPU) of a body of the right length; raises PayloadError."""
 
-    def _roundtrip(
-        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
-    ) -> list[Params]:
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
         n, d = x.shape
         step = max(1, _PASS // d)
-        params: list[Params] = []
-        for start in range(0, n, step):
+        pieces = []
+        for start in range(0, max(1, n), step):
             rows = slice(start, start + step)
             drawing = None if generators is None else generators[rows]
-            code = self._quantise(x[rows], drawing, shape)
-            self._dequantise(code, out[rows])
-            params += self._params(code, d)
-        return params
-
-    def _encode(
-        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
-    ) -> tuple[Params, bytes]:
-        code = self._quantise(x[None], None if generator is None else [generator], shape)
-        params = self._params(code, x.numel())[0]
-        return params, self._pack(code, params)
+            pieces.append(self._quantise(x[rows], drawing, shape))
+        code = pieces[0] if len(pieces) == 1 else _joined(pieces)
+        return CodedRows(type(self), code, self._params(code, d))
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
         out = torch.empty(1, numel, dtype=dtype)
         cls._dequantise(cls._unpack(body, numel, params, dtype), out)
         return out[0]
+
+
+class CodedRows(Code, Generic[T]):
+    """The rows of a coded family: its code, and no more."""
+
+    def __init__(self, family: type[Coded[T]], code: T, params: list[Params]) -> None:
+        self._family, self._code, self.params = family, code, params
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        self._family._dequantise(_taken(self._code, rows), out)
+
+    def body(self, row: int) -> bytes:
+        return self._family._pack(_taken(self._code, slice(row, row + 1)), self.params[row])
+
+
+def _taken(code: T, rows: slice) -> T:
+    fields = (f[rows] if isinstance(f, torch.Tensor) else f for f in code)
+    return type(code)(*fields)
+
+
+def _joined(codes: Sequence[T]) -> T:
+    fields = (
+        torch.cat(each) if isinstance(each[0], torch.Tensor) else each[0]
+        for each in zip(*codes, strict=True)
+    )
+    return type(codes[0])(*fields)

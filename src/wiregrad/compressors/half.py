@@ -59,7 +59,7 @@ class _Half(Coded[HalfCode]):
         if self.scaled:
             powers = exponent(x) - _TOP
             return HalfCode(times_power(x, -powers[:, None]).to(self.half), powers)
-        halves = x.to(self.half)
+        halves = x.to(self.half, copy=True)
         if not all_finite(halves):
             raise NonFiniteError(f"{self.name}: an element leaves the range of {self.half}")
         return HalfCode(halves, None)

@@ -9,6 +9,7 @@ import torch
 
 from wiregrad import wire
 from wiregrad.compressors.base import (
+    Code,
     Compressor,
     Contract,
     Generators,
@@ -17,6 +18,29 @@ from wiregrad.compressors.base import (
     register,
 )
 from wiregrad.layout import Shape
+
+
+class Values(Code):
+    """Rows as they are `[n, d]`: the sender's own tensor, not a copy."""
+
+    def __init__(self, values: torch.Tensor, params: list[Params]) -> None:
+        self.whole, self.params = values, params
+        self._values = values
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        out.copy_(self._values[rows])
+
+    def body(self, row: int) -> bytes:
+        return value_bytes(self._values[row])
+
+    def subtract_from(self, x: torch.Tensor) -> None:
+        # x may be the very tensor that is sent.
+        self._values = self.whole = self._values.clone()
+        x -= self._values
+
+    def add_to(self, total: torch.Tensor) -> None:
+        for row in self._values:
+            total += row
 
 
 @register("identity")
@@ -30,17 +54,8 @@ class Identity(Compressor):
     def contract(self, shape: Shape) -> Contract:
         return Contract("contractive", 1.0)
 
-    def _roundtrip(
-        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
-    ) -> list[Params]:
-        if out is not x:
-            out.copy_(x)
-        return [()] * len(x)
-
-    def _encode(
-        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
-    ) -> tuple[Params, bytes]:
-        return (), value_bytes(x)
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        return Values(x, [()] * len(x))
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

@@ -10,8 +10,15 @@ import pydantic
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Compressor, Contract, Generators, Params, register
-from wiregrad.compressors.identity import value_bytes, values_from
+from wiregrad.compressors.base import (
+    Code,
+    Compressor,
+    Contract,
+    Generators,
+    Params,
+    register,
+)
+from wiregrad.compressors.identity import Values, value_bytes, values_from
 from wiregrad.compressors.random import of_rows
 from wiregrad.compressors.reduce import exponent, times_power
 from wiregrad.errors import NonFiniteError
@@ -54,25 +61,14 @@ class PowerSGD(Compressor):
     def _dense(self, shape: Shape) -> bool:
         return self.rank * sum(_matrix(shape)) >= math.prod(shape)
 
-    def _roundtrip(
-        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
-    ) -> list[Params]:
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
         if self._dense(shape):
-            out.copy_(x)
-            return [(0, 0)] * len(x)
-        for row, into, generator in zip(x, out, of_rows(generators), strict=True):
-            p, q = self._factors(row, generator, shape)
-            into.copy_(_product(p, q, row.numel()))
-        return [(self.rank, _matrix(shape)[0])] * len(x)
-
-    def _encode(
-        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
-    ) -> tuple[Params, bytes]:
-        if self._dense(shape):
-            return (0, 0), value_bytes(x)
-        (drawing,) = of_rows(None if generator is None else [generator])
-        p, q = self._factors(x, drawing, shape)
-        return (self.rank, len(p)), value_bytes(p.flatten()) + value_bytes(q.flatten())
+            return Values(x, [(0, 0)] * len(x))
+        factors = [
+            self._factors(row, generator, shape)
+            for row, generator in zip(x, of_rows(generators), strict=True)
+        ]
+        return Factors(factors, [(self.rank, _matrix(shape)[0])] * len(x))
 
     def _factors(
         self, x: torch.Tensor, generator: torch.Generator, shape: Shape
@@ -111,6 +107,23 @@ class PowerSGD(Compressor):
         if not 1 <= rows <= numel or not 1 <= rank * (rows + -(-numel // rows)) < numel:
             raise wire.CorruptPayload(f"rank {rank} with {rows} rows for {numel} elements")
         return rank * (rows + -(-numel // rows)) * dtype.itemsize
+
+
+class Factors(Code):
+    """The left and the right factor of each row."""
+
+    def __init__(
+        self, factors: list[tuple[torch.Tensor, torch.Tensor]], params: list[Params]
+    ) -> None:
+        self._factors, self.params = factors, params
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        for row, (p, q) in zip(out, self._factors[rows], strict=True):
+            row.copy_(_product(p, q, len(row)))
+
+    def body(self, row: int) -> bytes:
+        p, q = self._factors[row]
+        return value_bytes(p.flatten()) + value_bytes(q.flatten())
 
 
 def _matrix(shape: Shape) -> tuple[int, int]:

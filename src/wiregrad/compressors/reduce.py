@@ -7,6 +7,7 @@ the row alone: the sender in a batch of n and the sender on its own write the sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -20,6 +21,11 @@ _MAX_EXPONENT = 1000
 def scale_dtype(dtype: torch.dtype) -> torch.dtype:
     """The type that scales travel in: float64 for float64 vectors, else float32."""
     return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def all_finite(x: torch.Tensor) -> bool:
+    """Whether no element is NaN or Inf: one pass without a temporary."""
+    return not x.numel() or all(math.isfinite(end) for end in torch.aminmax(x))
 
 
 def norm1(x: torch.Tensor) -> torch.Tensor:

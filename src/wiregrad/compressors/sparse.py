@@ -10,7 +10,7 @@ import pydantic
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Compressor, Generators, Params
+from wiregrad.compressors.base import Code, Compressor, Generators, Params
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.errors import ConfigError, NonFiniteError
 from wiregrad.layout import Shape
@@ -25,6 +25,31 @@ class Selection(NamedTuple):
 
     indices: torch.Tensor
     values: torch.Tensor
+
+
+class Selections(Code):
+    """What is sent of each row; indices of `width` bits."""
+
+    def __init__(self, found: list[Selection], width: int) -> None:
+        self._found, self._width = found, width
+        self.params = [(len(each.indices), width) for each in found]
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        out.zero_()
+        for row, found in zip(out, self._found[rows], strict=True):
+            row[found.indices] = found.values
+
+    def body(self, row: int) -> bytes:
+        indices, values = self._found[row]
+        return wire.pack_bits(indices.cpu().numpy(), self._width) + value_bytes(values)
+
+    def subtract_from(self, x: torch.Tensor) -> None:
+        for row, found in zip(x, self._found, strict=True):
+            row[found.indices] -= found.values
+
+    def add_to(self, total: torch.Tensor) -> None:
+        for found in self._found:
+            total[found.indices] += found.values
 
 
 class Sparse(Compressor):
@@ -44,25 +69,8 @@ class Sparse(Compressor):
     def _width(self, numel: int) -> int:
         return wire.index_width(numel) if self.index_bits == "log" else 32
 
-    def _roundtrip(
-        self, x: torch.Tensor, out: torch.Tensor, generators: Generators, shape: Shape
-    ) -> list[Params]:
-        params: list[Params] = []
-        width = self._width(x.shape[-1])
-        for i in range(len(x)):
-            drawing = None if generators is None else generators[i : i + 1]
-            (found,) = self._select(x[i : i + 1], drawing, shape)
-            out[i].zero_()[found.indices] = found.values
-            params.append((len(found.indices), width))
-        return params
-
-    def _encode(
-        self, x: torch.Tensor, generator: torch.Generator | None, shape: Shape
-    ) -> tuple[Params, bytes]:
-        (found,) = self._select(x[None], None if generator is None else [generator], shape)
-        width = self._width(x.numel())
-        indices = wire.pack_bits(found.indices.cpu().numpy(), width)
-        return (len(found.indices), width), indices + value_bytes(found.values)
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        return Selections(self._select(x, generators, shape), self._width(x.shape[-1]))
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

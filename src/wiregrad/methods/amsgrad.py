@@ -8,6 +8,7 @@ import torch
 
 from wiregrad.channel import Channel
 from wiregrad.methods.base import Fraction, Method, PositiveFloat, Step
+from wiregrad.received import Received
 
 
 def update_moments(
@@ -51,7 +52,7 @@ class AMSGrad(Method):
         """The server's state before round 1."""
         return Server(x0.clone(), *(torch.zeros_like(x0) for _ in range(3)))
 
-    def serve(self, server: Server, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
         update_moments(server.m, server.v, received.mean(0), self.beta1, self.beta2)
         torch.maximum(server.v_hat, server.v, out=server.v_hat)
         denominator = root(server.v_hat, self.eps, self.eps_inside)

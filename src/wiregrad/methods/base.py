@@ -12,6 +12,7 @@ import torch
 
 from wiregrad.channel import Channel
 from wiregrad.layout import BlockKind
+from wiregrad.received import Received
 from wiregrad.registry import Registry
 
 PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
@@ -93,7 +94,7 @@ class Method(ABC):
         """Workers turn their gradients `[m, d]` (taken at replica.x) into messages on `up`."""
 
     @abstractmethod
-    def serve(self, server: Any, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Any, received: Received, down: Channel, step: Step) -> None:
         """The server turns the decoded messages `[m, d]` into one broadcast on `down`."""
 
     def move(self, replica: Any, broadcast: torch.Tensor, step: Step) -> None:

@@ -10,6 +10,7 @@ from wiregrad.channel import Channel
 from wiregrad.compressors import Compressor
 from wiregrad.methods.amsgrad import AMSGrad
 from wiregrad.methods.base import Empty, Fraction, Method, Replica, State, Step, register
+from wiregrad.received import Received
 
 
 @dataclass
@@ -47,9 +48,7 @@ class MomentumSGD(Method):
         server = MomentumServer(x0.clone(), torch.zeros_like(x0))
         return State(Empty(), server, Replica(x0.clone()))
 
-    def serve(
-        self, server: MomentumServer, received: torch.Tensor, down: Channel, step: Step
-    ) -> None:
+    def serve(self, server: MomentumServer, received: Received, down: Channel, step: Step) -> None:
         server.u.mul_(self.momentum).add_(received.mean(0))
         server.x.sub_(server.u, alpha=step.lr)
         down.dense(server.x)
@@ -135,6 +134,6 @@ class EFSGD(Method):
     ) -> None:
         up.error_feedback(self.compressor, step.lr * grads, workers.error)
 
-    def serve(self, server: Point, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
         server.x.sub_(received.mean(0))
         down.dense(server.x)

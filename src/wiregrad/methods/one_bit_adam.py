@@ -14,6 +14,7 @@ from wiregrad.compressors.sign import ScaledSign
 from wiregrad.layout import BlockKind
 from wiregrad.methods.amsgrad import root, update_moments
 from wiregrad.methods.base import Empty, Fraction, Method, PositiveFloat, State, Step, register
+from wiregrad.received import Received
 
 Warmup = Annotated[float, pydantic.Field(gt=0, le=1)]
 
@@ -88,7 +89,7 @@ class OneBitAdam(Method):
             m = torch.lerp(grads, replica.m, self.beta1)
             up.error_feedback(self.compressor, m, workers.error)
 
-    def serve(self, server: Any, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Any, received: Received, down: Channel, step: Step) -> None:
         down.dense(received.mean(0))
 
     def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
@@ -121,7 +122,7 @@ class OneBitAdamPublished(OneBitAdam):
     def init(self, x0: torch.Tensor, n: int) -> State:
         return super().init(x0, n)._replace(server=Server(torch.zeros_like(x0)))
 
-    def serve(self, server: Server, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
         if self.warming_up(step):
             down.dense(received.mean(0))
         else:

@@ -23,6 +23,7 @@ from wiregrad.methods.base import (
     in_turn,
     register,
 )
+from wiregrad.received import Received
 
 
 @dataclass
@@ -80,7 +81,7 @@ class QAdam(Method):
             torch.div(workers.m, a, out=a)
             up.error_feedback(self.compressor, a, workers.error)
 
-    def serve(self, server: Server, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
         server.x.sub_(received.mean(0), alpha=step.lr)
         down.dense(server.x)
 
@@ -122,6 +123,6 @@ class QAdamPublished(Method):
         torch.div(workers.m, a, out=a)
         up.error_feedback(self.compressor, a.mul_(alpha_t), workers.error)
 
-    def serve(self, server: Server, received: torch.Tensor, down: Channel, step: Step) -> None:
+    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
         server.x.sub_(received.mean(0))
         down(self.weights, server.x)

@@ -33,19 +33,20 @@ but checkpoints until rank 0 has the whole history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Channel, Meter
-from wiregrad.compressors.base import Compressor, Roundtrip, decode
+from wiregrad.channel import Channel, Link, Meter
+from wiregrad.compressors.base import decode
 from wiregrad.errors import ConfigError, NonFiniteError
-from wiregrad.layout import BlockKind, Layout
 from wiregrad.methods.base import Empty, Method, State, Step
 from wiregrad.problems.base import Problem
+from wiregrad.received import Decoded, Delivery
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Bits, Order, load_tensors, tensors_of
 from wiregrad.runtimes.exchange import NOT_FINITE, Exchange, Header, Spoken
@@ -55,15 +56,8 @@ from wiregrad.wire import EMPTY, Payload
 class WireChannel(Channel):
     """The channel of one sender: its message as bytes."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        blocks: BlockKind,
-        charge: str,
-        convention: Convention,
-        generators: Sequence[torch.Generator],
-    ) -> None:
-        super().__init__(layout, blocks, charge, convention, generators)
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
         self._message: bytes | None = None
 
     def open(self, measure: bool) -> None:
@@ -83,25 +77,16 @@ class WireChannel(Channel):
         """What the paper's books charge for this round."""
         return self.meter.paper - self._before.paper
 
-    def _send(
-        self,
-        compressor: Compressor,
-        rows: torch.Tensor,
-        senders: range,
-        billed_as: Compressor | None,
-    ) -> torch.Tensor:
-        blocked = self.blocked(compressor)
-        payload = blocked.compress(rows[0], self.generators[senders.start])
-        self._message = payload.to_bytes()
-        decoded = decode(payload).to(rows.device)[None]
-        params = tuple(block.params for block in payload.blocks)
-        trip = Roundtrip(decoded, [params], [payload.body_bits], [8 * len(self._message)])
-        self._count(blocked, trip, billed_as)
-        return decoded
+    def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
+        """See Channel."""
+        (row,) = delivery.picked
+        tag = 0 if tags is None else int(tags)
+        self._message = delivery.packet.payload(row, tag).to_bytes()
 
-    def _deliver_empty(self, dtype: torch.dtype, sender: int) -> None:
+    def deliver_empty(self, sender: int, payload: Payload) -> None:
+        """See Channel."""
         del sender
-        self._message = Payload.empty(dtype).to_bytes()
+        self._message = payload.to_bytes()
 
 
 class Distributed:
@@ -130,19 +115,20 @@ class Distributed:
         mine = own_row(workers, exchange.rank, problem.workers, method.name)
         self.state = State(mine, server if self.serves else Empty(), replica)
         self.grads = x0.new_zeros(1, problem.dim)
-        self.received = x0.new_zeros(problem.workers if self.serves else 0, problem.dim)
-        self.up = self._channel("uplink", exchange.rank, seeds, convention, x0)
-        self.down = self._channel("downlink", 0, seeds, convention, x0)
+        self.received = Decoded(problem.workers if self.serves else 0, x0)
+        link = partial(
+            Link.of,
+            layout=problem.layout,
+            blocks=method.blocks,
+            convention=convention,
+            seeds=seeds,
+            device=x0.device,
+        )
+        self.up = WireChannel(link("uplink", [exchange.rank]))
+        self.down = WireChannel(link("downlink", [0]))
         self.meter = Meter()
         """Uplink of all workers, where the server is."""
         self._error = float("nan")
-
-    def _channel(
-        self, name: str, sender: int, seeds: Seeds, convention: Convention, like: torch.Tensor
-    ) -> WireChannel:
-        generator = seeds.generator("compressor", name, sender, device=like.device)
-        layout, blocks = self.problem.layout, self.method.blocks
-        return WireChannel(layout, blocks, name, convention, [generator])
 
     @property
     def x(self) -> torch.Tensor:
@@ -197,10 +183,12 @@ class Distributed:
 
     def _serve(self, spoken: list[Spoken], step: Step, measure: bool) -> bytes:
         """The server's answer to the messages of all workers."""
-        for rank, (message, row) in enumerate(zip(spoken, self.received, strict=True)):
+        for rank, message in enumerate(spoken):
             if not message.header.follows:
                 raise NonFiniteError(f"rank {rank}: a vector with NaN or Inf was to be sent")
-            row.copy_(self._decode(message.payload))
+            payload = Payload.from_bytes(message.payload, numel=self.problem.dim)
+            vector = None if payload.codec == EMPTY else decode(payload)
+            self.received.put(rank, vector, payload.tag)
         self.meter.wire += sum(8 * len(each.payload) for each in spoken)
         self.meter.paper += sum(each.header.paper_bits for each in spoken)
         errors = [each.header.error for each in spoken]

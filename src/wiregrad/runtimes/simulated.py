@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Channel
-from wiregrad.compressors.base import Compressor
+from wiregrad.channel import Channel, Link
 from wiregrad.errors import NonFiniteError
-from wiregrad.layout import BlockKind, Layout
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
+from wiregrad.received import Delivery, Packets
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Bits, Order, load_tensors, tensors_of
+from wiregrad.wire import Payload
 
 
 class SimulatedChannel(Channel):
-    """Delivers by a fused round trip: the bits of the bytes, without the bytes."""
+    """Delivers messages as they are: the bits of the bytes, without the bytes."""
 
-    def __init__(
-        self,
-        layout: Layout,
-        blocks: BlockKind,
-        charge: str,
-        convention: Convention,
-        generators: Sequence[torch.Generator],
-        like: torch.Tensor,
-    ) -> None:
-        super().__init__(layout, blocks, charge, convention, generators)
-        self.delivered = like.new_zeros(len(generators), layout.numel)
-        """What the receivers of this round decode, `[senders, d]`."""
+    def __init__(self, link: Link, like: torch.Tensor) -> None:
+        super().__init__(link)
+        self.received = Packets(len(link.generators), like)
 
-    def _send(
-        self,
-        compressor: Compressor,
-        rows: torch.Tensor,
-        senders: range,
-        billed_as: Compressor | None,
-    ) -> torch.Tensor:
-        place = slice(senders.start, senders.stop)
-        blocked = self.blocked(compressor)
-        trip = blocked.roundtrip(rows, self.delivered[place], self.generators[place])
-        self._count(blocked, trip, billed_as)
-        return trip.decoded
+    def open(self, measure: bool) -> None:
+        """Begin a round."""
+        super().open(measure)
+        self.received.clear()
 
-    def _deliver_empty(self, dtype: torch.dtype, sender: int) -> None:
-        del dtype
-        self.delivered[sender].zero_()
+    def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
+        """See Channel."""
+        self.received.put(delivery, tags)
+
+    def deliver_empty(self, sender: int, payload: Payload) -> None:
+        """See Channel: nothing has been received from those who are silent."""
 
 
 class Simulated:
@@ -65,17 +52,16 @@ class Simulated:
         self.problem, self.method = problem, method
         self.state = method.init(x0, problem.workers)
         self.grads = x0.new_zeros(problem.workers, problem.dim)
-        self.up = self._channel("uplink", problem.workers, seeds, convention, x0)
-        self.down = self._channel("downlink", 1, seeds, convention, x0)
-
-    def _channel(
-        self, name: str, senders: int, seeds: Seeds, convention: Convention, like: torch.Tensor
-    ) -> SimulatedChannel:
-        generators = [
-            seeds.generator("compressor", name, i, device=like.device) for i in range(senders)
-        ]
-        layout, blocks = self.problem.layout, self.method.blocks
-        return SimulatedChannel(layout, blocks, name, convention, generators, like)
+        link = partial(
+            Link.of,
+            layout=problem.layout,
+            blocks=method.blocks,
+            convention=convention,
+            seeds=seeds,
+            device=x0.device,
+        )
+        self.up = SimulatedChannel(link("uplink", range(problem.workers)), x0)
+        self.down = SimulatedChannel(link("downlink", [0]), x0)
 
     @property
     def x(self) -> torch.Tensor:
@@ -94,8 +80,8 @@ class Simulated:
             self.up.cancel()
             raise
         self.down.open(measure)
-        self.method.serve(server, self.up.delivered, self.down, step)
-        self.method.move(replica, self.down.delivered[0], step)
+        self.method.serve(server, self.up.received, self.down, step)
+        self.method.move(replica, self.down.received.rows()[0], step)
 
     def bits(self) -> Bits:
         """Bits since the start."""

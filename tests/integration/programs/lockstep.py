@@ -15,6 +15,7 @@ from wiregrad.compressors import Compressor
 from wiregrad.layout import Layout
 from wiregrad.methods.base import Method, Replica, State, Step
 from wiregrad.problems import Evaluation, Problem, ProblemSpec
+from wiregrad.received import Received
 from wiregrad.rng import Seeds
 
 
@@ -94,7 +95,7 @@ class SkippingGradient(Method):
         news = difference.square().sum(1) > self.threshold
         workers.g += up(self.compressor, difference, where=news)
 
-    def serve(self, server: Any, received: torch.Tensor, down: Channel, step: Step) -> None:
-        server.g += received
+    def serve(self, server: Any, received: Received, down: Channel, step: Step) -> None:
+        server.g += received.rows()
         server.x.sub_(server.g.mean(0), alpha=step.lr)
         down.dense(server.x)

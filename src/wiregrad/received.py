@@ -1,0 +1,117 @@
+"""What has arrived on a channel in one round."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from wiregrad.compressors.packet import Packet
+
+
+class Received(ABC):
+    """The messages of m senders, as their receiver decodes them."""
+
+    sent: torch.Tensor
+    """bool `[m]`: false for an empty payload, which decodes to zeros."""
+    tags: torch.Tensor
+    """int64 `[m]`: the marks that the senders put on their messages, 0 by default."""
+
+    @abstractmethod
+    def rows(self) -> torch.Tensor:
+        """The decoded vectors `[m, d]`; not to be written to."""
+
+    def mean(self, dim: Literal[0] = 0) -> torch.Tensor:
+        """Their mean `[d]` over the senders, as a new tensor: rows are added in their order.
+
+        The order makes it the same to the bit on every runtime and in every form of the messages.
+        """
+        del dim  # spelt out as for a tensor
+        rows = self.rows()
+        total = torch.zeros_like(rows[0])
+        for row in rows:
+            total += row
+        return total.div_(len(rows))
+
+
+class Decoded(Received):
+    """Messages that were decoded from their bytes, one after the other."""
+
+    def __init__(self, senders: int, like: torch.Tensor) -> None:
+        self._rows = like.new_zeros(senders, like.shape[-1])
+        self.sent = torch.zeros(senders, dtype=torch.bool)
+        self.tags = torch.zeros(senders, dtype=torch.int64)
+
+    def put(self, sender: int, vector: torch.Tensor | None, tag: int) -> None:
+        """What `sender` said; None for an empty payload."""
+        self.sent[sender], self.tags[sender] = vector is not None, tag
+        if vector is None:
+            self._rows[sender].zero_()
+        else:
+            self._rows[sender].copy_(vector)
+
+    def rows(self) -> torch.Tensor:
+        """See Received."""
+        return self._rows
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Rows `picked` of a packet, which came from `senders`."""
+
+    packet: Packet
+    picked: Sequence[int]
+    senders: Sequence[int]
+
+
+class Packets(Received):
+    """Messages that stay packed until somebody asks for rows."""
+
+    def __init__(self, senders: int, like: torch.Tensor) -> None:
+        self._like = like
+        self._deliveries: list[Delivery] = []
+        self.sent = torch.zeros(senders, dtype=torch.bool)
+        self.tags = torch.zeros(senders, dtype=torch.int64)
+
+    def clear(self) -> None:
+        """Begin a round."""
+        self._deliveries.clear()
+        self.sent.zero_()
+        self.tags.zero_()
+
+    def put(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
+        """Some senders' messages."""
+        self._deliveries.append(delivery)
+        senders = list(delivery.senders)
+        self.sent[senders] = True
+        if tags is not None:
+            self.tags[senders] = tags.cpu()
+
+    def rows(self) -> torch.Tensor:
+        """See Received."""
+        everyone = list(range(len(self.sent)))
+        if len(self._deliveries) == 1 and self._whole(everyone):
+            return self._deliveries[0].packet.decode()
+        rows = self._like.new_zeros(len(self.sent), self._like.shape[-1])
+        for part in self._deliveries:
+            rows[list(part.senders)] = part.packet.decode()[list(part.picked)]
+        return rows
+
+    def mean(self, dim: Literal[0] = 0) -> torch.Tensor:
+        """See Received."""
+        if not self._whole(self.sent.nonzero()[:, 0].tolist()):
+            return super().mean(dim)
+        total = torch.zeros_like(self._like)
+        for part in self._deliveries:
+            part.packet.add_to(total)
+        return total.div_(len(self.sent))
+
+    def _whole(self, senders: list[int]) -> bool:
+        """Whether the packets hold just the messages of `senders`, in their order."""
+        found = [sender for part in self._deliveries for sender in part.senders]
+        return found == senders and all(
+            len(part.picked) == part.packet.rows for part in self._deliveries
+        )

@@ -1,0 +1,172 @@
+"""The channel's verbs, on the simulated and on the wire channel."""
+
+import pytest
+import torch
+
+from wiregrad.bits import convention
+from wiregrad.channel import NO_MESSAGE, Channel, Link
+from wiregrad.compressors import registry
+from wiregrad.compressors.base import decode
+from wiregrad.layout import Layout
+from wiregrad.rng import Seeds
+from wiregrad.runtimes.distributed import WireChannel
+from wiregrad.runtimes.simulated import SimulatedChannel
+from wiregrad.wire import CorruptPayload, Payload
+
+N, D = 5, 12
+LAYOUT = Layout(("a", "b"), ((4, 2), (4,)))
+LIKE = torch.zeros(D, dtype=torch.float64)
+TOP_1, TOP_3, SIGN = (
+    registry.build(spec)
+    for spec in ({"name": "top_k", "k": 1}, {"name": "top_k", "k": 3}, {"name": "scaled_sign"})
+)
+QSGD = registry.build({"name": "qsgd", "levels": 3})
+
+
+def link(senders: range, blocks: str = "whole") -> Link:
+    return Link.of(
+        "uplink",
+        senders,
+        layout=LAYOUT,
+        blocks=blocks,
+        convention=convention("formula"),
+        seeds=Seeds(3),
+        device=LIKE.device,
+    )
+
+
+def simulated(blocks: str = "whole") -> SimulatedChannel:
+    channel = SimulatedChannel(link(range(N), blocks), LIKE)
+    channel.open(measure=True)
+    return channel
+
+
+def wired(sender: int, blocks: str = "whole") -> WireChannel:
+    channel = WireChannel(link(range(sender, sender + 1), blocks))
+    channel.open(measure=True)
+    return channel
+
+
+def rows(seed: int = 0) -> torch.Tensor:
+    return torch.randn(N, D, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def received(channel: WireChannel) -> tuple[torch.Tensor, int]:
+    payload = Payload.from_bytes(channel.message, numel=D)
+    return (decode(payload) if payload.codec else torch.zeros_like(LIKE)), payload.tag
+
+
+def speak(channel: Channel, how: str, x: torch.Tensor, mine: slice) -> torch.Tensor:
+    where = torch.tensor([True, False, True, True, False])[mine]
+    if how == "all":
+        return channel(QSGD, x)
+    if how == "where":
+        return channel(QSGD, x, where=where)
+    if how == "tag":
+        return channel(SIGN, x, where=where, tag=torch.arange(N)[mine] * 3)
+    bound = x.square().sum(-1) * torch.linspace(0.9, 0.2, N, dtype=torch.float64)[mine]
+
+    def accept(decoded: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        return (decoded - x[which]).square().sum(-1) <= bound[which]
+
+    return channel.cascade([TOP_1, QSGD, TOP_3], x, accept, where=where)
+
+
+@pytest.mark.parametrize("how", ["all", "where", "tag", "cascade"])
+@pytest.mark.parametrize("blocks", ["whole", "per_tensor"])
+def test_what_is_received_is_what_the_bytes_say(how: str, blocks: str) -> None:
+    x = rows()
+    together = simulated(blocks)
+    decoded = speak(together, how, x, slice(0, N))
+    arrived = together.received
+    assert torch.equal(arrived.rows(), decoded)
+    wire_bits = paper_bits = 0
+    for i in range(N):
+        alone = wired(i, blocks)
+        said = speak(alone, how, x[i : i + 1], slice(i, i + 1))
+        vector, tag = received(alone)
+        assert torch.equal(said[0], vector)
+        assert torch.equal(vector, decoded[i])
+        assert tag == int(arrived.tags[i])
+        assert bool(arrived.sent[i]) == (len(alone.message) > 5)
+        assert int(alone.choices[0]) == int(together.choices[i])
+        wire_bits += 8 * len(alone.message)
+        paper_bits += alone.paper_bits
+    assert (together.meter.wire, together.meter.paper) == (wire_bits, paper_bits)
+
+
+def test_the_mean_adds_rows_in_the_order_of_their_senders() -> None:
+    for how in ("all", "where", "cascade"):
+        channel = simulated()
+        decoded = speak(channel, how, rows(1), slice(0, N))
+        total = torch.zeros_like(LIKE)
+        for row in decoded:
+            total += row
+        assert torch.equal(channel.received.mean(0), total / N)
+
+
+def test_pieces_are_received_in_the_order_in_which_they_are_sent() -> None:
+    channel, x = simulated(), rows(2)
+    for piece in x[:, None].unbind():
+        channel(TOP_3, piece)
+    whole = simulated()
+    whole(TOP_3, x)
+    assert torch.equal(channel.received.rows(), whole.received.rows())
+    assert torch.equal(channel.received.mean(0), whole.received.mean(0))
+
+
+def test_a_cascade_sends_the_first_that_will_do_and_else_the_last() -> None:
+    channel, x = simulated(), rows(3)
+    seen: list[list[int]] = []
+
+    def accept(decoded: torch.Tensor, which: torch.Tensor) -> torch.Tensor:
+        seen.append(which.tolist())
+        assert decoded.shape == (len(which), D)
+        return which == len(seen)
+
+    decoded = channel.cascade(
+        [TOP_1, SIGN, TOP_3], x, accept, where=torch.tensor([True, True, True, False, True])
+    )
+    assert seen == [[0, 1, 2, 4], [0, 2, 4]]
+    assert channel.choices.tolist() == [2, 0, 1, NO_MESSAGE, 2]
+    assert (decoded != 0).sum(-1).tolist() == [3, 1, D, 0, 3]
+    costs = [c.blocked(LAYOUT, "whole").roundtrip(x[:1]).wire_bits[0] for c in (TOP_3, TOP_1, SIGN)]
+    assert channel.meter.wire == 2 * costs[0] + costs[1] + costs[2] + 8 * 5
+
+
+def test_leading_dimensions_are_a_batch_of_runs() -> None:
+    x = rows(4)
+    flat, shaped = simulated(), simulated()
+    batch = torch.cat([x, x[:1]])[:4].view(2, 2, D)
+    assert torch.equal(shaped(QSGD, batch).view(4, D), flat(QSGD, batch.view(4, D)))
+
+
+def test_error_feedback_measures_what_it_leaves() -> None:
+    x, residual = rows(5), rows(6)
+    channel, before = simulated(), x + residual
+    channel.error_feedback(TOP_3, x, residual)
+    left = residual.square().sum(-1) / before.square().sum(-1)
+    assert channel.compression_error() == pytest.approx(float(left.mean()), rel=1e-12)
+    plain = simulated()
+    plain(TOP_3, before)
+    assert plain.compression_error() == pytest.approx(channel.compression_error(), rel=1e-12)
+
+
+def test_a_message_in_the_books_of_another_compressor() -> None:
+    """Charged as the other one would have sent this very vector, not some vector of its size."""
+    ternary = registry.build({"name": "top_k", "ratio": 0.5, "select": "quantile"})
+    channel, x = simulated(), rows(7)
+    channel.dense(x, billed_as=ternary)
+    expected = sum(ternary.blocked(LAYOUT, "whole").roundtrip(x).body_bits)
+    assert channel.meter.paper == expected > 0
+
+
+def test_a_tag_crosses_the_wire() -> None:
+    payload = SIGN.compress(rows()[0])
+    marked = Payload(payload.codec, payload.dtype, payload.blocks, payload.body, tag=9)
+    assert Payload.from_bytes(marked.to_bytes()) == marked
+    assert len(marked.to_bytes()) == len(payload.to_bytes())
+    empty = bytearray(Payload.empty(torch.float32).to_bytes())
+    empty[4] |= 0x10
+    with pytest.raises(CorruptPayload, match="tag"):
+        Payload.from_bytes(bytes(empty))
