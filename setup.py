@@ -29,6 +29,7 @@ setup(
                 "-fvisibility=hidden",
                 "-Wall",
                 "-Wextra",
+                "-Wno-maybe-uninitialized",  # GCC 12 says this of its own vector headers
             ],
             optional=True,
         )

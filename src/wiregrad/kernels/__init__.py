@@ -123,6 +123,13 @@ def native() -> NativePath:
     return found
 
 
+def require(*tensors: torch.Tensor | None) -> None:
+    """Raises ValueError unless the kernels take these tensors."""
+    for t in tensors:
+        if t is not None and not _fits(t):
+            raise ValueError(f"float32 rows on the CPU expected, got {t.dtype} on {t.device}")
+
+
 def rows_of(x: torch.Tensor) -> tuple[int, int, int, int]:
     """Address, number of rows, their length and their distance, of `[n, d]` or one `[d]`."""
     if x.dim() == 1:

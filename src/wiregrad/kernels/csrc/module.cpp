@@ -16,7 +16,15 @@ Scratch::Scratch(std::size_t bytes)
 Scratch::~Scratch() { std::free(memory_); }
 
 void bind_deterministic(py::module_& module, const Deterministic& kernels) {
+  module.def("sign_encode", kernels.sign_encode, Released());
+  module.def("sign_decode", kernels.sign_decode, Released());
+  module.def("sign_sum", kernels.sign_sum, Released());
+  module.def("top_k", kernels.top_k, Released());
   module.def("mean_rows", kernels.mean_rows, Released());
+  module.def("sparse_add", kernels.sparse_add, Released());
+  module.def("pack", kernels.pack, Released());
+  module.def("unpack", kernels.unpack, Released());
+  module.def("amsgrad", kernels.amsgrad, Released());
 }
 
 namespace {

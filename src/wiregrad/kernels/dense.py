@@ -1,0 +1,80 @@
+"""Kernels on dense vectors: the mean of rows, and the step of AMSGrad."""
+
+from __future__ import annotations
+
+import torch
+
+from wiregrad.kernels import native, require, rows_of
+
+
+def mean_rows(rows: torch.Tensor, out: torch.Tensor, divisor: float | None = None) -> None:
+    """Write the mean of `rows` `[n, d]` to `out` `[d]`: added in their order, then divided by n.
+
+    The same bits as `zeros(d)`, `+= row` for each row, `/= n`; or `/= divisor`.
+    """
+    require(rows, out)
+    address, n, d, stride = rows_of(rows)
+    if out.shape != (d,):
+        raise ValueError(f"out must be [{d}], got {list(out.shape)}")
+    native().mean_rows(address, n, d, stride, out.data_ptr(), n if divisor is None else divisor)
+
+
+def amsgrad_step(
+    x: torch.Tensor,
+    m: torch.Tensor,
+    v: torch.Tensor,
+    v_hat: torch.Tensor | None,
+    g: torch.Tensor,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+) -> None:
+    """One step of AMSGrad on `[d]`, in place and in one pass, as `plain_amsgrad_step`."""
+    require(x, m, v, v_hat, g)
+    state = [t for t in (x, m, v, v_hat, g) if t is not None]
+    if any(t.shape != (x.numel(),) for t in state):
+        raise ValueError(f"vectors of one size expected, got {[list(t.shape) for t in state]}")
+    kept = 0 if v_hat is None else v_hat.data_ptr()
+    native().amsgrad(
+        x.data_ptr(),
+        m.data_ptr(),
+        v.data_ptr(),
+        kept,
+        g.data_ptr(),
+        x.numel(),
+        lr,
+        beta1,
+        beta2,
+        eps,
+        eps_inside,
+    )
+
+
+def plain_amsgrad_step(
+    x: torch.Tensor,
+    m: torch.Tensor,
+    v: torch.Tensor,
+    v_hat: torch.Tensor | None,
+    g: torch.Tensor,
+    *,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    eps: float,
+    eps_inside: bool,
+) -> None:
+    """One step of AMSGrad in torch, on any device and float type, in place.
+
+    m <- m + (1 - b1)(g - m);  v <- b2 v + (1 - b2) g^2;  v^ <- max(v^, v);
+    x <- x - lr m / sqrt(v^ + eps), or sqrt(v^) + eps unless `eps_inside`. Without `v_hat`, v itself
+    is under the root. Every operation is rounded on its own: `lerp_` and `addcmul_` leave it to
+    the CPU whether they round between product and sum, and their last bit with it.
+    """
+    m.add_(torch.sub(g, m).mul_(1 - beta1))
+    v.mul_(beta2).add_(torch.mul(g, 1 - beta2).mul_(g))
+    largest = v if v_hat is None else torch.maximum(v_hat, v, out=v_hat)
+    root = (largest + eps).sqrt_() if eps_inside else largest.sqrt().add_(eps)
+    x.add_(torch.mul(m, -lr).div_(root))

@@ -1,0 +1,50 @@
+"""Exact Top-k with error feedback."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from wiregrad.kernels import native, require, rows_of
+
+
+class TopKRows(NamedTuple):
+    """The messages of n rows of d elements."""
+
+    indices: torch.Tensor
+    """int32 `[n, k]`, increasing."""
+    values: torch.Tensor
+    """`[n, k]`."""
+    d: int
+
+
+def select(
+    e: torch.Tensor, g: torch.Tensor | None, k: int, subtract: bool = True
+) -> tuple[TopKRows, bool]:
+    """Add g to e; the k largest |e_j| of each row of `[n, d]`; with `subtract`, e is 0 there then.
+
+    Of equals, those with the lower index. Also returns whether e + g is finite throughout; where
+    it is not, e holds what became of it.
+    """
+    address, n, d, stride = rows_of(e)
+    require(e, g)
+    if g is not None and g.shape != e.shape:
+        raise ValueError(f"g must be {list(e.shape)}, got {list(g.shape)}")
+    if not 1 <= k <= d < 1 << 31:
+        raise ValueError(f"k = {k} of {d} elements, allowed: 1 to {d}, below 2^31")
+    found = TopKRows(torch.empty(n, k, dtype=torch.int32), torch.empty(n, k), d)
+    more, more_stride = (0, 0) if g is None else (g.data_ptr(), rows_of(g)[3])
+    finite = native().top_k(
+        address,
+        stride,
+        more,
+        more_stride,
+        n,
+        d,
+        k,
+        subtract,
+        found.indices.data_ptr(),
+        found.values.data_ptr(),
+    )
+    return found, finite
