@@ -5,12 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 from tiny_data import dataset, rows
 
-from wiregrad import data
+from wiregrad import data, kernels
 from wiregrad.data.splits import FIXED
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.problems import registry
+from wiregrad.problems.convex.csr import factor
 from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
@@ -18,7 +20,7 @@ WORKERS = 5
 
 
 def build(found, workers=WORKERS, seed=0, **fields):
-    return registry.build({"name": "logistic", **fields}).bind(found, workers, Seeds(seed), CPU)
+    return registry.build({"name": "logistic"} | fields).bind(found, workers, Seeds(seed), CPU)
 
 
 def dense(found):
@@ -134,6 +136,8 @@ def test_starting_point_and_precision():
 def test_other_data_and_too_many_workers_are_refused():
     with pytest.raises(ConfigError, match=r"problem.data: 'phishing' is not a set of rows"):
         build(dataset({"train_images": torch.zeros(3)}))
+    with pytest.raises(ConfigError, match=r"alpha: a number with split dirichlet, and only there"):
+        build(rows(), alpha=0.5)
     with pytest.raises(ConfigError, match=r"runtime.workers: 48 workers for 47 rows"):
         build(rows(), workers=48)
 
@@ -154,11 +158,148 @@ def test_published_smoothness_constants_come_out(name, kept, smoothness, smoothn
     problem = build(found, workers=20, data=name, remainder="drop")
     assert problem.train_size == kept
 
-    def bound(parts):
-        joined = torch.cat([part.batch(torch.arange(part.m)).matrix for part in parts])
-        return torch.linalg.eigvalsh(joined.T @ joined)[-1].item() / (4 * len(joined)) + 0.2
+    found = problem.constants()
+    assert found.minus == pytest.approx(smoothness, rel=1e-12)
+    assert found.plus == pytest.approx(smoothness_plus, rel=1e-12)
 
-    each = [bound([part]) for part in problem._parts]
-    assert bound(problem._parts) == pytest.approx(smoothness, rel=1e-12)
-    plus = math.sqrt(sum(v**2 for v in each) / 20)
-    assert plus == pytest.approx(smoothness_plus, rel=1e-12)
+
+def one_hot(count=300, attributes=11, levels=4):
+    """Rows of one-hot attributes, which repeat, beside a column of as many values as rows."""
+    generator = torch.Generator().manual_seed(4)
+    which = torch.randint(levels, (count, attributes), generator=generator)
+    hot = torch.nn.functional.one_hot(which, levels).double().flatten(1) * 0.7
+    last = torch.randn(count, 1, generator=generator, dtype=torch.float64)
+    dense_rows = torch.cat([hot, last], 1)
+    keep = dense_rows != 0
+    labels = torch.where(torch.rand(count, generator=generator) < 0.4, -1.0, 1.0).double()
+    return dataset(
+        {
+            "crow": torch.cat([torch.zeros(1, dtype=torch.int64), keep.sum(1).cumsum(0)]),
+            "col": keep.nonzero()[:, 1],
+            "values": dense_rows[keep],
+            "labels": labels,
+            "shape": torch.tensor(dense_rows.shape),
+        }
+    )
+
+
+compiled = pytest.mark.skipif(not kernels.available(), reason="the kernels are not compiled")
+
+
+def test_factors_multiply_to_the_rows():
+    found = one_hot()
+    matrix, labels = dense(found)
+    problem = build(found)
+    z, p = (
+        sparse.csr_array((m.values.numpy(), m.col.numpy(), m.crow.numpy()))
+        for m in factor(problem._parts.rows, problem._parts.labels, 1)
+    )
+    assert z.nnz < 0.6 * np.count_nonzero(matrix)
+    assert np.array_equal((z @ p).toarray(), labels[:, None] * matrix)
+
+
+@compiled
+@pytest.mark.parametrize("found", [rows(), rows(density=0.1), one_hot()], ids=["a", "b", "c"])
+def test_kernels_agree_with_torch(found):
+    problem = build(found, lam=0.2)
+    x = 3 * torch.randn(37, problem.dim, generator=torch.Generator().manual_seed(0)).double()
+    with kernels.using("off"):
+        expected, measured = problem.gradients_batch(x), problem.evaluate_batch(x)
+    first = None
+    for path in kernels.available():
+        with kernels.using(path):
+            got = problem.gradients_batch(x)
+            torch.testing.assert_close(got, expected, rtol=1e-11, atol=1e-14)
+            torch.testing.assert_close(problem.evaluate_batch(x), measured, rtol=1e-12, atol=0)
+        assert first is None or torch.equal(got, first)
+        first = got
+
+
+@compiled
+def test_a_point_has_the_same_bits_in_any_batch():
+    problem = build(one_hot())
+    x = torch.randn(60, problem.dim, generator=torch.Generator().manual_seed(0)).double()
+    every = problem.gradients_batch(x)
+    for some in ([0], [59], list(range(5, 25)), list(range(41))):
+        assert torch.equal(problem.gradients_batch(x[some]), every[some])
+    out = torch.empty(2, problem.dim, dtype=torch.float64)
+    problem.gradients(x[7], 1, out, [3, 0])
+    assert torch.equal(out, every[7, [3, 0]])
+
+
+@compiled
+def test_kernels_keep_the_ends_of_the_range():
+    problem = build(rows(), lam=0.0)
+    x = torch.zeros(3, problem.dim, dtype=torch.float64)
+    x[0], x[1], x[2, 4] = 1e300, -1e300, float("nan")
+    got = problem.gradients_batch(x)
+    assert torch.isfinite(got[:2]).all()
+    assert torch.isnan(got[2]).all()
+
+
+@pytest.mark.parametrize("density", [1.0, 0.1], ids=["hessians", "rows"])
+def test_least_squares_is_the_naive_formula(density):
+    found = rows(count=400, features=9 if density == 1 else 60, density=density)
+    problem = build(found, name="least_squares", lam=0.3)
+    matrix, labels = dense(found)
+    x = np.random.default_rng(0).normal(size=(3, problem.dim))
+    parts = [slice(80 * i, 80 * i + 80) for i in range(WORKERS)]
+    residuals = [[matrix[p] @ v - labels[p] for p in parts] for v in x]
+    expected = [
+        [matrix[p].T @ r / 80 + 0.3 * v for p, r in zip(parts, mine, strict=True)]
+        for v, mine in zip(x, residuals, strict=True)
+    ]
+    at = torch.from_numpy(x)
+    np.testing.assert_allclose(problem.gradients_batch(at).numpy(), expected, rtol=1e-11)
+    some = torch.empty(2, problem.dim, dtype=torch.float64)
+    problem.gradients(at[1], 1, some, [4, 2])
+    np.testing.assert_allclose(some.numpy(), np.array(expected)[1, [4, 2]], rtol=1e-11)
+    losses, norms = problem.evaluate_batch(at)
+    means = [np.mean(np.square(r)) / 2 + 0.15 * v @ v for r, v in zip(residuals, x, strict=True)]
+    np.testing.assert_allclose(losses.numpy(), means, rtol=1e-12)
+    np.testing.assert_allclose(norms.numpy(), np.linalg.norm(np.mean(expected, 1), axis=1))
+    step = at[:1] - problem.gradients_batch(at[:1]).mean(1) / problem.constants().minus
+    assert problem.evaluate_batch(step)[0] < losses[0]
+
+
+@pytest.mark.parametrize("n", [3, 10])
+def test_quadratics_are_those_of_3pc(n):
+    problem = registry.build({"name": "quadratic", "dim": 40, "noise": 0.3}).build(n, Seeds(0), CPU)
+    d, scale, first = 40, problem._scale.numpy(), problem._first.numpy()
+    tridiagonal = 2 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
+    matrices = [s / 4 * tridiagonal for s in scale]
+    lift = 1e-6 - np.linalg.eigvalsh(np.mean(matrices, 0))[0]
+    matrices = [m + lift * np.eye(d) for m in matrices]
+    x = np.random.default_rng(0).normal(size=(2, d))
+    b = np.zeros((n, d))
+    b[:, 0] = first
+    expected = [[m @ v - row for m, row in zip(matrices, b, strict=True)] for v in x]
+    got = problem.gradients_batch(torch.from_numpy(x))
+    np.testing.assert_allclose(got.numpy(), expected, rtol=1e-11, atol=1e-14)
+    value = x[0] @ np.mean(matrices, 0) @ x[0] / 2 - b.mean(0) @ x[0]
+    measured = problem.evaluate(torch.from_numpy(x[0]))
+    assert measured.loss_train == pytest.approx(value, rel=1e-12)
+    assert measured.grad_norm == pytest.approx(np.linalg.norm(np.mean(expected[0], 0)), rel=1e-12)
+    assert np.linalg.eigvalsh(np.mean(matrices, 0))[0] == pytest.approx(1e-6, rel=1e-6)
+    assert problem.constants().minus == pytest.approx(
+        np.linalg.norm(np.mean(matrices, 0), 2), rel=1e-9
+    )
+    assert problem.x0().tolist() == [math.sqrt(40)] + 39 * [0.0]
+
+
+def test_the_label_skewed_split_gives_workers_unlike_labels():
+    found = rows(count=2000)
+    shares = {}
+    for alpha in (0.2, 50.0):
+        problem = build(found, split="dirichlet", alpha=alpha)
+        parts = [problem._parts.slice(i) for i in range(WORKERS)]
+        assert sum(p.stop - p.start for p in parts) == problem.train_size == 2000
+        means = torch.stack([(problem._parts.labels[p] > 0).double().mean() for p in parts])
+        shares[alpha] = means.std().item()
+    assert shares[0.2] > 3 * shares[50.0]
+    assert torch.equal(
+        problem._parts.rows.values,
+        build(found, seed=1, split="dirichlet", alpha=50.0)._parts.rows.values,
+    )
+    with pytest.raises(ConfigError, match=r"problem.alpha: 0.001 leaves one of 20 workers"):
+        build(found, workers=20, split="dirichlet", alpha=0.001)

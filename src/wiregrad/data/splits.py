@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
 
 from wiregrad.errors import ConfigError
@@ -14,6 +15,9 @@ Remainder = Literal["last", "drop"]
 
 FIXED = Seeds(0)
 """Subsets of a data set are part of the problem: they come from here, the same in every run."""
+
+
+_REDRAWS = 1000
 
 
 def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[slice]:
@@ -29,6 +33,32 @@ def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[s
     if remainder == "last":
         ends[-1] = rows
     return [slice(size * i, end) for i, end in enumerate(ends)]
+
+
+def label_skewed(labels: torch.Tensor, workers: int, alpha: float) -> list[torch.Tensor]:
+    """Row numbers (int64, ascending) of each worker, who see the labels in unequal shares.
+
+    The rows of each label, shuffled, are cut in shares drawn from Dirichlet(alpha, ..., alpha):
+    small alpha, few labels a worker; workers have unequal numbers of rows. Drawn anew until each
+    has one; the same in every run. Raises ConfigError where that does not come about.
+    Source: arXiv 1909.06335, section 3, with labels cut among workers as in arXiv 1905.12022.
+    """
+    generator = np.random.default_rng(FIXED.seed("data", "dirichlet"))
+    kinds = [np.flatnonzero(labels.numpy() == kind) for kind in np.unique(labels.numpy())]
+    for _ in range(_REDRAWS if workers <= len(labels) else 0):
+        parts: list[list[np.ndarray]] = [[] for _ in range(workers)]
+        for rows in kinds:
+            shares = generator.dirichlet(np.full(workers, alpha))
+            cuts = np.rint(np.cumsum(shares)[:-1] * len(rows)).astype(int)
+            for part, mine in zip(parts, np.split(generator.permutation(rows), cuts), strict=True):
+                part.append(mine)
+        found = [np.sort(np.concatenate(part)) for part in parts]
+        if all(len(part) for part in found):
+            return [torch.from_numpy(part) for part in found]
+    raise ConfigError(
+        f"problem.alpha: {alpha:g} leaves one of {workers} workers without any of {len(labels)}"
+        " rows (larger alpha, or fewer workers)"
+    )
 
 
 def fixed_order(rows: int) -> torch.Tensor:

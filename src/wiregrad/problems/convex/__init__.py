@@ -1,0 +1,8 @@
+"""Convex problems, and logistic regression with a nonconvex regulariser; closed-form gradients."""
+
+from wiregrad.problems.convex.base import Convex
+from wiregrad.problems.convex.least_squares import LeastSquares
+from wiregrad.problems.convex.logistic import Logistic
+from wiregrad.problems.convex.quadratic import Quadratic
+
+__all__ = ["Convex", "LeastSquares", "Logistic", "Quadratic"]
