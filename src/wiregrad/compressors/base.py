@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 
 from wiregrad import wire
 from wiregrad.compressors.blocked import Blocked
-from wiregrad.compressors.code import Code, Generators, Params
+from wiregrad.compressors.code import Code, Generators, Params, passes, stacked
 from wiregrad.compressors.contract import Contract
 from wiregrad.compressors.packet import Roundtrip
 from wiregrad.compressors.reduce import all_finite
@@ -82,13 +82,25 @@ class Compressor(ABC):
 
         Raises NonFiniteError, also where an element is not finite; `residual` is undefined then.
         """
-        if x is not None:
-            residual += x
-        if not all_finite(residual):
-            raise NonFiniteError(f"{self.name}: NaN or Inf in the vector to compress")
-        code = self.code(residual, generators, shape)
-        code.subtract_from(residual)
-        return code
+        codes = []
+        for rows in passes(*residual.shape):
+            mine = residual[rows]
+            if x is not None:
+                mine += x[rows]
+            self.require_finite(mine)
+            drawing = None if generators is None else generators[rows]
+            codes.append(self.code(mine, drawing, shape))
+            codes[-1].subtract_from(mine)
+        return stacked(codes)
+
+    def require_finite(self, x: torch.Tensor) -> None:
+        """Raises NonFiniteError where `x` is not."""
+        if not all_finite(x):
+            raise self.not_finite()
+
+    def not_finite(self) -> NonFiniteError:
+        """What is raised for a vector that is not."""
+        return NonFiniteError(f"{self.name}: NaN or Inf in the vector to compress")
 
     @classmethod
     @abstractmethod

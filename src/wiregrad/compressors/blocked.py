@@ -13,8 +13,6 @@ from wiregrad import wire
 from wiregrad.compressors.code import Generators, Params
 from wiregrad.compressors.contract import Contract
 from wiregrad.compressors.packet import Packet, Roundtrip
-from wiregrad.compressors.reduce import all_finite
-from wiregrad.errors import NonFiniteError
 from wiregrad.layout import Shape
 
 if TYPE_CHECKING:
@@ -61,8 +59,7 @@ class Blocked:
         Raises NonFiniteError, as all of these do.
         """
         self._check(x, generators)
-        if not all_finite(x):
-            raise NonFiniteError(f"{self.inner.name}: NaN or Inf in the vector to compress")
+        self.inner.require_finite(x)
         codes = [
             self.inner.code(piece, generators, shape) if piece.shape[-1] else None
             for shape, piece in zip(self.shapes, self.split(x), strict=True)

@@ -11,7 +11,7 @@ Params = tuple[int, ...]
 Generators = Sequence[torch.Generator] | None
 
 _PASS = 1 << 18
-"""Elements decoded at a time: bounds the temporaries of a pass over the rows."""
+"""Elements worked on at a time: bounds the temporaries of a pass over the rows."""
 
 
 class Code(ABC):
@@ -50,10 +50,53 @@ class Code(ABC):
     def _in_passes(self, like: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
         """The decoded rows, some at a time, in one buffer of the type of `like` `[..., d]`."""
         n, d = len(self.params), like.shape[-1]
-        step = min(n, max(1, _PASS // d))
-        buffer = like.new_empty(step, d)
-        for start in range(0, n, step):
-            rows = slice(start, min(n, start + step))
+        buffer = like.new_empty(min(n, rows_per_pass(d)), d)
+        for rows in passes(n, d):
             piece = buffer[: rows.stop - rows.start]
             self.decode(rows, piece)
             yield rows, piece
+
+
+class Stacked(Code):
+    """The rows of several codes, one code after the other."""
+
+    def __init__(self, codes: Sequence[Code]) -> None:
+        self._codes = codes
+        self.params = [params for code in codes for params in code.params]
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        at = 0
+        for code in self._codes:
+            n = len(code.params)
+            low, high = max(rows.start, at), min(rows.stop, at + n)
+            if low < high:
+                code.decode(slice(low - at, high - at), out[low - rows.start : high - rows.start])
+            at += n
+
+    def body(self, row: int) -> bytes:
+        for code in self._codes:
+            if row < len(code.params):
+                return code.body(row)
+            row -= len(code.params)
+        raise IndexError(f"row {row}")
+
+    def add_to(self, total: torch.Tensor) -> None:
+        for code in self._codes:
+            code.add_to(total)
+
+
+def stacked(codes: Sequence[Code]) -> Code:
+    """These codes as one."""
+    return codes[0] if len(codes) == 1 else Stacked(codes)
+
+
+def rows_per_pass(d: int) -> int:
+    """Rows of d elements that are worked on together, so that they stay in the cache."""
+    return max(1, _PASS // max(1, d))
+
+
+def passes(n: int, d: int) -> Iterator[slice]:
+    """The n rows of d elements, some at a time; at least one pass."""
+    step = rows_per_pass(d)
+    for start in range(0, max(1, n), step):
+        yield slice(start, min(n, start + step))

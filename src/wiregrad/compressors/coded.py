@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
 
 from wiregrad.compressors.base import Code, Compressor, Generators, Params
+from wiregrad.compressors.code import passes, stacked
 from wiregrad.layout import Shape
 
 T = TypeVar("T", bound=tuple[Any, ...])
-
-_PASS = 1 << 18
-"""Elements quantised at a time in a batch: bounds the temporaries of a pass."""
 
 
 class Coded(Compressor, Generic[T]):
@@ -54,15 +51,12 @@ class Coded(Compressor, Generic[T]):
         """The code (one row, CPU) of a body of the right length; raises PayloadError."""
 
     def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        n, d = x.shape
-        step = max(1, _PASS // d)
-        pieces = []
-        for start in range(0, max(1, n), step):
-            rows = slice(start, start + step)
+        codes = []
+        for rows in passes(*x.shape):
             drawing = None if generators is None else generators[rows]
-            pieces.append(self._quantise(x[rows], drawing, shape))
-        code = pieces[0] if len(pieces) == 1 else _joined(pieces)
-        return CodedRows(type(self), code, self._params(code, d))
+            code = self._quantise(x[rows], drawing, shape)
+            codes.append(CodedRows(type(self), code, self._params(code, x.shape[-1])))
+        return stacked(codes)
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
@@ -87,11 +81,3 @@ class CodedRows(Code, Generic[T]):
 def _taken(code: T, rows: slice) -> T:
     fields = (f[rows] if isinstance(f, torch.Tensor) else f for f in code)
     return type(code)(*fields)
-
-
-def _joined(codes: Sequence[T]) -> T:
-    fields = (
-        torch.cat(each) if isinstance(each[0], torch.Tensor) else each[0]
-        for each in zip(*codes, strict=True)
-    )
-    return type(codes[0])(*fields)

@@ -49,11 +49,18 @@ class Packet:
                 known[params] = self.blocked.cost(params, self.dtype)
         return [known[params] for params in self.params]
 
+    @property
+    def decoded(self) -> torch.Tensor | None:
+        """What the receivers decode, `[n, d]`, where it is at hand."""
+        only = self.codes[0] if len(self.codes) == 1 else None
+        return self._decoded if only is None or only.whole is None else only.whole
+
     def decode(self) -> torch.Tensor:
         """What the receivers decode, `[n, d]`: kept, and not to be written to."""
-        if self._decoded is None:
-            whole = self.codes[0].whole if len(self.codes) == 1 and self.codes[0] else None
-            self._decoded = self.decode_into(self._room()) if whole is None else whole
+        if self.decoded is not None:
+            return self.decoded
+        room = torch.empty(self.rows, self.blocked.numel, dtype=self.dtype, device=self.device)
+        self._decoded = self.decode_into(room)
         return self._decoded
 
     def decode_into(self, out: torch.Tensor) -> torch.Tensor:
@@ -79,6 +86,3 @@ class Packet:
             bodies.append(b"" if code is None else code.body(row))
         codec = self.blocked.inner.codec
         return wire.Payload(codec, self.dtype, tuple(blocks), b"".join(bodies), tag)
-
-    def _room(self) -> torch.Tensor:
-        return torch.empty(self.rows, self.blocked.numel, dtype=self.dtype, device=self.device)

@@ -3,53 +3,121 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 import pydantic
 import torch
+from torch.nn import functional
 
-from wiregrad import wire
-from wiregrad.compressors.base import Contract, Generators, Params, register
-from wiregrad.compressors.coded import Coded
+from wiregrad import kernels, wire
+from wiregrad.compressors.base import (
+    Code,
+    Compressor,
+    Contract,
+    Generators,
+    Params,
+    register,
+)
+from wiregrad.compressors.code import passes, stacked
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.compressors.reduce import mean_abs, root_mean_square, scale_dtype
+from wiregrad.kernels import sign as fused
 from wiregrad.layout import BlockKind, Shape
 
 
-class SignCode(NamedTuple):
-    """`negative` bool `[n, d]`, one of the `scales` `[n, ⌈d/size⌉]` for every `size` elements."""
+class Signs(Code):
+    """Rows of signs: `scales` `[n, ⌈d/size⌉]`, one for every `size` of the d elements.
 
-    negative: torch.Tensor
-    scales: torch.Tensor
-    size: int
+    `bits` uint8 `[n, ⌈d/8⌉]` as in the body: the first element in the lowest bit, set where it is
+    negative (so sign(±0) = +1).
+    """
 
+    def __init__(
+        self, bits: torch.Tensor, scales: torch.Tensor, size: int, params: Params = ()
+    ) -> None:
+        self.bits, self.scales, self.size = bits, scales, size
+        self.params = [params] * len(bits)
 
-class _Signs(Coded[SignCode]):
-    """Body: the scales, then d bits, set where the element is negative (so sign(±0) = +1)."""
-
-    @classmethod
-    def _dequantise(cls, code: SignCode, out: torch.Tensor) -> None:
-        at = 0
-        runs = zip(_runs(code.negative, code.size), _runs(out, code.size), strict=True)
-        for negative, into in runs:
-            scale = code.scales[:, at : at + into.shape[1], None].to(out.dtype)
-            torch.where(negative, -scale, scale, out=into)
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        if self._fused(out):
+            fused.decode(self._packed(rows, out.shape[-1]), out)
+            return
+        negative, at = _unpacked(self.bits[rows], out.shape[-1]), 0
+        runs = zip(_runs(negative, self.size), _runs(out, self.size), strict=True)
+        for below, into in runs:
+            scale = self.scales[rows, at : at + into.shape[1], None].to(out.dtype)
+            into.copy_(below).mul_(-2).add_(1).mul_(scale)  # ±1 times the scale: exact
             at += into.shape[1]
 
-    @classmethod
-    def _pack(cls, code: SignCode, params: Params) -> bytes:
-        bits = wire.pack_bits(code.negative[0].cpu().numpy(), 1)
-        return value_bytes(code.scales[0]) + bits
+    def add_to(self, total: torch.Tensor) -> None:
+        if self._fused(total):
+            fused.accumulate(self._packed(slice(None), len(total)), total)
+        else:
+            super().add_to(total)
+
+    def body(self, row: int) -> bytes:
+        return value_bytes(self.scales[row]) + self.bits[row].cpu().numpy().tobytes()
+
+    def _fused(self, x: torch.Tensor) -> bool:
+        return self.scales.dtype == torch.float32 and kernels.fits(x)
+
+    def _packed(self, rows: slice, d: int) -> fused.SignRows:
+        return fused.SignRows(self.scales[rows], self.bits[rows], d, self.size)
+
+
+class _Signs(Compressor):
+    """Body: the scales, then d bits."""
+
+    @property
+    @abstractmethod
+    def _square(self) -> bool:
+        """Whether a scale is the root mean square of its elements, else their mean size."""
+
+    @abstractmethod
+    def _size(self, numel: int) -> int:
+        """Elements that share a scale."""
+
+    @abstractmethod
+    def _params_of(self, size: int) -> Params:
+        """The block parameters."""
+
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        size = self._size(x.shape[-1])
+        if kernels.fits(x):
+            found, _ = fused.encode(x, None, size, square=self._square, subtract=False)
+            return Signs(found.bits, found.scales, size, self._params_of(size))
+        return stacked([self._plain(x[rows], size) for rows in passes(*x.shape)])
+
+    def _plain(self, x: torch.Tensor, size: int) -> Code:
+        norm = root_mean_square if self._square else mean_abs
+        scales = torch.cat([norm(run) for run in _runs(x, size)], dim=-1)
+        return Signs(_negative(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size))
+
+    def feedback(
+        self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
+    ) -> Code:
+        if not kernels.fits(residual, x):
+            return super().feedback(residual, x, generators, shape)
+        size = self._size(residual.shape[-1])
+        found, finite = fused.encode(residual, x, size, square=self._square)
+        if not finite:
+            raise self.not_finite()
+        return Signs(found.bits, found.scales, size, self._params_of(size))
 
     @classmethod
-    def _read(cls, body: bytes, numel: int, size: int, dtype: torch.dtype) -> SignCode:
+    def _read(cls, body: bytes, numel: int, size: int, dtype: torch.dtype) -> torch.Tensor:
         kind = scale_dtype(dtype)
         count = -(-numel // size)
         split = count * kind.itemsize
         scales = read_scales(body[:split], count, kind)
-        bits = wire.unpack_bits(body[split:], numel, 1)
-        return SignCode(torch.from_numpy(bits)[None] != 0, scales[None], size)
+        wire.unpack_bits(body[split:], numel, 1)  # checks length and filling bits
+        bits = torch.frombuffer(bytearray(body[split:]), dtype=torch.uint8)
+        out = torch.empty(1, numel, dtype=dtype)
+        Signs(bits[None], scales[None], size).decode(slice(0, 1), out)
+        return out[0]
 
     @staticmethod
     def _bytes(numel: int, size: int, dtype: torch.dtype) -> int:
@@ -69,6 +137,27 @@ def _runs(x: torch.Tensor, size: int) -> list[torch.Tensor]:
     full = x.shape[-1] // size * size
     runs = [torch.unflatten(x[:, :full], -1, (-1, size))] if full else []
     return runs if full == x.shape[-1] else [*runs, x[:, None, full:]]
+
+
+def _negative(x: torch.Tensor) -> torch.Tensor:
+    """Where `x` `[n, d]` is negative, as uint8 `[n, ⌈d/8⌉]`, the first in the lowest bit."""
+    if x.device.type == "cpu":
+        # NumPy compares to bytes several times as fast as torch; it knows no bfloat16.
+        wide = x if x.dtype in {torch.float32, torch.float64} else x.float()
+        negative = np.less(wide.contiguous().numpy(), 0)
+        return torch.from_numpy(np.packbits(negative, axis=-1, bitorder="little"))
+    padded = functional.pad((x < 0).to(torch.uint8), (0, -x.shape[-1] % 8))
+    places = torch.arange(8, dtype=torch.uint8, device=x.device)
+    return (torch.unflatten(padded, -1, (-1, 8)) << places).sum(-1, dtype=torch.uint8)
+
+
+def _unpacked(bits: torch.Tensor, d: int) -> torch.Tensor:
+    """Inverse of `_negative`: bool `[n, d]`."""
+    if bits.device.type == "cpu":
+        found = np.unpackbits(bits.numpy(), axis=-1, count=d, bitorder="little")
+        return torch.from_numpy(found.view(np.bool_))
+    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
+    return (bits[..., None] >> places & 1).flatten(-2)[..., :d].bool()
 
 
 @register("scaled_sign")
@@ -99,15 +188,18 @@ class ScaledSign(_Signs):
             return Contract("contractive", 1 / d)
         return Contract.of_error(2 - 2 / math.sqrt(d))
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SignCode:
-        norm = mean_abs if self.norm == "l1" else root_mean_square
-        return SignCode(x < 0, norm(x).to(scale_dtype(x.dtype))[:, None], x.shape[-1])
+    @property
+    def _square(self) -> bool:
+        return self.norm == "l2"
 
-    def _params(self, code: SignCode, numel: int) -> list[Params]:
-        return [()] * len(code.negative)
+    def _size(self, numel: int) -> int:
+        return numel
+
+    def _params_of(self, size: int) -> Params:
+        return ()
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> SignCode:
+    def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
         return cls._read(body, numel, numel, dtype)
 
     @classmethod
@@ -138,19 +230,18 @@ class BlockSign(_Signs):
     def contract(self, shape: Shape) -> Contract:
         return Contract("contractive", 1 / self._size(math.prod(shape)))
 
+    @property
+    def _square(self) -> bool:
+        return False
+
     def _size(self, numel: int) -> int:
         return min(self.block_size or numel, numel)
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SignCode:
-        size = self._size(x.shape[-1])
-        scales = torch.cat([mean_abs(run) for run in _runs(x, size)], dim=-1)
-        return SignCode(x < 0, scales.to(scale_dtype(x.dtype)), size)
-
-    def _params(self, code: SignCode, numel: int) -> list[Params]:
-        return [(code.size,)] * len(code.negative)
+    def _params_of(self, size: int) -> Params:
+        return (size,)
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> SignCode:
+    def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
         return cls._read(body, numel, params[0], dtype)
 
     @classmethod

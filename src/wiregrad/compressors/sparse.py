@@ -9,10 +9,11 @@ from typing import Annotated, Literal, NamedTuple
 import pydantic
 import torch
 
-from wiregrad import wire
+from wiregrad import kernels, wire
 from wiregrad.compressors.base import Code, Compressor, Generators, Params
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.errors import ConfigError, NonFiniteError
+from wiregrad.kernels import sparse as fused
 from wiregrad.layout import Shape
 
 IndexBits = Literal["log", 32]
@@ -21,7 +22,7 @@ Ratio = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
 class Selection(NamedTuple):
-    """Indices `[k]` int64, strictly increasing, and the values `[k]` that are sent for them."""
+    """Indices `[k]` (int64 or int32), strictly increasing, and the values `[k]` sent for them."""
 
     indices: torch.Tensor
     values: torch.Tensor
@@ -48,8 +49,11 @@ class Selections(Code):
             row[found.indices] -= found.values
 
     def add_to(self, total: torch.Tensor) -> None:
-        for found in self._found:
-            total[found.indices] += found.values
+        for indices, values in self._found:
+            if indices.dtype == torch.int32 and kernels.fits(values, total):
+                fused.accumulate(indices, values, total)
+            else:
+                total[indices] += values
 
 
 class Sparse(Compressor):

@@ -10,14 +10,17 @@ import numpy as np
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Contract, Generators, register
+from wiregrad import kernels
+from wiregrad.compressors.base import Code, Contract, Generators, register
 from wiregrad.compressors.sparse import (
     IndexBits,
     Ratio,
     Selection,
+    Selections,
     Sparse,
     resolve_k,
 )
+from wiregrad.kernels import top_k as fused
 from wiregrad.layout import Shape
 
 
@@ -59,6 +62,27 @@ class TopK(Sparse):
             return Contract("biased", 1.0)
         return Contract("contractive", resolve_k(self.k, self.ratio, d) / d)
 
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if self.select != "exact" or not kernels.fits(x):
+            return super().code(x, generators, shape)
+        return self._fused(x, None, subtract=False)
+
+    def feedback(
+        self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
+    ) -> Code:
+        if self.select != "exact" or not kernels.fits(residual, x):
+            return super().feedback(residual, x, generators, shape)
+        return self._fused(residual, x, subtract=True)
+
+    def _fused(self, residual: torch.Tensor, x: torch.Tensor | None, subtract: bool) -> Code:
+        d = residual.shape[-1]
+        k = resolve_k(self.k, self.ratio, d)
+        found, finite = fused.select(residual, x, k, subtract=subtract)
+        if not finite:
+            raise self.not_finite()
+        rows = zip(found.indices, found.values, strict=True)
+        return Selections([Selection(i, v) for i, v in rows], self._width(d))
+
     def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
         size = x.abs()
         d = x.shape[-1]
@@ -74,7 +98,7 @@ class TopK(Sparse):
 def _largest(size: torch.Tensor, k: int) -> torch.Tensor:
     """Sorted indices of the k largest of `[d]`; of equals, those with the lower index."""
     threshold = _order_statistic(size, len(size) - k)
-    found = (size >= threshold).nonzero()[:, 0]
+    found = _where(size >= threshold)
     if len(found) > k:
         above = size[found] > threshold
         ties = (~above).nonzero()[:, 0]
@@ -89,7 +113,14 @@ def _above_quantile(size: torch.Tensor, q: float) -> torch.Tensor:
     low = math.floor(place)
     bottom = float(_order_statistic(size, low))
     top = float(_order_statistic(size, min(low + 1, len(size) - 1)))
-    return (size.double() > bottom + (place - low) * (top - bottom)).nonzero()[:, 0]
+    return _where(size.double() > bottom + (place - low) * (top - bottom))
+
+
+def _where(mask: torch.Tensor) -> torch.Tensor:
+    """Sorted indices at which `[d]` is true."""
+    if mask.device.type != "cpu":
+        return mask.nonzero()[:, 0]
+    return torch.from_numpy(np.flatnonzero(mask.numpy()))  # several times as fast as torch
 
 
 def _order_statistic(values: torch.Tensor, rank: int) -> torch.Tensor:

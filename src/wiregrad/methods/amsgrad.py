@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+from wiregrad import kernels
 from wiregrad.channel import Channel
+from wiregrad.kernels.dense import amsgrad_step, plain_amsgrad_step
 from wiregrad.methods.base import Fraction, Method, PositiveFloat, Step
 from wiregrad.received import Received
 
@@ -53,8 +55,17 @@ class AMSGrad(Method):
         return Server(x0.clone(), *(torch.zeros_like(x0) for _ in range(3)))
 
     def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
-        update_moments(server.m, server.v, received.mean(0), self.beta1, self.beta2)
-        torch.maximum(server.v_hat, server.v, out=server.v_hat)
-        denominator = root(server.v_hat, self.eps, self.eps_inside)
-        server.x.addcdiv_(server.m, denominator, value=-step.lr)
+        update = amsgrad_step if kernels.fits(server.x) else plain_amsgrad_step
+        update(
+            server.x,
+            server.m,
+            server.v,
+            server.v_hat,
+            received.mean(0),
+            lr=step.lr,
+            beta1=self.beta1,
+            beta2=self.beta2,
+            eps=self.eps,
+            eps_inside=self.eps_inside,
+        )
         down.dense(server.x)
