@@ -24,16 +24,6 @@ def test_number_of_parameters(model, d):
     assert getattr(built, "dim", d) == d
 
 
-def test_max_pool_is_torch_s_to_the_bit_ties_included():
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randint(-2, 3, (4, 3, 8, 6), generator=generator).float().requires_grad_()
-    grad = torch.randn(4, 3, 4, 3, generator=generator)
-    ours, theirs = layers.max_pool(x), functional.max_pool2d(x, 2)
-    assert torch.equal(ours, theirs)
-    (down,) = torch.autograd.grad(ours, x, grad)
-    assert torch.equal(down, torch.autograd.grad(theirs, x, grad)[0])
-
-
 @pytest.mark.parametrize("channels", [False, True])
 def test_dropout_draws_each_worker_s_part_from_its_own_generator(channels):
     drop = layers.Dropout(0.25, channels=channels)
@@ -50,6 +40,14 @@ def test_dropout_draws_each_worker_s_part_from_its_own_generator(channels):
     drop.train().generators = ()
     with pytest.raises(RuntimeError, match="needs generators"):
         drop(x)
+
+
+def rows_for(module, m):
+    """Rows of NaN, one apart from the next, for the gradients of `module`."""
+    return {
+        name: torch.full((m, p.numel() + 1), torch.nan, dtype=p.dtype)[:, 1:].view(m, *p.shape)
+        for name, p in module.named_parameters()
+    }
 
 
 def apart(module, inputs, m):
@@ -73,15 +71,15 @@ def apart(module, inputs, m):
 )
 def test_stacked_layers_keep_the_workers_gradients_apart(ours, theirs, shape):
     ours, theirs = ours.double(), theirs.double()
+    rows = rows_for(nn.Sequential(ours), 4)
     theirs.load_state_dict(ours.state_dict())
     inputs = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     inputs.requires_grad_()
-    weights = {
-        name: p.detach().expand(4, *p.shape).requires_grad_() for name, p in ours.named_parameters()
-    }
-    loss = functional_call(ours, weights, (inputs,)).square().sum()
-    *grads, down = torch.autograd.grad(loss, [*weights.values(), inputs])
-    for mine, expected in zip(grads, apart(theirs, inputs, 4), strict=True):
+    with stacked.collecting(nn.Sequential(ours), rows):
+        loss = ours(inputs).square().sum()
+    *grads, down = torch.autograd.grad(loss, [*ours.parameters(), inputs], allow_unused=True)
+    assert grads == [None, None]  # autograd holds no copy of them
+    for mine, expected in zip(rows.values(), apart(theirs, inputs, 4), strict=True):
         torch.testing.assert_close(mine, expected)
     (expected_down,) = torch.autograd.grad(theirs(inputs).square().sum(), inputs)
     torch.testing.assert_close(down, expected_down)
@@ -126,15 +124,25 @@ def test_the_lstm_is_torch_s_and_its_gradients_are_kept_apart():
             net.fc2.bias,
         )
 
-    parameters = dict(net.named_parameters())
-    weights = {n: p.detach().expand(m, *p.shape).requires_grad_() for n, p in parameters.items()}
-    logits = functional_call(net, weights, (tokens,))
+    grads = rows_for(net, m)
+    with stacked.collecting(net, grads):
+        logits = net(tokens)
     torch.testing.assert_close(logits, plain(slice(None)))
     with torch.no_grad():
         assert torch.equal(net(tokens), logits)
-    grads = torch.autograd.grad(logits.square().sum(), list(weights.values()))
+    parameters = list(net.parameters())
+    found = torch.autograd.grad(logits.square().sum(), parameters, allow_unused=True)
+    assert set(found) == {None}
     for worker in range(m):
         rows = slice(worker * each, (worker + 1) * each)
-        expected = torch.autograd.grad(plain(rows).square().sum(), list(parameters.values()))
-        for mine, theirs in zip(grads, expected, strict=True):
+        expected = torch.autograd.grad(plain(rows).square().sum(), parameters)
+        for mine, theirs in zip(grads.values(), expected, strict=True):
             torch.testing.assert_close(mine[worker], theirs)
+
+
+def test_a_network_with_a_layer_that_cannot_keep_gradients_apart_is_refused():
+    net = nn.Sequential(stacked.Linear(2, 2), nn.Linear(2, 2))
+    refusal = pytest.raises(TypeError, match=r"1\.weight: Linear gives no gradient per worker")
+    with refusal, stacked.collecting(net, rows_for(net, 2)):
+        pass
+    assert net[0].rows is None

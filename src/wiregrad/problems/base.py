@@ -74,10 +74,43 @@ class Problem(ABC):
         if state:
             raise ConfigError(f"checkpoint holds problem state {sorted(state)}, expected none")
 
+    def gradient_buffer(self) -> torch.Tensor:
+        """An `out` `[n, d]` for the gradients of all workers, where writing them costs least."""
+        return self.x0().new_zeros(self.workers, self.dim)
+
     @property
     def dim(self) -> int:
         """Number of parameters, d."""
         return self.layout.numel
+
+
+class Divisible(Problem):
+    """A problem whose work several processes can share, with the bits of one.
+
+    What is computed together, and the order of sums, is fixed by the run alone.
+    """
+
+    parts: int
+    """Into how many parts an evaluation falls."""
+
+    @abstractmethod
+    def settle(self, x: torch.Tensor) -> None:
+        """Compute at `x` `[d]` from now on, in place: calls that are given it copy nothing."""
+
+    @abstractmethod
+    def portions(self) -> Sequence[Sequence[int]]:
+        """The workers, cut into those whose gradients are computed together; worker 0 first.
+
+        State besides x (`state_dict`) changes with the portion of worker 0 alone.
+        """
+
+    @abstractmethod
+    def score(self, x: torch.Tensor, part: int, out: torch.Tensor) -> None:
+        """Write what the evaluation needs of one part at `x` to `out` `[2]` (float64)."""
+
+    @abstractmethod
+    def evaluation(self, scores: torch.Tensor) -> Evaluation:
+        """The evaluation from the scores `[parts, 2]` of all parts."""
 
 
 @dataclass(frozen=True, kw_only=True)

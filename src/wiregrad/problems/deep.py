@@ -1,20 +1,20 @@
 """What the deep problems share: flat parameters, a gradient per worker, evaluation.
 
-The parameters of the network live in one flat vector: its tensors are views into the given x. One
-pass serves many workers (see `wiregrad.problems.models.stacked`).
+The parameters of the network are views into one flat vector. One pass serves several workers, and
+their gradients are written where they are wanted (see `wiregrad.problems.models.stacked`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import groupby
+from typing import Literal, Protocol
 
 import pydantic
 import torch
 from torch import nn
-from torch.func import functional_call
 from torch.nn import functional
 
 from wiregrad import data
@@ -22,9 +22,12 @@ from wiregrad.data import DataSet
 from wiregrad.data.splits import EpochBatches, fixed_order, held_out
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
-from wiregrad.problems.base import NAN, Evaluation, Problem, ProblemSpec, provenance
+from wiregrad.problems.base import NAN, Divisible, Evaluation, ProblemSpec, provenance
 from wiregrad.problems.models.layers import Dropout
+from wiregrad.problems.models.stacked import collecting
 from wiregrad.rng import Seeds
+
+Tier = Literal["float32", "bfloat16"]
 
 
 class Samples(Protocol):
@@ -37,9 +40,12 @@ class Samples(Protocol):
         """Number of samples."""
 
     def batch(
-        self, rows: torch.Tensor, generator: torch.Generator | None = None
+        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels `[b]` (int64) of `rows`; `generator` (on the CPU) augments them."""
+        """Inputs and labels `[b]` (int64) of `rows`.
+
+        `generators` (on the CPU) augment them, each an equal part.
+        """
 
     def in_order(self, rows: torch.Tensor) -> torch.Tensor:
         """The same rows in the order in which evaluating them is cheapest."""
@@ -56,7 +62,7 @@ class Splits:
     """Empty, or the rows held out of training for tuning."""
 
 
-class DeepProblem(Problem):
+class DeepProblem(Divisible):
     """A network with cross-entropy; metric is accuracy.
 
     Gradients are those of the mean loss over a worker's batch. Dropout and augmentation draw from
@@ -77,79 +83,92 @@ class DeepProblem(Problem):
         eval_train: int | None,
         eval_test: int | None,
         per_pass: int | None,
+        gradients: Tier,
         seeds: Seeds,
         device: torch.device,
         provenance: dict[str, str],
     ) -> None:
-        named = list(model.named_parameters())
-        self._x0 = torch.cat([p.detach().reshape(-1) for _, p in named]).to(device)
         self._model = model.to(device)
+        named = dict(self._model.named_parameters())
+        self._parameters = list(named.values())
+        self._x0 = torch.cat([p.detach().reshape(-1) for p in named.values()])
+        self.layout = Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
+        self.settle(self._x0.clone())
         self._stacked = getattr(model, "stacked", False)
-        self._per_pass = per_pass if self._stacked else 1
+        self._per_pass = (per_pass or joined(workers)) if self._stacked else 1
+        self._low = gradients == "bfloat16"
         self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
         self._splits = splits
         self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
         self._seeds = seeds
-        self._eval = {
-            "train": (
-                splits.train,
-                splits.train.in_order(_first("eval_train", splits.train_rows, eval_train)),
-            ),
-            "test": (
-                splits.test,
-                splits.test.in_order(_first("eval_test", fixed_order(len(splits.test)), eval_test)),
-            ),
-            "valid": (splits.train, splits.train.in_order(splits.valid_rows)),
-        }
-        self.layout = Layout(tuple(n for n, _ in named), tuple(tuple(p.shape) for _, p in named))
+        self._eval = self._chunks(eval_train, eval_test)
         self.workers, self.device, self.provenance = workers, device, provenance
         self.train_size = self._batches.size
         self.samples_per_step = self._batches.per_step
         self.steps_per_epoch = self._batches.per_epoch
+        self.parts = len(self._eval)
 
     def x0(self) -> torch.Tensor:
         """Default initialisation of the network by torch, from the stream `init`."""
         return self._x0.clone()
 
+    def settle(self, x: torch.Tensor) -> None:
+        """See Divisible: the parameters of the network become views into `x`."""
+        self._x = x
+        views = (x[where].view(shape) for _, shape, where in self.layout.slices())
+        for parameter, view in zip(self._parameters, views, strict=True):
+            parameter.data = view
+
+    def _go_to(self, x: torch.Tensor) -> None:
+        if x.data_ptr() != self._x.data_ptr():
+            self._x.copy_(x)
+
+    def portions(self) -> list[range]:
+        """See Divisible: the workers that go through the network in one pass."""
+        starts = range(0, self.workers, self._per_pass)
+        return [range(s, min(s + self._per_pass, self.workers)) for s in starts]
+
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """See Problem; workers go through the network `per_pass` at a time."""
+        """See Problem; those of a portion go through the network together."""
+        self._go_to(x)
         self._model.train()
-        together = self._per_pass or max(1, len(workers))
-        for start in range(0, len(workers), together):
-            part = slice(start, start + together)
-            self._pass(x.detach(), step, out[part], workers[part])
+        start = 0
+        for _, portion in groupby(workers, key=lambda worker: worker // self._per_pass):
+            part = list(portion)
+            self._pass(step, out[start : start + len(part)], part)
+            start += len(part)
 
-    def _pass(self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]) -> None:
+    def _pass(self, step: int, out: torch.Tensor, workers: Sequence[int]) -> None:
         """One forward and one backward pass for the gradients of some workers."""
         inputs, labels = self._joined(workers, step)
         self._prepare(workers, step)
-        with torch.enable_grad():
-            weights = {name: w.requires_grad_() for name, w in self._weights(x, len(workers))}
-            logits = functional_call(self._model, weights, (inputs,))
+        with torch.enable_grad(), self._tier(), collecting(self._model, self._rows(out)):
+            logits = self._model(inputs)
             loss = functional.cross_entropy(logits, labels, reduction="sum") / self._batches.batch
-            grads = torch.autograd.grad(loss, list(weights.values()))
+            grads = torch.autograd.grad(loss, self._parameters, allow_unused=self._stacked)
         for grad, (_, _, where) in zip(grads, self.layout.slices(), strict=True):
-            out[:, where] = grad.reshape(len(workers), -1)
+            if grad is not None:
+                out[0, where] = grad.reshape(-1)
 
-    def _weights(self, x: torch.Tensor, m: int) -> Iterator[tuple[str, torch.Tensor]]:
-        """The tensors of the network as views into `x`, stacked for m workers if it takes that."""
-        for name, shape, where in self.layout.slices():
-            tensor = x[where].view(shape)
-            yield name, tensor.expand(m, *shape).detach() if self._stacked else tensor.detach()
+    def _tier(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._low)
+
+    def _rows(self, out: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Where a stacked network puts the gradients of its parameters."""
+        return {
+            name: out[:, where].view(-1, *shape)
+            for name, shape, where in self.layout.slices()
+            if self._stacked
+        }
 
     def _joined(self, workers: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The batches of `workers`, one after the other."""
-        each = [
-            self._splits.train.batch(
-                self._splits.train_rows[self._batches.rows(worker, step)],
-                self._seeds.generator("worker", worker, "step", step, "augment"),
-            )
-            for worker in workers
-        ]
-        return torch.cat([inputs for inputs, _ in each]), torch.cat([labels for _, labels in each])
+        rows = torch.cat([self._batches.rows(worker, step) for worker in workers])
+        augment = [self._seeds.generator("worker", i, "step", step, "augment") for i in workers]
+        return self._splits.train.batch(self._splits.train_rows[rows], augment)
 
     def _prepare(self, workers: Sequence[int], step: int) -> None:
         """Give the layers with randomness or state what is these workers'."""
@@ -163,36 +182,56 @@ class DeepProblem(Problem):
         for norm in self._norms:
             norm.track_running_stats = list(workers) == [0]
 
+    def _chunks(self, train: int | None, test: int | None) -> list[tuple[str, torch.Tensor]]:
+        """What is evaluated at a time, in order: the name of the set, and rows of it."""
+        splits = self._splits
+        sets = {
+            "train": (splits.train, _first("eval_train", splits.train_rows, train)),
+            "test": (splits.test, _first("eval_test", fixed_order(len(splits.test)), test)),
+            "valid": (splits.train, splits.valid_rows),
+        }
+        return [
+            (name, chunk)
+            for name, (samples, rows) in sets.items()
+            if len(rows)
+            for chunk in torch.split(samples.in_order(rows), samples.eval_batch)
+        ]
+
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         """See Problem. In evaluation mode: dropout off, running statistics of worker 0."""
+        scores = torch.empty(self.parts, 2, dtype=torch.float64, device=self.device)
+        for part in range(self.parts):
+            self.score(x, part, scores[part])
+        return self.evaluation(scores)
+
+    def score(self, x: torch.Tensor, part: int, out: torch.Tensor) -> None:
+        """See Divisible: the sum of the loss over one chunk, and the number classified right."""
+        self._go_to(x)
         self._model.eval()
         for norm in self._norms:
             norm.track_running_stats = True
-        weights = {name: x[where].view(shape) for name, shape, where in self.layout.slices()}
+        name, rows = self._eval[part]
+        samples = self._splits.test if name == "test" else self._splits.train
         with torch.no_grad():
-            measured = {name: self._score(weights, *which) for name, which in self._eval.items()}
-        return Evaluation(
-            loss_train=measured["train"][0],
-            loss_test=measured["test"][0],
-            metric_test=measured["test"][1],
-            loss_valid=measured["valid"][0],
-            metric_valid=measured["valid"][1],
-        )
+            inputs, labels = samples.batch(rows)
+            logits = self._model(inputs)
+            out[0] = functional.cross_entropy(logits, labels, reduction="sum")
+            out[1] = (logits.argmax(1) == labels).sum()
 
-    def _score(
-        self, weights: dict[str, torch.Tensor], samples: Samples, rows: torch.Tensor
-    ) -> tuple[float, float]:
-        """Mean loss and accuracy, summed in float64; NaN for no rows."""
-        if len(rows) == 0:
-            return NAN, NAN
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        right = torch.zeros((), dtype=torch.int64, device=self.device)
-        for chunk in torch.split(rows, samples.eval_batch):
-            inputs, labels = samples.batch(chunk)
-            logits = functional_call(self._model, weights, (inputs,))
-            loss += functional.cross_entropy(logits, labels, reduction="sum")
-            right += (logits.argmax(1) == labels).sum()
-        return loss.item() / len(rows), right.item() / len(rows)
+    def evaluation(self, scores: torch.Tensor) -> Evaluation:
+        """See Divisible: mean losses and accuracies, NaN for a set without rows."""
+        sums = {name: [0.0, 0.0, 0] for name in ("train", "test", "valid")}
+        for (name, rows), (loss, right) in zip(self._eval, scores.tolist(), strict=True):
+            total = sums[name]
+            total[0], total[1], total[2] = total[0] + loss, total[1] + right, total[2] + len(rows)
+        means = {k: (a / n, b / n) if n else (NAN, NAN) for k, (a, b, n) in sums.items()}
+        return Evaluation(
+            loss_train=means["train"][0],
+            loss_test=means["test"][0],
+            metric_test=means["test"][1],
+            loss_valid=means["valid"][0],
+            metric_valid=means["valid"][1],
+        )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """Worker 0's batch-norm statistics."""
@@ -207,6 +246,16 @@ class DeepProblem(Problem):
             )
         for name, buffer in buffers.items():
             buffer.copy_(state[name])
+
+
+def joined(workers: int) -> int:
+    """Workers that go through the network in one pass where `per_pass` does not say it.
+
+    A quarter of them and at most 4, measured on the LeNets and the MNIST CNN: more do not fit the
+    cache, fewer cost calls. It depends on the run alone, so that the bits do not depend on how many
+    processes share the passes.
+    """
+    return max(1, min(4, workers // 4))
 
 
 def _first(key: str, rows: torch.Tensor, limit: int | None) -> torch.Tensor:
@@ -232,10 +281,16 @@ class DeepSpec(ProblemSpec):
     valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Part of the training set that is held out, for tuning."""
     per_pass: pydantic.PositiveInt | None = None
-    """Workers whose gradients come from one pass through the network; null is all at hand.
+    """Workers whose gradients come from one pass through the network; null is a quarter, at most 4.
 
     With 1 a worker's gradient has the same bits whoever computes it; with more it is faster, and
     the same to rounding. Networks with batch-norm take 1 whatever is said here.
+    """
+    gradients: Tier = "float32"
+    """Float type in which gradients are computed; they are handed over as float32 either way.
+
+    `bfloat16` is mixed precision (torch's autocast): faster where the hardware has it, and another
+    result. Evaluation is in float32.
     """
 
     @abstractmethod
@@ -265,6 +320,7 @@ class DeepSpec(ProblemSpec):
             eval_train=self.eval_train,
             eval_test=self.eval_test,
             per_pass=self.per_pass,
+            gradients=self.gradients,
             seeds=seeds,
             device=device,
             provenance=provenance(found),

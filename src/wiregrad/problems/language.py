@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pydantic
@@ -31,10 +31,10 @@ class Reviews:
         return len(self._labels)
 
     def batch(
-        self, rows: torch.Tensor, generator: torch.Generator | None = None
+        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens int16 `[b, length]` and labels `[b]`; nothing is augmented."""
-        del generator
+        del generators
         rows = rows.to(self._labels.device)
         return self._tokens[rows], self._labels[rows]
 

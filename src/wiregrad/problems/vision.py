@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -50,13 +50,18 @@ class Images:
         return len(self._labels)
 
     def batch(
-        self, rows: torch.Tensor, generator: torch.Generator | None = None
+        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images `[b, c, h, w]` and labels `[b]`; with a generator they are augmented."""
+        """Images `[b, c, h, w]`, channels innermost, and labels `[b]`.
+
+        They are augmented where there are generators, each of which draws for an equal part of
+        the rows.
+        """
         rows = rows.to(self._labels.device)
         pixels = self._pixels[rows]
-        if self._augment and generator is not None:
-            pixels = crop_and_flip(pixels, generator)
+        if self._augment and generators:
+            pixels = crop_and_flip(pixels, *generators)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         return torch.mul(pixels, self._scale).add_(self._shift), self._labels[rows]
 
     def in_order(self, rows: torch.Tensor) -> torch.Tensor:
@@ -64,14 +69,23 @@ class Images:
         return rows
 
 
-def crop_and_flip(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def crop_and_flip(pixels: torch.Tensor, *generators: torch.Generator) -> torch.Tensor:
     """Each image `[b, c, h, w]` padded by zeros, cropped at a random place, and flipped or not.
 
-    `generator` is on the CPU: the draws are the same on every device.
+    Each generator draws for an equal part of the images. They are on the CPU: the draws are the
+    same on every device.
     """
     b, c, h, w = pixels.shape
-    top, left = torch.randint(2 * PAD + 1, (2, b, 1), generator=generator)
-    flip = torch.randint(2, (b, 1), generator=generator, dtype=torch.bool)
+    each = b // len(generators)
+    draws = [
+        (
+            torch.randint(2 * PAD + 1, (2, each, 1), generator=generator),
+            torch.randint(2, (each, 1), generator=generator, dtype=torch.bool),
+        )
+        for generator in generators
+    ]
+    top, left = torch.cat([place for place, _ in draws], dim=1)
+    flip = torch.cat([flip for _, flip in draws])
     ys = top + torch.arange(h)
     xs = left + torch.arange(w)
     xs = torch.where(flip, xs.flip(1), xs)

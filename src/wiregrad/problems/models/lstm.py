@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from wiregrad.problems.models.stacked import Context, Embedding, Grad, Linear
+from wiregrad.problems.models.stacked import (
+    Context,
+    Embedding,
+    Grad,
+    Linear,
+    PerWorker,
+    Rows,
+    lowered,
+)
 
 PADDING = 0
 """Token that fills a review up at its end; it occurs nowhere else."""
@@ -62,24 +71,24 @@ class Packing:
         )
 
 
-class LSTM(nn.LSTM):
+class LSTM(PerWorker, nn.LSTM):
     """A one-layer `nn.LSTM` of which the last state of each sequence is wanted.
 
-    Takes stacked weights too (see `wiregrad.problems.models.stacked`).
+    With a gradient per worker where there are `rows` (see `wiregrad.problems.models.stacked`).
     """
 
     def forward(  # type: ignore[override]
         self,
-        input: torch.Tensor,  # noqa: A002 - the base class's name
+        entries: torch.Tensor,
         packing: Packing,
     ) -> torch.Tensor:
         """Entries `[P, e]` to the last hidden states `[b, hidden]`, in the order of the batch."""
-        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
-        weights = [getattr(self, name) for name in names]
-        if weights[0].dim() == 2:
-            weights = [weight[None] for weight in weights]
-        result: torch.Tensor = _LSTM.apply(input, packing, *weights)
+        weights = [getattr(self, name) for name in _WEIGHTS]
+        result: torch.Tensor = _LSTM.apply(packing, self.rows, *lowered(entries, *weights))
         return result
+
+
+_WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 
 
 class _LSTM(torch.autograd.Function):
@@ -92,16 +101,17 @@ class _LSTM(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Context,
-        entries: torch.Tensor,
         packing: Packing,
+        rows: Rows | None,
+        entries: torch.Tensor,
         w_ih: torch.Tensor,
         w_hh: torch.Tensor,
         b_ih: torch.Tensor,
         b_hh: torch.Tensor,
     ) -> torch.Tensor:
-        sizes, hidden = packing.sizes, w_hh.shape[2]
-        recurrent = _reorder(w_hh[0]).T
-        gates = torch.addmm(_reorder(b_ih[0] + b_hh[0]), entries, _reorder(w_ih[0]).T)
+        sizes, hidden = packing.sizes, w_hh.shape[1]
+        recurrent = _reorder(w_hh).T
+        gates = torch.addmm(_reorder(b_ih + b_hh), entries, _reorder(w_ih).T)
         cells, squashed, states = (gates.new_empty(len(gates), hidden) for _ in range(3))
         smooth = torch.split(gates[:, : 3 * hidden], sizes)
         i, f, o, g = (torch.split(part, sizes) for part in gates.chunk(4, dim=1))
@@ -117,28 +127,43 @@ class _LSTM(torch.autograd.Function):
             torch.tanh(cell[t], out=tanh_cell[t])
             torch.mul(o[t], tanh_cell[t], out=state[t])
         ctx.save_for_backward(entries, w_ih, w_hh, gates, cells, squashed, states)
-        ctx.packing = packing
+        ctx.packing, ctx.rows = packing, rows
         return states[packing.last]
 
     @staticmethod
-    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, None, Grad, Grad, Grad, Grad]:
+    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, ...]:
         entries, w_ih, w_hh, gates, cells, squashed, states = ctx.saved_tensors
         packing: Packing = ctx.packing
-        delta = _gate_gradients(packing, grad, _reorder(w_hh[0]), gates, cells, squashed)
-        m = len(w_ih)
-        worker = packing.sequence // (len(grad) // m)
-        words = torch.bincount(worker, minlength=m).tolist()
-        d_ih, d_hh = torch.empty_like(w_ih), torch.empty_like(w_hh)
-        d_b = gates.new_empty(m, gates.shape[1])
-        for row, chosen in enumerate(torch.split(worker.argsort(stable=True), words)):
-            mine = delta[chosen]
-            first = len(grad) // m  # of each sequence: no state before it
-            before = packing.before[chosen[first:]]
-            d_ih[row] = _reorder(mine.T @ entries[chosen])
-            d_hh[row] = _reorder(mine[first:].T @ states[before])
-            d_b[row] = _reorder(mine.sum(0))
-        down = delta @ _reorder(w_ih[0]) if ctx.needs_input_grad[0] else None
-        return down, None, d_ih, d_hh, d_b, d_b
+        delta = _gate_gradients(packing, grad, _reorder(w_hh), gates, cells, squashed)
+        down = delta @ _reorder(w_ih) if ctx.needs_input_grad[2] else None
+        if ctx.rows is not None:
+            _weight_gradients(packing, delta, entries, states, [ctx.rows[n] for n in _WEIGHTS])
+            return None, None, down, None, None, None, None
+        shapes = (w_ih, w_hh, w_ih[:, 0], w_ih[:, 0])
+        single = [torch.empty_like(like)[None] for like in shapes]
+        _weight_gradients(packing, delta, entries, states, single)
+        return None, None, down, *(weight[0] for weight in single)
+
+
+def _weight_gradients(
+    packing: Packing,
+    delta: torch.Tensor,
+    entries: torch.Tensor,
+    states: torch.Tensor,
+    out: Sequence[torch.Tensor],
+) -> None:
+    """Write the gradients `[m, ...]` of the four weights from those of the gates, by worker."""
+    m, sequences = len(out[0]), len(packing.order)
+    worker = packing.sequence // (sequences // m)
+    words = torch.bincount(worker, minlength=m).tolist()
+    first = sequences // m  # a worker's first entries, those of step 0, have no state before
+    for row, chosen in enumerate(torch.split(worker.argsort(stable=True), words)):
+        mine = delta[chosen]
+        d_ih, d_hh, *biases = (weight[row] for weight in out)
+        d_ih.copy_(_reorder(mine.T @ entries[chosen]))
+        d_hh.copy_(_reorder(mine[first:].T @ states[packing.before[chosen[first:]]]))
+        for bias in biases:
+            bias.copy_(_reorder(mine.sum(0)))
 
 
 def _gate_gradients(
@@ -208,8 +233,8 @@ class ReviewLSTM(nn.Module):
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 2]`."""
         packing = Packing.of(tokens)
-        weight = self.embedding.weight
-        m = len(weight) if weight.dim() == 3 else 1
+        rows = self.embedding.rows
+        m = 1 if rows is None else len(rows["weight"])
         workers = packing.sequence // (len(tokens) // m)
         last = self.lstm(self.embedding(packing.tokens, workers), packing)
         logits: torch.Tensor = self.fc2(self.fc1(last).relu())

@@ -1,14 +1,16 @@
 """Layers that give a gradient per worker in one pass over all workers' samples.
 
 All workers take gradients at the same x, so that one forward and one backward pass over their
-joined batches serve all of them; only the weights' own gradients have to be kept apart. A weight
-with a leading worker dimension m (an expanded view of the one x) asks for that: inputs have
-``m * b`` rows, worker by worker, and the weight's gradient is `[m, ...]`. With an ordinary weight
-the layers are those of torch.
+joined batches serve all of them; only the weights' own gradients have to be kept apart. A layer
+that is given `rows` writes them there, straight into the rows of the gradients `[m, d]`: its inputs
+have ``m * b`` rows, worker by worker, and autograd hears of no gradient of its weights. Without
+`rows` the layers are those of torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,45 +20,96 @@ from torch.nn import functional
 Grad = torch.Tensor | None
 """What a backward pass returns for one argument of the forward pass."""
 Context = Any  # torch's FunctionCtx has no types for what is kept in it
+Rows = dict[str, torch.Tensor]
+"""By the parameter's name, where its gradients go: `[m, *shape]`, one a worker."""
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, also for stacked weights `[m, out, in]` and `[m, out]`."""
+class PerWorker:
+    """Mixin of the layers of this kind."""
+
+    rows: Rows | None = None
+
+
+@contextmanager
+def collecting(model: nn.Module, rows: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Within the block a backward pass writes the gradient of each parameter to its `rows`.
+
+    Raises TypeError where a layer with parameters knows no rows.
+    """
+    layers: dict[PerWorker, Rows] = {}
+    for name, out in rows.items():
+        path, _, parameter = name.rpartition(".")
+        layer = model.get_submodule(path)
+        if not isinstance(layer, PerWorker):
+            raise TypeError(f"{name}: {type(layer).__name__} gives no gradient per worker")
+        layers.setdefault(layer, {})[parameter] = out
+    for chosen, own in layers.items():
+        chosen.rows = own
+    try:
+        yield
+    finally:
+        for chosen in layers:
+            chosen.rows = None
+
+
+def lowered(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors in autocast's type where it is on, as torch's own layers take them."""
+    kind = tensors[0].device.type
+    if not torch.is_autocast_enabled(kind):
+        return tensors
+    return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
+
+
+def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+    """Matrix product a b, written to `out`, which may be of a wider type."""
+    if a.dtype == out.dtype:
+        torch.mm(a, b, out=out)
+    else:
+        out.copy_(a @ b)
+
+
+class Linear(PerWorker, nn.Linear):
+    """`nn.Linear`, with a gradient per worker where there are `rows`."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the base class's name
         """`[m * b, in]` to `[m * b, out]`."""
-        if self.weight.dim() == 2:
+        if self.rows is None:
             return super().forward(input)
-        result: torch.Tensor = _Linear.apply(input, self.weight, self.bias)
+        result: torch.Tensor = _Linear.apply(*lowered(input, self.weight, self.bias), self.rows)
         return result
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Context, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
+        ctx: Context, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, rows: Rows
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
-        return functional.linear(x, weight[0], bias[0])
+        ctx.rows = rows
+        return functional.linear(x, weight, bias)
 
     @staticmethod
-    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, Grad, Grad]:
+    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, None, None, None]:
         x, weight = ctx.saved_tensors
-        m = len(weight)
-        mine = grad.view(m, -1, grad.shape[1])
-        down = grad @ weight[0] if ctx.needs_input_grad[0] else None
-        return down, torch.bmm(mine.mT, x.view(m, -1, x.shape[1])), mine.sum(1)
+        out = ctx.rows["weight"]
+        m = len(out)
+        for mine, inputs, row in zip(grad.chunk(m), x.chunk(m), out, strict=True):
+            product(mine.T, inputs, row)
+        bias = ctx.rows["bias"]
+        torch.sum(grad.view(m, -1, grad.shape[1]), 1, dtype=bias.dtype, out=bias)
+        return grad @ weight if ctx.needs_input_grad[0] else None, None, None, None
 
 
-class Conv2d(nn.Conv2d):
-    """`nn.Conv2d` with a bias and no groups, also for stacked weights `[m, out, in, k, k]`."""
+class Conv2d(PerWorker, nn.Conv2d):
+    """`nn.Conv2d` with a bias and no groups, with a gradient per worker where there are `rows`."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the base class's name
         """`[m * b, in, h, w]` to `[m * b, out, h', w']`."""
-        if self.weight.dim() == 4:
+        if self.rows is None:
             return super().forward(input)
+        assert self.bias is not None
         result: torch.Tensor = _Conv2d.apply(
-            input, self.weight, self.bias, self.stride, self.padding
+            *lowered(input, self.weight, self.bias), self.stride, self.padding, self.rows
         )
         return result
 
@@ -70,35 +123,32 @@ class _Conv2d(torch.autograd.Function):
         bias: torch.Tensor,
         stride: list[int],
         padding: list[int],
+        rows: Rows,
     ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
-        ctx.stride, ctx.padding = stride, padding
-        return functional.conv2d(x, weight[0], bias[0], stride, padding)
+        ctx.stride, ctx.padding, ctx.rows = stride, padding, rows
+        return functional.conv2d(x, weight, bias, stride, padding)
 
     @staticmethod
-    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, Grad, Grad, None, None]:
+    def backward(ctx: Context, grad: torch.Tensor) -> tuple[Grad, None, None, None, None, None]:
         x, weight = ctx.saved_tensors
-        m, bias = len(weight), [weight.shape[1]]
+        weights, biases = ctx.rows["weight"], ctx.rows["bias"]
+        m, bias = len(weights), [len(weight)]
         how = (ctx.stride, ctx.padding, [1, 1], False, [0, 0], 1)
         backward = torch.ops.aten.convolution_backward
         down = None
         if ctx.needs_input_grad[0]:
-            down = backward(grad, x, weight[0], bias, *how, [True, False, False])[0]
-        each = [
-            backward(g, a, weight[0], bias, *how, [False, True, True])[1:]
-            for g, a in zip(grad.chunk(m), x.chunk(m), strict=True)
-        ]
-        return (
-            down,
-            torch.stack([w for w, _ in each]),
-            torch.stack([b for _, b in each]),
-            None,
-            None,
-        )
+            down = backward(grad, x, weight, bias, *how, [True, False, False])[0]
+        parts = zip(grad.chunk(m), x.chunk(m), weights, biases, strict=True)
+        for mine, inputs, weight_row, bias_row in parts:
+            found = backward(mine, inputs, weight, bias, *how, [False, True, True])
+            weight_row.copy_(found[1])
+            bias_row.copy_(found[2])
+        return down, None, None, None, None, None
 
 
-class Embedding(nn.Embedding):
-    """`nn.Embedding`, also for a stacked weight `[m, words, e]` and the workers of the tokens."""
+class Embedding(PerWorker, nn.Embedding):
+    """`nn.Embedding`, with a gradient per worker where there are `rows`."""
 
     def forward(  # type: ignore[override]
         self,
@@ -106,25 +156,31 @@ class Embedding(nn.Embedding):
         workers: torch.Tensor,
     ) -> torch.Tensor:
         """Tokens `[p]` of workers `[p]` (int64 both) to `[p, e]`."""
-        if self.weight.dim() == 2:
+        if self.rows is None:
             return super().forward(input)
-        result: torch.Tensor = _Embedding.apply(input, workers, self.weight)
+        result: torch.Tensor = _Embedding.apply(
+            input, workers, *lowered(self.weight), self.rows["weight"]
+        )
         return result
 
 
 class _Embedding(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Context, tokens: torch.Tensor, workers: torch.Tensor, weight: torch.Tensor
+        ctx: Context,
+        tokens: torch.Tensor,
+        workers: torch.Tensor,
+        weight: torch.Tensor,
+        rows: torch.Tensor,
     ) -> torch.Tensor:
         ctx.save_for_backward(tokens, workers)
-        ctx.shape = weight.shape
-        return functional.embedding(tokens, weight[0])
+        ctx.rows = rows
+        return functional.embedding(tokens, weight)
 
     @staticmethod
-    def backward(ctx: Context, grad: torch.Tensor) -> tuple[None, None, Grad]:
+    def backward(ctx: Context, grad: torch.Tensor) -> tuple[None, None, None, None]:
         tokens, workers = ctx.saved_tensors
-        m, words, _ = ctx.shape
+        m, words, _ = ctx.rows.shape
         table = torch.ops.aten.embedding_dense_backward(
             grad.contiguous(),
             workers * words + tokens,
@@ -132,4 +188,5 @@ class _Embedding(torch.autograd.Function):
             padding_idx=-1,
             scale_grad_by_freq=False,
         )
-        return None, None, table.view(ctx.shape)
+        ctx.rows.copy_(table.view(ctx.rows.shape))
+        return None, None, None, None
