@@ -76,17 +76,13 @@ def _reduce(
     # The squares and sums of all narrower types stay within float64 as they are.
     wide = x.dtype == torch.float64
     power = exponent(x).clamp_(-_MAX_EXPONENT, _MAX_EXPONENT) if wide else None
-    total: torch.Tensor | None = None
+    width = min(_WIDTH, x.shape[-1])
+    total, values = x.new_zeros(2, *x.shape[:-1], width, dtype=torch.float64)
     for piece in torch.split(x, _WIDTH, dim=-1):
-        values = piece.to(torch.float64, copy=True)
+        some = values[..., : piece.shape[-1]].copy_(piece)
         if power is not None:
-            values *= torch.exp2(-power.double())[..., None]
-        term(values)
-        if total is None:
-            total = values
-        else:
-            total[..., : values.shape[-1]] += values
-    assert total is not None  # d > 0
+            some *= torch.exp2(-power.double())[..., None]
+        total[..., : piece.shape[-1]] += term(some)
     total = _halve(total)
     if mean:
         total /= x.shape[-1]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,6 +29,9 @@ from wiregrad.compressors.reduce import mean_abs, root_mean_square, scale_dtype
 from wiregrad.kernels import sign as fused
 from wiregrad.layout import BlockKind, Shape
 
+_PART = 1 << 16
+"""Elements decoded at a time, a multiple of 8."""
+
 
 class Signs(Code):
     """Rows of signs: `scales` `[n, ⌈d/size⌉]`, one for every `size` of the d elements.
@@ -45,12 +50,35 @@ class Signs(Code):
         if self._fused(out):
             fused.decode(self._packed(rows, out.shape[-1]), out)
             return
-        negative, at = _unpacked(self.bits[rows], out.shape[-1]), 0
-        runs = zip(_runs(negative, self.size), _runs(out, self.size), strict=True)
-        for below, into in runs:
-            scale = self.scales[rows, at : at + into.shape[1], None].to(out.dtype)
-            into.copy_(below).mul_(-2).add_(1).mul_(scale)  # ±1 times the scale: exact
-            at += into.shape[1]
+        for row, into in enumerate(out, rows.start):
+            for part, signs in self._signs(row, into):
+                part.copy_(signs)
+
+    def subtract_from(self, x: torch.Tensor) -> None:
+        # By parts: what is decoded never leaves the cache.
+        for row, mine in enumerate(x):
+            for part, signs in self._signs(row, mine):
+                part.sub_(signs)
+
+    def _signs(self, row: int, like: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Parts of `like` `[d]`, and what is decoded there, in a buffer that is used again."""
+        patterns, d = _patterns(like.dtype, like.device), len(like)
+        buffer = like.new_empty(min(_PART, d + 7) // 8, 8)
+        for start in range(0, d, _PART):
+            part = like[start : start + _PART]
+            bits = self.bits[row, start // 8 : (start + len(part) + 7) // 8].int()
+            signs = torch.index_select(patterns, 0, bits, out=buffer[: len(bits)]).flatten()
+            signs = signs[: len(part)]
+            signs *= self._scale_of(row, start, len(part)).to(like.dtype)
+            yield part, signs
+
+    def _scale_of(self, row: int, start: int, count: int) -> torch.Tensor:
+        """The scale of each of `count` elements from `start` on; one for all where it is one."""
+        first, last = start // self.size, (start + count - 1) // self.size
+        if first == last:
+            return self.scales[row, first]
+        places = torch.arange(start, start + count, device=self.scales.device) // self.size
+        return self.scales[row, places]
 
     def add_to(self, total: torch.Tensor) -> None:
         if self._fused(total):
@@ -151,13 +179,11 @@ def _negative(x: torch.Tensor) -> torch.Tensor:
     return (torch.unflatten(padded, -1, (-1, 8)) << places).sum(-1, dtype=torch.uint8)
 
 
-def _unpacked(bits: torch.Tensor, d: int) -> torch.Tensor:
-    """Inverse of `_negative`: bool `[n, d]`."""
-    if bits.device.type == "cpu":
-        found = np.unpackbits(bits.numpy(), axis=-1, count=d, bitorder="little")
-        return torch.from_numpy(found.view(np.bool_))
-    places = torch.arange(8, dtype=torch.uint8, device=bits.device)
-    return (bits[..., None] >> places & 1).flatten(-2)[..., :d].bool()
+@cache
+def _patterns(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    """`[256, 8]`: the signs ±1 that a byte stands for."""
+    bytes_ = torch.arange(256, device=device)[:, None]
+    return (1 - 2 * (bytes_ >> torch.arange(8, device=device) & 1)).to(dtype)
 
 
 @register("scaled_sign")
