@@ -62,6 +62,45 @@ class Tuning(_Section):
         return tuple(float(f"{factor * rate:.6g}") for rate in self.grid)
 
 
+class Sweep(_Section):
+    """A grid of runs that advance together: multiples of the theory's step, k, ζ and seeds.
+
+    A run ends when ‖∇f‖ (with `squared`, its square) is at `tolerance` or below, when it diverges,
+    or when rounds or bits are used up; with `prune` also as soon as it has sent as many bits as
+    another run of its cell, of the same k, ζ and seed, needed: it cannot be the cell's best.
+    """
+
+    multiples: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=1)] = tuple(
+        2.0**power for power in range(12)
+    )
+    k: tuple[pydantic.PositiveInt, ...] = ()
+    """Values of `compressor.k`, for the methods that have one."""
+    zeta: tuple[pydantic.NonNegativeFloat, ...] = ()
+    """Values of `zeta`, for the methods that have one."""
+    labels: dict[str, dict[Literal["multiples", "k", "zeta"], tuple[float, ...]]] = {}
+    """Other values for some labels."""
+    seeds: tuple[int, ...] = ()
+    """Those of the experiment, if none are given."""
+    tolerance: pydantic.PositiveFloat
+    squared: bool = False
+    max_rounds: pydantic.PositiveInt
+    max_bits: pydantic.PositiveInt | None = None
+    """Uplink bits on the wire, per worker."""
+    prune: bool = True
+    indexed: str | None = None
+    """The convention of a second column of paper bits: the one that counts indices."""
+
+    @property
+    def norm(self) -> float:
+        """The tolerance on ‖∇f‖ itself."""
+        return math.sqrt(self.tolerance) if self.squared else self.tolerance
+
+    def axis(self, name: Literal["multiples", "k", "zeta"], label: str) -> tuple[float, ...]:
+        """The values of `label` along an axis."""
+        values: tuple[float, ...] = getattr(self, name)
+        return self.labels.get(label, {}).get(name, values)
+
+
 class Experiment(_Section):
     """A grid of runs over one task."""
 
@@ -71,17 +110,23 @@ class Experiment(_Section):
     budget: dict[str, Any]
     log: dict[str, Any] = {}
     methods: Literal["all"] | tuple[str, ...]
-    lr: Rates
+    lr: Rates | None = None
+    """Required, but with a sweep: that has steps of its own."""
     schedule: dict[str, Any] | None = None
     grid: dict[str, tuple[Any, ...]] = {}
     seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
     tuning: Tuning | None = None
+    sweep: Sweep | None = None
     skip: str | None = None
 
     @pydantic.model_validator(mode="after")
     def _seeds_apart(self) -> Experiment:
         if self.tuning is not None and set(self.tuning.seeds) & set(self.seeds):
             raise ValueError("tuning.seeds must be apart from seeds")
+        if self.sweep is not None and self.tuning is not None:
+            raise ValueError("sweep and tuning exclude each other")
+        if self.lr is None and self.sweep is None:
+            raise ValueError("lr: Field required")
         return self
 
 

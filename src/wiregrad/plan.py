@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.errors import ConfigError
-from wiregrad.grammar import Experiment, MethodEntry, Paper, Tuning
+from wiregrad.grammar import Experiment, MethodEntry, Paper, Sweep, Tuning
 from wiregrad.validation import checked, read_yaml
 
 TUNED = "tuned"
-"""Stands for the learning rate in a planned run whose group is tuned first."""
+"""Stands for the learning rate in a planned run whose group is tuned or swept first."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
     """One run: its directory name and the configuration that goes to `RunConfig.parse`.
 
-    `method.lr` is `TUNED` where the group's tuning decides it.
+    `method.lr` is `TUNED` where the group's tuning or sweep decides it.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class Group:
     directory: Path
     tuning: Tuning | None
     tuning_runs: tuple[tuple[float, PlannedRun], ...]
+    sweep: Sweep | None
     skip: str | None
 
     @property
@@ -66,6 +67,16 @@ class Group:
         return self.directory / "tuning.json"
 
     @property
+    def sweep_file(self) -> Path:
+        """sweep.parquet: how every run of the group's sweep ended."""
+        return self.directory / "sweep.parquet"
+
+    @property
+    def best_file(self) -> Path:
+        """sweep.json: the hyper-parameters that won the sweep."""
+        return self.directory / "sweep.json"
+
+    @property
     def labels(self) -> dict[str, str]:
         """For the run cards."""
         return {
@@ -77,7 +88,8 @@ class Group:
 
     def digest(self) -> str:
         """Changes when any planned run changes."""
-        return _digest([run.config for run in self.runs] + [r.config for _, r in self.tuning_runs])
+        planned = [run.config for run in self.runs] + [r.config for _, r in self.tuning_runs]
+        return _digest([*planned, self.sweep.model_dump()] if self.sweep else planned)
 
 
 @dataclass(frozen=True)
@@ -195,8 +207,9 @@ def _group(
 ) -> Group:
     experiment = paper.experiments[name]
     axes, tuning = experiment.grid, experiment.tuning
-    if axes and tuning is not None:
-        raise ConfigError(f"{paper.paper}: experiments.{name}: grid and tuning exclude each other")
+    if axes and (tuning is not None or experiment.sweep is not None):
+        other = "tuning" if experiment.sweep is None else "sweep"
+        raise ConfigError(f"{paper.paper}: experiments.{name}: grid and {other} exclude each other")
     points = [dict(zip(axes, p, strict=True)) for p in itertools.product(*axes.values())]
     cell = _Cell(paper, experiment, label, entry)
     return Group(
@@ -209,6 +222,7 @@ def _group(
         directory=root / paper.paper / name / label,
         tuning=tuning,
         tuning_runs=() if tuning is None else tuple(cell.trials(tuning)),
+        sweep=experiment.sweep,
         skip=experiment.skip,
     )
 
@@ -236,10 +250,11 @@ class _Cell:
         if self.entry.plugin is not None:
             config["plugins"] = [self.entry.plugin]
         for key, value in point.items():
-            _set(config, key, value)
+            assign(config, key, value)
         workers = int(config["runtime"].get("workers", 1))
-        rate = TUNED if experiment.tuning else experiment.lr.of(self.label, workers)
-        config["method"]["lr"] = rate
+        config["method"]["lr"] = TUNED
+        if experiment.lr is not None and not (experiment.tuning or experiment.sweep):
+            config["method"]["lr"] = experiment.lr.of(self.label, workers)
         if experiment.schedule is not None:
             config["method"]["schedule"] = experiment.schedule
         return config
@@ -262,7 +277,8 @@ def _planned(config: dict[str, Any]) -> PlannedRun:
     return PlannedRun(f"n{workers}-s{seed}-{_digest(config)[:10]}", config, seed, workers)
 
 
-def _set(config: dict[str, Any], dotted: str, value: Any) -> None:
+def assign(config: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set the key `a.b` of a nested mapping, in place."""
     *parents, last = dotted.split(".")
     node = config
     for parent in parents:

@@ -17,6 +17,7 @@ GROUPS = {"data": "wiregrad.cli.data"}
 
 FLAT = (
     "wiregrad.cli.train",
+    "wiregrad.cli.sweep",
     "wiregrad.cli.launch",
     "wiregrad.cli.analysis",
     "wiregrad.cli.methods",

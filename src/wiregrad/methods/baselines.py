@@ -35,6 +35,14 @@ class Residuals:
     error: torch.Tensor
 
 
+def descend(x: torch.Tensor, lr: float | torch.Tensor, direction: torch.Tensor) -> None:
+    """Set x ← x − lr direction, in place; lr is a number, or `[R, 1]` in a batch of R runs."""
+    if isinstance(lr, torch.Tensor):
+        x.addcmul_(lr, direction, value=-1)
+    else:
+        x.sub_(direction, alpha=lr)
+
+
 @dataclass(frozen=True, kw_only=True)
 class MomentumSGD(Method):
     """Base of the methods whose server runs heavy-ball SGD on the mean of what it receives.
@@ -49,8 +57,8 @@ class MomentumSGD(Method):
         return State(Empty(), server, Replica(x0.clone()))
 
     def serve(self, server: MomentumServer, received: Received, down: Channel, step: Step) -> None:
-        server.u.mul_(self.momentum).add_(received.mean(0))
-        server.x.sub_(server.u, alpha=step.lr)
+        server.u.mul_(self.momentum).add_(received.mean())
+        descend(server.x, step.lr, server.u)
         down.dense(server.x)
 
 
@@ -126,14 +134,15 @@ class EFSGD(Method):
     compressor: Compressor
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        error = x0.new_zeros(n, x0.numel())
+        error = x0.new_zeros(*x0.shape[:-1], n, x0.shape[-1])
         return State(Residuals(error), Point(x0.clone()), Replica(x0.clone()))
 
     def work(
         self, workers: Residuals, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
-        up.error_feedback(self.compressor, step.lr * grads, workers.error)
+        lr = step.lr[..., None] if isinstance(step.lr, torch.Tensor) else step.lr
+        up.error_feedback(self.compressor, lr * grads, workers.error)
 
     def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
-        server.x.sub_(received.mean(0))
+        server.x.sub_(received.mean())
         down.dense(server.x)

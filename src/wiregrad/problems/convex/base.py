@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from wiregrad.problems.base import Evaluation, Problem
+from wiregrad.rng import Seeds
 from wiregrad.theory.constants import Constants
 
 Start = Literal["zeros", "normal"]
@@ -24,6 +25,10 @@ class Convex(Problem):
 
     stochastic = False
     """Whether `gradients` draws samples; the ``batch`` methods never do."""
+
+    @abstractmethod
+    def start(self, seeds: Seeds) -> torch.Tensor:
+        """The starting point `[d]` of a run with these seeds."""
 
     @abstractmethod
     def gradients_batch(

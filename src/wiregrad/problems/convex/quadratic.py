@@ -37,7 +37,12 @@ class Quadratic(Convex):
         self.steps_per_epoch = 1
 
     def x0(self) -> torch.Tensor:
-        """(√d, 0, …, 0)."""
+        """See Problem."""
+        return self.start(Seeds(0))
+
+    def start(self, seeds: Seeds) -> torch.Tensor:
+        """(√d, 0, …, 0), whatever the seeds."""
+        del seeds
         x = torch.zeros(self.dim, dtype=self.dtype, device=self.device)
         x[0] = math.sqrt(self.dim)
         return x

@@ -66,10 +66,14 @@ class OverRows(Convex):
         self.steps_per_epoch = max(1, self.train_size // self.samples_per_step)
 
     def x0(self) -> torch.Tensor:
+        """See Problem."""
+        return self.start(self._seeds)
+
+    def start(self, seeds: Seeds) -> torch.Tensor:
         """Zeros, or N(0, I) from the stream ``init``."""
         zeros = torch.zeros(self.dim, dtype=self.dtype)
         if self._spec.x0 == "normal":
-            zeros.normal_(generator=self._seeds.generator("init"))
+            zeros.normal_(generator=seeds.generator("init"))
         return zeros.to(self.device)
 
     def gradients(
@@ -133,7 +137,7 @@ class OverRows(Convex):
         generator = self._seeds.generator("worker", worker, "step", step)
         size = (int(self._spec.batch),)
         chosen = torch.randint(inside.stop - inside.start, size, generator=generator)
-        return chosen + inside.start
+        return chosen.add_(inside.start)
 
 
 @dataclass(frozen=True, kw_only=True)

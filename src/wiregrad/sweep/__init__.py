@@ -1,0 +1,24 @@
+"""Sweeps: how each of a grid of runs of one problem and one method ends, many at a time.
+
+The runs of one k advance together (`wiregrad.runtimes.batched`); what has reached the tolerance,
+diverged or cannot win any more is dropped. When a run ends depends on iterations and bits alone.
+Each batch leaves a file, so that an interrupted sweep goes on with the next one.
+"""
+
+from wiregrad.sweep.advance import Ended, Point, Stop, advance
+from wiregrad.sweep.rows import SCHEMA, Row, best, read, write
+from wiregrad.sweep.task import Task, run
+
+__all__ = [
+    "SCHEMA",
+    "Ended",
+    "Point",
+    "Row",
+    "Stop",
+    "Task",
+    "advance",
+    "best",
+    "read",
+    "run",
+    "write",
+]

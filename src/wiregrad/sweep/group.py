@@ -1,0 +1,117 @@
+"""The sweep of a group of a plan: its rows and the point that won, which its runs are then of."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from wiregrad import fsio
+from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.grammar import Sweep
+from wiregrad.plan import Group
+from wiregrad.sweep.advance import Stop
+from wiregrad.sweep.rows import Row, best, write
+from wiregrad.sweep.task import Task, run
+
+PARTS = "sweep"
+"""Folder of finished batches, for a sweep that was interrupted."""
+
+Say = Callable[[str], None]
+
+
+def task_of(group: Group) -> Task:
+    """The sweep that a group's experiment asks for; raises ConfigError where it asks for none."""
+    sweep = group.sweep
+    if sweep is None:
+        raise ConfigError(f"{group.paper}/{group.experiment}: no sweep at scale {group.scale}")
+    return Task(
+        label=group.label,
+        config=group.runs[0].config,
+        multiples=tuple(float(m) for m in sweep.axis("multiples", group.label)),
+        k=tuple(int(k) for k in sweep.axis("k", group.label)),
+        zeta=tuple(float(z) for z in sweep.axis("zeta", group.label)),
+        seeds=sweep.seeds or tuple(dict.fromkeys(run.seed for run in group.runs)),
+        stop=Stop(sweep.norm, sweep.max_rounds, sweep.max_bits, sweep.prune),
+        indexed=sweep.indexed,
+    )
+
+
+def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str, Any]:
+    """Sweep `group`; write sweep.parquet, then sweep.json, which is returned.
+
+    Without the data, or with a `skip` of the configuration, there are no rows, and the reason.
+    """
+    task, where = task_of(group), f"{group.paper}/{group.experiment}/{group.label}"
+    rows: list[Row] = []
+    why = group.skip
+    if why is None:
+        try:
+            rows = run(task, group.directory / PARTS, device)
+        except DataUnavailable as error:
+            why = f"no data: {error}"
+    write(group.sweep_file, rows)
+    outcomes = Counter(row["outcome"] for row in rows)
+    found = best(rows)
+    result = {
+        "not_run": why,
+        "best": found,
+        "edge": None if found is None else edges(found, group.sweep, group.label),
+        "outcomes": dict(outcomes),
+    }
+    fsio.write_json(group.best_file, result)
+    _remove(group.directory / PARTS)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    say(f"{where}: {why or f'{len(rows)} runs: {counts}'}")
+    if found is not None and not found["reached"]:
+        say(
+            f"warning: {where}: no run reached the tolerance; the best is that of the smallest norm"
+        )
+    if result["edge"]:
+        say(f"warning: {where}: the best is at the grid's edge in {', '.join(result['edge'])}")
+    return result
+
+
+def edges(found: Row, sweep: Sweep | None, label: str) -> list[str]:
+    """The axes of more than one value at whose end the best point is."""
+    if sweep is None:
+        return []
+    place = {"multiples": found["multiple"], "k": found["k"], "zeta": found["zeta"]}
+    at_end = []
+    for name in ("multiples", "k", "zeta"):
+        values = sweep.axis(name, label)
+        if place[name] is not None and len(values) > 1:
+            at_end += [name] if place[name] in (min(values), max(values)) else []
+    return at_end
+
+
+def chosen(group: Group) -> dict[str, Any]:
+    """The hyper-parameters that won, by dotted key of a run configuration.
+
+    Raises DataUnavailable where the sweep was not run for want of data, and ConfigError where it
+    is missing or everything diverged.
+    """
+    try:
+        found = json.loads(group.best_file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        raise ConfigError(
+            f"{group.best_file}: missing or unreadable; run `wiregrad sweep` for {group.label}"
+        ) from None
+    if found.get("not_run"):
+        raise DataUnavailable(str(found["not_run"]).removeprefix("no data: "))
+    point = found["best"]
+    if point is None:
+        raise ConfigError(
+            f"{group.best_file}: every run diverged (smaller multiples, or another grid)"
+        )
+    keys = {"method.lr": "lr", "method.compressor.k": "k", "method.zeta": "zeta"}
+    return {key: point[name] for key, name in keys.items() if point[name] is not None}
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.glob("*.parquet"):
+        path.unlink()
+    if folder.is_dir():
+        folder.rmdir()

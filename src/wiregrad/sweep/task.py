@@ -1,0 +1,171 @@
+"""A sweep as a configuration asks for it: the grid of one label, batch after batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from wiregrad.bits import CONVENTIONS
+from wiregrad.config import RunConfig
+from wiregrad.errors import ConfigError
+from wiregrad.methods.base import Method
+from wiregrad.problems.convex import Convex
+from wiregrad.rng import Seeds
+from wiregrad.sweep.advance import Ended, Point, Stop, advance
+from wiregrad.sweep.rows import Row, read, write
+from wiregrad.theory.constants import Constants
+from wiregrad.theory.methods import step_size
+
+_AT_ONCE = 512
+"""Runs in a batch at the most."""
+_EVALUATED = 64
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sweep of one label: what is common to its runs, the grid, and when a run ends."""
+
+    label: str
+    config: Mapping[str, Any]
+    """A run configuration; the grid replaces `method.lr`, `.compressor.k` and `.zeta`, `seed`."""
+    multiples: tuple[float, ...]
+    k: tuple[int, ...]
+    zeta: tuple[float, ...]
+    seeds: tuple[int, ...]
+    stop: Stop
+    indexed: str | None = None
+
+    @property
+    def books(self) -> list[str]:
+        """The conventions that count a run's bits: the paper's, and the one with indices."""
+        paper = self.config["log"]["convention"]
+        return [paper] if self.indexed is None else [paper, self.indexed]
+
+    def digest(self, k: int | None, seed: int) -> str:
+        """Of everything that the batch of this k and seed depends on."""
+        content = dataclasses.asdict(self) | {"k": k, "seeds": seed}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def run(task: Task, parts: Path | None = None, device: str = "cpu") -> list[Row]:
+    """Sweep; the rows of `SCHEMA`, ordered by k, seed, ζ and multiple.
+
+    `parts`: a folder for the rows of each batch; those found there are not run again. Raises
+    ConfigError where the problem or the method cannot be swept, DataUnavailable without the data.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of a sum is part of the result
+    try:
+        return [row for batch in _batches(task, parts, device) for row in batch]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _batches(task: Task, parts: Path | None, device: str) -> Iterator[list[Row]]:
+    bench: _Bench | None = None
+    for k, seed in itertools.product(_axis(task, "k"), task.seeds):
+        path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
+        if path is not None and path.is_file():
+            yield read(path)
+            continue
+        bench = _Bench.of(task, device) if bench is None else bench
+        rows = list(bench.rows(k, seed))
+        if path is not None:
+            write(path, rows)
+        yield rows
+
+
+def _axis(task: Task, name: str) -> tuple[Any, ...]:
+    """The values along an axis, or (None,) where the method's configuration has none such."""
+    method = task.config["method"]
+    swept = isinstance(method.get("compressor"), Mapping) and "k" in method["compressor"]
+    if name == "zeta":
+        swept = "zeta" in method
+    values: tuple[Any, ...] = getattr(task, name)
+    return values if swept and values else (None,)
+
+
+def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
+    """The run of this k and ζ, its step still to come."""
+    config = json.loads(json.dumps(task.config))
+    config["method"]["lr"] = 1.0
+    if k is not None:
+        config["method"]["compressor"]["k"] = k
+    if zeta is not None and "zeta" in config["method"]:
+        config["method"]["zeta"] = zeta
+    return RunConfig.parse(config, f"sweep of {task.label}")
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A task with its problem loaded."""
+
+    task: Task
+    problem: Convex
+    constants: Constants
+
+    @staticmethod
+    def of(task: Task, device: str) -> _Bench:
+        """Load the data; raises ConfigError where they or the problem are of another kind."""
+        config = _parsed(task, None, None)
+        seeds = Seeds(config.seed)
+        problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
+        if not isinstance(problem, Convex) or problem.stochastic:
+            raise ConfigError("problem: a sweep takes a convex problem with batch: full")
+        return _Bench(task, problem, problem.constants())
+
+    def rows(self, k: int | None, seed: int) -> Iterator[Row]:
+        """Run the grid of this k; whole cells in a batch, so that their runs compete."""
+        task, method = self.task, _parsed(self.task, k, None).method
+        zetas = _axis(task, "zeta")
+        size = max(1, _AT_ONCE // len(task.multiples))
+        conventions = [CONVENTIONS[name] for name in task.books]
+        for start in range(0, len(zetas), size):
+            points = list(self._points(method, zetas[start : start + size]))
+            ends = advance(self.problem, method, Seeds(seed), points, task.stop, conventions)
+            for row in self._described(points, ends):
+                yield row | {"label": task.label, "k": k, "seed": seed}
+
+    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
+        for zeta in zetas:
+            one = method if zeta is None else _with(method, zeta=zeta)
+            step = step_size(one, self.constants, n=self.problem.workers, d=self.problem.dim)
+            for multiple in self.task.multiples:
+                yield Point(multiple, zeta, multiple * step)
+
+    def _described(self, points: Sequence[Point], ends: Sequence[Ended]) -> Iterator[Row]:
+        losses = [
+            loss
+            for i in range(0, len(ends), _EVALUATED)
+            for loss in self._losses(ends[i : i + _EVALUATED])
+        ]
+        for point, end, loss in zip(points, ends, losses, strict=True):
+            yield {
+                "multiple": point.multiple,
+                "zeta": point.zeta,
+                "lr": point.lr,
+                "outcome": end.outcome,
+                "iterations": end.iterations,
+                "uplink_bits_wire": end.wire,
+                "uplink_bits_paper": end.priced[0],
+                "uplink_bits_indexed": end.priced[1] if self.task.indexed else None,
+                "downlink_bits_wire": end.downlink,
+                "grad_norm": end.grad_norm,
+                "loss": loss,
+            }
+
+    def _losses(self, ends: Sequence[Ended]) -> list[float]:
+        losses, _ = self.problem.evaluate_batch(torch.stack([end.x for end in ends]))
+        return losses.tolist()
+
+
+def _with(method: Method, **fields: Any) -> Method:
+    return dataclasses.replace(method, **fields)
