@@ -33,7 +33,7 @@ lint: $(STAMP)
 	$(BIN)/snakemake --lint --quiet
 
 bench: $(STAMP)
-	$(BIN)/python -m pytest benchmarks
+	$(BIN)/python -m pytest benchmarks --quiet --benchmark-quiet --report benchmarks/results
 
 docs: $(STAMP)
 	$(BIN)/pdoc --docformat google --math --output-directory docs/_build $(MODULES)

@@ -1,0 +1,71 @@
+"""`pytest benchmarks`: measures the rows, prints one table, and with --report writes them down."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# Before torch is imported: one thread, which waits without spinning.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+sys.path.insert(0, str(Path(__file__).parent))
+
+import pytest
+import torch
+
+import report
+from ratios import Row, Turns
+
+ROWS = pytest.StashKey[list[Row]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("wiregrad benchmarks")
+    group.addoption("--report", type=Path, help="folder for report.md, rows.json and the chart")
+    group.addoption("--quick", action="store_true", help="tiny sizes: proves that it runs, no more")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ROWS] = []
+    config.stash[STARTED] = report.machine()
+
+
+STARTED = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def quick(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--quick"))
+
+
+@pytest.fixture
+def table(request: pytest.FixtureRequest) -> list[Row]:
+    """Rows are appended to it."""
+    return request.config.stash[ROWS]
+
+
+@pytest.fixture
+def turns(benchmark: object, quick: bool) -> Turns:
+    return Turns(benchmark, rounds=1 if quick else 25)
+
+
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    rows = report.in_order(config.stash[ROWS])
+    if not rows:
+        return
+    about = config.stash[STARTED]
+    report.show(rows, about)
+    folder = config.getoption("--report")
+    if folder is not None:
+        for path in report.write(rows, about, folder):
+            print(path)
