@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Params
+from wiregrad.compressors.base import Code, Generators, Params
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes
+from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
 from wiregrad.compressors.reduce import at_least, scale_dtype
 from wiregrad.compressors.sign import read_scales
 from wiregrad.errors import NonFiniteError
+from wiregrad.kernels import fits
+from wiregrad.kernels import stochastic as kernel
+from wiregrad.layout import Shape
 
 
 class LevelCode(NamedTuple):
@@ -39,16 +43,153 @@ def relative(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
     return x.abs().double().div_(safe).clamp_(max=1)
 
 
+def place(x: torch.Tensor, scales: torch.Tensor, s: int) -> torch.Tensor:
+    """|x|·s/scale in [0, s], where |x| ≤ scale; 0 where the scale is 0.
+
+    float64 for float64 vectors, else float32 and the same bits on every device: |x| times a power
+    of two that lifts the scale to [1/2, 1), times the factor that is left, rounded up so that the
+    largest element is not rounded below s. Too large by a factor of at most 1 + 2⁻²² therefore.
+    """
+    if x.dtype == torch.float64:
+        return relative(x, scales).mul_(s)
+    wide = scales.double()
+    lift = torch.exp2(torch.frexp(wide)[1].double().neg().clamp(-126, 126))
+    factor = at_least(s / torch.where(wide > 0, wide * lift, 1), torch.float32)
+    lift = torch.where(wide > 0, lift, 0).float()
+    return x.float().abs().mul_(lift).mul_(factor).clamp_(max=s)
+
+
+def round_at_random(place: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """The integer below or above each place `[n, d]`, whose mean is the place, but for 2⁻³¹.
+
+    That much, 2⁻⁶² for float64, the chance of the upper one may be too small: it is cut to the bits
+    of a draw. `place` is overwritten.
+    """
+    below = place.floor()
+    place -= below
+    if place.dtype == torch.float64:
+        return below.add_(happens(place.mul_(2.0**WIDE_BITS).long(), keys, WIDE_BITS))
+    return below.add_(happens(place.mul_(2.0**BITS).int(), keys))
+
+
+def level_values(levels: torch.Tensor, scales: torch.Tensor, s: int, out: torch.Tensor) -> None:
+    """Write levels·scale/s to `out` `[n, d]`; the level s is the scale itself, in every type.
+
+    For narrower types than float64 scale/s is the sum of two float32 numbers, the first of nine
+    bits, so that its product with a level is exact: half a unit in the last place and 2⁻⁸ of one.
+    """
+    if out.dtype == torch.float64:
+        # The quotient is at most 1, so that no rounding passes the scale.
+        out.copy_((levels.double() / s).mul_(scales))
+        return
+    unit = scales.double() / s
+    coarse = (unit.float().view(torch.int32) & ~0x7FFF).view(torch.float32)
+    fine = (unit - coarse.double()).float()
+    whole = levels.float()
+    out.copy_((whole * coarse).add_(whole.mul_(fine)))
+
+
 def split_scale(body: bytes, dtype: torch.dtype) -> tuple[torch.Tensor, bytes]:
     """The scale `[1, 1]` at the start of a body, and the rest."""
     kind = scale_dtype(dtype)
     return read_scales(body[: kind.itemsize], 1, kind)[None], body[kind.itemsize :]
 
 
+class Packing(NamedTuple):
+    """What a kernel is told: see `kernels.stochastic.quantise`; and the block parameter."""
+
+    kind: kernel.Kind
+    s: int
+    width: int
+    largest: bool
+    param: int
+
+
+class PackedLevels(Code):
+    """Rows as a kernel packed them."""
+
+    def __init__(
+        self, family: type[Coded[Any]], rows: kernel.LevelRows, params: list[Params]
+    ) -> None:
+        self._family, self._rows, self.params = family, rows, params
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        if fits(out):
+            taken = self._rows._replace(
+                scales=self._rows.scales[rows],
+                packed=self._rows.packed[rows],
+                nonzeros=self._rows.nonzeros[rows],
+            )
+            kernel.apply(taken, out, kernel.Mode.WRITE)
+            return
+        for into, row in zip(out, range(len(self.params))[rows], strict=True):
+            body = self.body(row)
+            into.copy_(self._family._decode(body, self._rows.d, self.params[row], into.dtype))
+
+    def body(self, row: int) -> bytes:
+        return value_bytes(self._rows.scales[row : row + 1]) + value_bytes(self._rows.packed[row])
+
+    def subtract_from(self, x: torch.Tensor) -> None:
+        if fits(x):
+            kernel.apply(self._rows, x, kernel.Mode.SUBTRACT)
+        else:
+            super().subtract_from(x)
+
+    def add_to(self, total: torch.Tensor) -> None:
+        if fits(total):
+            kernel.apply(self._rows, total, kernel.Mode.ADD)
+        else:
+            super().add_to(total)
+
+
+def check_status(name: str, status: kernel.Status) -> None:
+    """Raises NonFiniteError unless the kernel found the rows fine."""
+    if status == kernel.Status.NOT_FINITE:
+        raise NonFiniteError(f"{name}: NaN or Inf in the vector to compress")
+    if status == kernel.Status.RANGE:
+        raise NonFiniteError(f"{name}: a scale or element leaves the range of torch.float32")
+
+
 class Levels(Coded[LevelCode]):
     """Body: the scale, then d symbols of a fixed number of bits. One block parameter."""
 
     n_params = 1
+
+    @abstractmethod
+    def _packing(self) -> Packing:
+        """How a kernel packs the rows."""
+
+    def _packed(self, rows: kernel.LevelRows) -> PackedLevels:
+        """What a kernel made of the rows, as their messages."""
+        param = self._packing().param
+        return PackedLevels(type(self), rows, [(param,)] * len(rows.packed))
+
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if self._packing().width <= 8 and fits(x):
+            return self._quantise_packed(x, None, generators, subtract=False)
+        return super().code(x, generators, shape)
+
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        if self._packing().width <= 8 and fits(residual, x):
+            return self._quantise_packed(residual, x, generators, subtract=True)
+        return super().feedback(residual, x, generators, shape)
+
+    def _quantise_packed(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code:
+        how = self._packing()
+        keys = keys_of(generators) if self.random else None
+        rows, status = kernel.quantise(
+            e, g, keys, how.kind, how.s, how.width, how.largest, subtract
+        )
+        check_status(self.name, status)
+        return self._packed(rows)
 
     def _params(self, code: LevelCode, numel: int) -> list[Params]:
         return [(code.param,)] * len(code.levels)

@@ -10,8 +10,9 @@ import pydantic
 import torch
 
 from wiregrad.compressors.base import Contract, Generators, register
-from wiregrad.compressors.levels import LevelCode, Levels, relative
+from wiregrad.compressors.levels import LevelCode, Levels, Packing, relative
 from wiregrad.compressors.reduce import max_abs, scale_dtype
+from wiregrad.kernels.stochastic import Kind
 from wiregrad.layout import Shape
 
 
@@ -60,6 +61,10 @@ class LogQuantiser(Levels):
         levels = code.levels.int()
         size = torch.exp2(levels.abs().double() - cls._largest(code.param))
         out.copy_(size.mul_(code.scales.double()).mul_(levels.sign()))
+
+    def _packing(self) -> Packing:
+        s = self._largest(self.bits)
+        return Packing(Kind.POWER, s, self.bits, largest=True, param=self.bits)
 
     @classmethod
     def _allowed(cls) -> tuple[int, int]:

@@ -9,10 +9,14 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Contract, Generators, Params, register
+from wiregrad.compressors.base import Code, Contract, Generators, Params, register
 from wiregrad.compressors.coded import Coded
-from wiregrad.compressors.random import of_rows
+from wiregrad.compressors.identity import value_bytes
+from wiregrad.compressors.levels import check_status
+from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
 from wiregrad.errors import NonFiniteError
+from wiregrad.kernels import fits
+from wiregrad.kernels import stochastic as kernel
 from wiregrad.layout import Shape
 
 
@@ -44,7 +48,7 @@ class NaturalCode(NamedTuple):
 class Natural(Coded[NaturalCode]):
     """Rounds |x_j| to one of the two powers of two around it, without bias: α = 9/8.
 
-    Exact integer arithmetic: a uniform draw of mantissa bits is added, and the carry decides. What
+    Exact integer arithmetic: a uniform draw is added to the mantissa, and the carry decides. What
     is sent is the sign and the exponent field: 9 bits for float32 and bfloat16, 12 for float64, 6
     for float16. Denormal numbers go to 0 or to the smallest normal number: still without bias, but
     α = 9/8 holds for normal numbers only. Elements above the largest power of two of the type
@@ -64,10 +68,10 @@ class Natural(Coded[NaturalCode]):
         size = bits & torch.iinfo(integer).max
         if bool((size > ((1 << exponent) - 2 << mantissa)).any()):
             raise NonFiniteError(f"{self.name}: element above the largest power of two")
-        draw = torch.empty_like(size)
-        for row, generator in zip(draw, of_rows(generators), strict=True):
-            row.random_(0, 1 << mantissa, generator=generator)
-        powers = (size.add_(draw) >> mantissa).to(torch.int16)
+        drawn = WIDE_BITS if x.dtype == torch.float64 else BITS
+        chance = (size & ((1 << mantissa) - 1)).long() << (drawn - mantissa)
+        powers = (size >> mantissa).to(torch.int16)
+        powers += happens(chance, keys_of(generators, x.device), drawn)
         return NaturalCode(powers + ((bits < 0).to(torch.int16) << exponent), exponent + 1)
 
     @classmethod
@@ -77,6 +81,31 @@ class Natural(Coded[NaturalCode]):
         size = (symbols & ((1 << exponent) - 1)) << mantissa
         values = size.view(out.dtype)
         torch.where(symbols >> exponent == 1, -values, values, out=out)
+
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if fits(x):
+            return self._quantise_packed(x, None, generators, subtract=False)
+        return super().code(x, generators, shape)
+
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        if fits(residual, x):
+            return self._quantise_packed(residual, x, generators, subtract=True)
+        return super().feedback(residual, x, generators, shape)
+
+    def _quantise_packed(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code:
+        rows, status = kernel.natural(e, g, keys_of(generators), subtract)
+        if status == kernel.Status.RANGE:
+            raise NonFiniteError(f"{self.name}: element above the largest power of two")
+        check_status(self.name, status)
+        return _PackedNatural(rows)
 
     def _params(self, code: NaturalCode, numel: int) -> list[Params]:
         return [()] * len(code.symbols)
@@ -94,3 +123,28 @@ class Natural(Coded[NaturalCode]):
     @classmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
         return wire.packed_bytes(numel, _FORMATS[dtype].exponent + 1)
+
+
+class _PackedNatural(Code):
+    """float32 rows as a kernel packed them."""
+
+    def __init__(self, rows: kernel.NaturalRows) -> None:
+        self._rows = rows
+        self.params = [()] * len(rows.packed)
+
+    def decode(self, rows: slice, out: torch.Tensor) -> None:
+        if fits(out):
+            taken = self._rows._replace(packed=self._rows.packed[rows])
+            kernel.natural_apply(taken, out, kernel.Mode.WRITE)
+            return
+        for into, row in zip(out, range(len(self.params))[rows], strict=True):
+            into.copy_(Natural._decode(self.body(row), self._rows.d, (), torch.float32))
+
+    def body(self, row: int) -> bytes:
+        return value_bytes(self._rows.packed[row])
+
+    def add_to(self, total: torch.Tensor) -> None:
+        if fits(total):
+            kernel.natural_apply(self._rows, total, kernel.Mode.ADD)
+        else:
+            super().add_to(total)

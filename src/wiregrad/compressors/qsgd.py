@@ -10,9 +10,18 @@ import pydantic
 import torch
 
 from wiregrad.compressors.base import Contract, Generators, register
-from wiregrad.compressors.levels import LevelCode, Levels, norm_scale, relative
-from wiregrad.compressors.random import uniform
+from wiregrad.compressors.levels import (
+    LevelCode,
+    Levels,
+    Packing,
+    level_values,
+    norm_scale,
+    place,
+    round_at_random,
+)
+from wiregrad.compressors.random import keys_of
 from wiregrad.compressors.reduce import norm2
+from wiregrad.kernels.stochastic import Kind
 from wiregrad.layout import Shape
 
 
@@ -41,15 +50,16 @@ class QSGD(Levels):
 
     def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> LevelCode:
         scales = norm_scale(self.name, x, norm2(x))
-        place = relative(x, scales).mul_(self.levels)
-        below = place.floor()
-        below += uniform(x, generators) < place.sub_(below)
-        return LevelCode(below.copysign_(x).to(torch.int16), scales, self.levels)
+        levels = round_at_random(place(x, scales, self.levels), keys_of(generators, x.device))
+        return LevelCode(levels.copysign_(x).to(torch.int16), scales, self.levels)
 
     @classmethod
     def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
-        # The quotient is at most 1, so that no rounding passes the scale.
-        out.copy_((code.levels.double() / code.param).mul_(code.scales.double()))
+        level_values(code.levels, code.scales, code.param, out)
+
+    def _packing(self) -> Packing:
+        s = self.levels
+        return Packing(Kind.UNIFORM, s, self._width(s), largest=False, param=s)
 
     @classmethod
     def _allowed(cls) -> tuple[int, int]:

@@ -9,17 +9,21 @@ from typing import Any
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Contract, Generators, register
-from wiregrad.compressors.random import of_rows
+from wiregrad.compressors.base import Code, Contract, Generators, register
+from wiregrad.compressors.levels import check_status
+from wiregrad.compressors.random import keys_of, subset
 from wiregrad.compressors.reduce import max_abs
 from wiregrad.compressors.sparse import (
     IndexBits,
     Ratio,
     Selection,
+    Selections,
     Sparse,
     in_range,
     resolve_k,
 )
+from wiregrad.kernels import fits
+from wiregrad.kernels import stochastic as kernel
 from wiregrad.layout import Shape
 
 
@@ -53,16 +57,47 @@ class RandK(Sparse):
         k = resolve_k(self.k, self.ratio, d)
         return Contract("unbiased", d / k) if self.scaled else Contract("contractive", k / d)
 
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if fits(x):
+            return self._keep(x, None, generators, subtract=False)
+        return super().code(x, generators, shape)
+
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        if fits(residual, x):
+            return self._keep(residual, x, generators, subtract=True)
+        return super().feedback(residual, x, generators, shape)
+
+    def _keep(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code:
+        k, factor = self._size(e.shape[-1])
+        found, status = kernel.rand_k(e, g, keys_of(generators), k, factor, subtract)
+        check_status(self.name, status)
+        kept = map(Selection, found.indices, found.values)
+        return Selections(list(kept), self._width(e.shape[-1]))
+
     def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
         d = x.shape[-1]
-        k = resolve_k(self.k, self.ratio, d)
+        k, factor = self._size(d)
         if self.scaled:
-            in_range(self.name, max_abs(x).double() * (d / k), x.dtype)
+            in_range(self.name, max_abs(x).double() * factor, x.dtype)
         found = []
-        for row, generator in zip(x, of_rows(generators), strict=True):
-            indices = torch.randperm(d, generator=generator, device=x.device)[:k].sort().values
+        # The indices are drawn on the CPU whatever the device: the algorithm is sequential.
+        for row, key in zip(x, keys_of(generators).tolist(), strict=True):
+            indices = subset(key, k, d).to(x.device)
             values = row[indices]
             if self.scaled:
-                values = (values.double() * (d / k)).to(x.dtype)
+                values = (values.double() * factor).to(x.dtype)
             found.append(Selection(indices, values))
         return found
+
+    def _size(self, d: int) -> tuple[int, float]:
+        """How many elements of d are sent, and times what."""
+        k = resolve_k(self.k, self.ratio, d)
+        return k, d / k if self.scaled else 1.0

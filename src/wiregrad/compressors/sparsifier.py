@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
-from wiregrad.compressors.base import Contract, Generators, register
-from wiregrad.compressors.random import uniform
-from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Sparse, in_range
+from wiregrad.compressors.base import Code, Contract, Generators, register
+from wiregrad.compressors.levels import check_status
+from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
+from wiregrad.compressors.sparse import (
+    IndexBits,
+    Ratio,
+    Selection,
+    Selections,
+    Sparse,
+    in_range,
+)
+from wiregrad.kernels import fits
+from wiregrad.kernels import stochastic as kernel
 from wiregrad.layout import Shape
 
 
@@ -45,16 +56,44 @@ class Sparsifier(Sparse):
     def contract(self, shape: Shape) -> Contract:
         return Contract("unbiased", 1 / self.ratio)
 
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if self.probabilities == "uniform" and fits(x):
+            return self._keep(x, None, generators, subtract=False)
+        return super().code(x, generators, shape)
+
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        if self.probabilities == "uniform" and fits(residual, x):
+            return self._keep(residual, x, generators, subtract=True)
+        return super().feedback(residual, x, generators, shape)
+
+    def _keep(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code:
+        chance = math.ceil(self.ratio * (1 << BITS))
+        found, status = kernel.sparsify(e, g, keys_of(generators), chance, subtract)
+        check_status(self.name, status)
+        kept = map(Selection, found.indices, found.values)
+        return Selections(list(kept), self._width(e.shape[-1]))
+
     def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
         found = []
-        for row, draw in zip(x, uniform(x, generators), strict=True):
+        for row, key in zip(x, keys_of(generators, x.device), strict=True):
             if self.probabilities == "uniform":
-                p = torch.full_like(draw, self.ratio)
+                p = torch.full_like(row, self.ratio, dtype=torch.float64)
             else:
                 p = _optimal(row.double(), self.ratio * len(row))
-            sent = torch.where(p > 0, row.double() / p, 0.0)
+            # A chance of as many bits as the draw, rounded up; what is sent is divided by it.
+            bits = WIDE_BITS if x.dtype == torch.float64 else BITS
+            chance = (p * 2.0**bits).ceil_()
+            sent = torch.where(chance > 0, row.double() / (chance * 2.0**-bits), 0.0)
             in_range(self.name, sent, x.dtype)
-            indices = (draw < p).nonzero()[:, 0]
+            indices = happens(chance.long()[None], key[None], bits)[0].nonzero()[:, 0]
             found.append(Selection(indices, sent[indices].to(x.dtype)))
         return found
 

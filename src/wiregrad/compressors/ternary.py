@@ -10,13 +10,23 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Contract, Generators, Params, register
+from wiregrad.compressors.base import Code, Contract, Generators, Params, register
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes
-from wiregrad.compressors.levels import LevelCode, norm_scale, relative, split_scale
-from wiregrad.compressors.random import uniform
+from wiregrad.compressors.levels import (
+    LevelCode,
+    PackedLevels,
+    check_status,
+    norm_scale,
+    place,
+    round_at_random,
+    split_scale,
+)
+from wiregrad.compressors.random import keys_of
 from wiregrad.compressors.reduce import max_abs, norm2, scale_dtype
 from wiregrad.compressors.sparse import check_indices, read_indices
+from wiregrad.kernels import fits
+from wiregrad.kernels import stochastic as kernel
 from wiregrad.layout import Shape
 
 
@@ -53,18 +63,47 @@ class Ternary(Coded[LevelCode]):
     def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> LevelCode:
         norm = norm2(x) if self.norm == "l2" else max_abs(x).double()
         scales = norm_scale(self.name, x, norm)
-        kept = uniform(x, generators) < relative(x, scales)
-        return LevelCode(kept.to(torch.int8).mul_(1 - 2 * (x < 0).to(torch.int8)), scales, 0)
+        levels = round_at_random(place(x, scales, 1), keys_of(generators, x.device))
+        return LevelCode(levels.copysign_(x).to(torch.int8), scales, 0)
 
     @classmethod
     def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
         out.copy_(code.levels * code.scales)
 
+    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        if fits(x):
+            return self._quantise_packed(x, None, generators, subtract=False)
+        return super().code(x, generators, shape)
+
+    def feedback(
+        self,
+        residual: torch.Tensor,
+        x: torch.Tensor | None,
+        generators: Generators,
+        shape: Shape,
+    ) -> Code:
+        if fits(residual, x):
+            return self._quantise_packed(residual, x, generators, subtract=True)
+        return super().feedback(residual, x, generators, shape)
+
+    def _quantise_packed(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code:
+        rows, status = kernel.quantise(
+            e, g, keys_of(generators), kernel.Kind.TERNARY, 1, 2, self.norm == "max", subtract
+        )
+        check_status(self.name, status)
+        return _PackedTernary(type(self), rows, self._choose(rows.nonzeros, rows.d))
+
     def _params(self, code: LevelCode, numel: int) -> list[Params]:
+        return self._choose(code.levels.count_nonzero(dim=-1), numel)
+
+    def _choose(self, nonzeros: torch.Tensor, numel: int) -> list[Params]:
+        """The shorter coding of rows with so many nonzeros `[n]`, or the one that was asked for."""
         width = wire.index_width(numel)
         dense = wire.packed_bytes(numel, 2)
         params: list[Params] = []
-        for nonzero in code.levels.count_nonzero(dim=-1).tolist():
+        for nonzero in nonzeros.tolist():
             shorter = wire.packed_bytes(nonzero, width) + wire.packed_bytes(nonzero, 1) < dense
             sparse = self.coding == "sparse" or (self.coding == "auto" and shorter)
             params.append((width, nonzero) if sparse else (0, 0))
@@ -108,3 +147,18 @@ class Ternary(Coded[LevelCode]):
             return scale + wire.packed_bytes(numel, 2)
         check_indices(nonzero, width, numel)
         return scale + wire.packed_bytes(nonzero, width) + wire.packed_bytes(nonzero, 1)
+
+
+class _PackedTernary(PackedLevels):
+    """Rows as a kernel packed them, dense; the sparse coding is worked out where it is sent."""
+
+    def body(self, row: int) -> bytes:
+        width, _ = self.params[row]
+        if not width:
+            return super().body(row)
+        indices, negative = kernel.ternary_nonzeros(self._rows, row)
+        return (
+            value_bytes(self._rows.scales[row : row + 1])
+            + wire.pack_bits(indices.numpy(), width)
+            + wire.pack_bits(negative.numpy(), 1)
+        )

@@ -64,6 +64,10 @@ class Path(Protocol):
         eps: float,
         eps_inside: bool,
     ) -> None: ...
+    def pool_forward(self, x: int, y: int, rows: int, w: int, c: int) -> None: ...
+    def pool_backward(
+        self, x: int, y: int, g: int, dx: int, rows: int, w: int, c: int
+    ) -> None: ...
     def logistic(
         self,
         crow: int,
@@ -82,4 +86,83 @@ class Path(Protocol):
         out: int,
         margins: int,
         ld: int,
+    ) -> None: ...
+    # The stochastic ones.
+    def philox(self, key: int, stream: int, block: int, blocks: int, out: int) -> None: ...
+    def quantise(
+        self,
+        e: int,
+        stride: int,
+        g: int,
+        g_stride: int,
+        n: int,
+        d: int,
+        kind: int,
+        s: int,
+        width: int,
+        largest: bool,
+        subtract: bool,
+        keys: int,
+        packed: int,
+        packed_stride: int,
+        scales: int,
+        nonzeros: int,
+    ) -> int: ...
+    def quantise_apply(
+        self,
+        packed: int,
+        packed_stride: int,
+        scales: int,
+        n: int,
+        d: int,
+        kind: int,
+        s: int,
+        width: int,
+        mode: int,
+        out: int,
+        stride: int,
+    ) -> None: ...
+    def ternary_nonzeros(self, packed: int, d: int, indices: int, negative: int) -> None: ...
+    def sparsify(
+        self,
+        e: int,
+        g: int,
+        d: int,
+        chance: int,
+        subtract: bool,
+        key: int,
+        indices: int,
+        values: int,
+    ) -> int: ...
+    def subset(self, key: int, k: int, d: int, out: int) -> None: ...
+    def rand_k(
+        self,
+        e: int,
+        stride: int,
+        g: int,
+        g_stride: int,
+        n: int,
+        d: int,
+        k: int,
+        factor: float,
+        subtract: bool,
+        keys: int,
+        indices: int,
+        values: int,
+    ) -> int: ...
+    def natural(
+        self,
+        e: int,
+        stride: int,
+        g: int,
+        g_stride: int,
+        n: int,
+        d: int,
+        subtract: bool,
+        keys: int,
+        packed: int,
+        packed_stride: int,
+    ) -> int: ...
+    def natural_apply(
+        self, packed: int, packed_stride: int, n: int, d: int, mode: int, out: int, stride: int
     ) -> None: ...
