@@ -1,0 +1,135 @@
+"""The sweep of a group: its files, the point that wins, and the run at that point."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from wiregrad import data, sweep
+from wiregrad.cli.sweep import app
+from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.plan import TUNED, load_plan
+from wiregrad.record import read_history
+from wiregrad.sweep.group import chosen, sweep_group
+from wiregrad.train import Job, train
+
+TOP = {"name": "top_k", "k": 1}
+METHODS = {
+    "gd": {"title": "GD", "method": {"name": "dist_sgd"}},
+    "clag": {"title": "CLAG", "method": {"name": "clag", "zeta": 1.0, "compressor": TOP}},
+}
+SWEEP = {
+    "multiples": [1, 4, 16],
+    "k": [2, 8],
+    "zeta": [1, 16],
+    "labels": {"clag": {"k": [2, 4]}},
+    "tolerance": 1e-6,
+    "squared": True,
+    "max_rounds": 120,
+    "indexed": "formula",
+}
+EXPERIMENT = {
+    "title": "t",
+    "problem": {"name": "quadratic", "dim": 12, "lam": 0.1},
+    "runtime": {"workers": 4},
+    "budget": {"steps": 120, "target": {"column": "grad_norm", "below": 1e-3}},
+    "methods": "all",
+    "seeds": [1],
+    "sweep": SWEEP,
+}
+
+
+def written(folder, **changes):
+    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "comp_ams"}
+    paper["experiments"] = {"e": EXPERIMENT | changes}
+    for name, content in {
+        "methods": METHODS,
+        "papers/p": paper,
+        "scales/s": {"scale": "s", "papers": {}},
+    }.items():
+        path = folder / "config" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content))
+    return folder
+
+
+def plan_of(folder, **changes):
+    written(folder, **changes)
+    return load_plan("s", folder / "config", results=folder / "results")
+
+
+def quiet(_):
+    """Say nothing."""
+
+
+def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
+    plan = plan_of(tmp_path)
+    for label, count in {"gd": 3, "clag": 12}.items():
+        group = plan.group("p", "e", label)
+        assert group.runs[0].config["method"]["lr"] == TUNED
+        with pytest.raises(ConfigError, match=r"sweep.json: missing or unreadable; run `wiregrad"):
+            train(group, Job(say=quiet))
+        result = sweep_group(group, say=quiet)
+        rows = sweep.read(group.sweep_file)
+        assert len(rows) == count == sum(result["outcomes"].values())
+        assert not (group.directory / "sweep").exists()
+        best = result["best"]
+        assert best["reached"]
+        manifest = train(group, Job(say=quiet))
+        history = read_history(group.directory / manifest["runs"][0]["id"] / "history.parquet")
+        last = history.slice(len(history) - 1).to_pylist()[0]
+        assert last["step"] == best["iterations"]
+        assert last["uplink_bits_paper"] == best["uplink_bits_paper"]
+        assert last["grad_norm"] == pytest.approx(best["grad_norm"], rel=1e-9)
+        card = json.loads((group.directory / manifest["runs"][0]["id"] / "run.json").read_text())
+        method = card["config"]["method"]
+        assert method["lr"] == best["lr"]
+        if label == "clag":
+            assert (method["compressor"]["k"], method["zeta"]) == (best["k"], best["zeta"])
+            assert {row["k"] for row in rows} == {2, 4}
+
+
+def test_the_command_leaves_the_same_files_twice_and_warns_at_the_edge(tmp_path):
+    written(tmp_path, sweep=SWEEP | {"zeta": [16, 64], "multiples": [1, 2]})
+    where = ["--config-dir", str(tmp_path / "config"), "--scale", "s", "--paper", "p"]
+    bytes_of = []
+    for folder in ("one", "two"):
+        options = ["--results", str(tmp_path / folder), "--experiment", "e", "--label", "clag"]
+        result = CliRunner().invoke(app, [*where, *options])
+        assert result.exit_code == 0, result.output
+        assert "at the grid's edge in multiples" in result.output
+        files = sorted((tmp_path / folder / "s/p/e/clag").glob("sweep.*"))
+        bytes_of.append([file.read_bytes() for file in files])
+    assert len(bytes_of[0]) == 2
+    assert bytes_of[0] == bytes_of[1]
+
+
+def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypatch):
+    def nothing(name):
+        raise DataUnavailable(f"{name}: nowhere")
+
+    monkeypatch.setattr(data, "load", nothing)
+    group = plan_of(tmp_path, problem={"name": "logistic", "data": "ijcnn1"}).groups[0]
+    assert sweep_group(group, say=quiet)["not_run"] == "no data: ijcnn1: nowhere"
+    assert sweep.read(group.sweep_file) == []
+    with pytest.raises(DataUnavailable, match="ijcnn1: nowhere"):
+        chosen(group)
+    assert train(group, Job(say=quiet))["not_run"] == "no data: ijcnn1: nowhere"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"sweep": SWEEP | {"tolerance": 0}}, r"experiments.e.sweep.tolerance: .*greater than 0"),
+        ({"sweep": SWEEP | {"ks": [1]}}, r"experiments.e.sweep.ks: unknown key"),
+        ({"sweep": None}, r"experiments.e: lr: Field required"),
+        ({"grid": {"runtime.workers": [2]}}, "experiments.e: grid and sweep exclude each other"),
+    ],
+)
+def test_bad_grammar_is_one_line(tmp_path, change, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        plan_of(tmp_path, **change)
+    assert "\n" not in str(caught.value)
