@@ -6,10 +6,12 @@ with torch alone.
 
 from pathlib import Path
 
-from pybind11.setup_helpers import Pybind11Extension
+from pybind11.setup_helpers import ParallelCompile, Pybind11Extension
 from setuptools import setup
 
 SOURCES = Path("src/wiregrad/kernels/csrc")
+
+ParallelCompile(default=0).install()  # the sources of one extension, on all cores
 
 setup(
     ext_modules=[
@@ -29,7 +31,9 @@ setup(
                 "-fvisibility=hidden",
                 "-Wall",
                 "-Wextra",
-                "-Wno-maybe-uninitialized",  # GCC 12 says this of its own vector headers
+                "-Wno-psabi",  # vectors are passed between inlined functions only
+                "-Wno-uninitialized",  # GCC 12 says this of its own vector headers
+                "-Wno-maybe-uninitialized",
             ],
             optional=True,
         )
