@@ -31,4 +31,4 @@ class NonFiniteError(WiregradError):
 
 
 class RuntimeFailure(WiregradError):
-    """A distributed run that lost a process; the message names the rank."""
+    """A run that lost one of its processes; the message names it."""

@@ -21,6 +21,7 @@ from wiregrad.checkpoint import Checkpointer
 from wiregrad.config import RunConfig
 from wiregrad.errors import RecordError
 from wiregrad.loop import Loop, Progress
+from wiregrad.pool import Pool
 from wiregrad.problems.base import Evaluation
 from wiregrad.provenance import method_code_sha256
 from wiregrad.rng import Seeds
@@ -37,11 +38,13 @@ def execute(
     labels: Mapping[str, str] | None = None,
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
+    pool: Pool | None = None,
 ) -> record.RunCard:
     """Run `config` on the simulated runtime into `out`; a finished run is not run again.
 
     Leaves `history.parquet`, `timing.parquet` and, last, `run.json`. An interrupted run goes on
-    from its checkpoint. Raises ConfigError, DataUnavailable.
+    from its checkpoint. The processes of a `pool` share the gradients, to the same bits. Raises
+    ConfigError, DataUnavailable, and RuntimeFailure when the pool loses a process.
     """
     card = finished(out, config)
     if card is not None:
@@ -50,6 +53,8 @@ def execute(
     where = pick_device(device)
     seeds = Seeds(config.seed)
     problem = config.problem.build(config.runtime.workers, seeds, where)
+    if pool is not None:
+        problem = pool.share(config, problem)
     runtime = Simulated(problem, config.method, seeds, bits.convention(config.log.convention))
     keeper = Checkpointer(out, identity(config), checkpoint_seconds)
     loop = Loop(config, problem, runtime, keeper, progress)

@@ -8,7 +8,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -21,8 +21,10 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.experiment import execute
 from wiregrad.loop import Progress
-from wiregrad.plan import TUNED, Group, PlannedRun
+from wiregrad.plan import TUNED, Group, PlannedRun, assign
+from wiregrad.pool import Pool
 from wiregrad.record import RunCard
+from wiregrad.sweep.group import chosen
 
 PROGRESS = "progress.json"
 Say = Callable[[str], None]
@@ -30,11 +32,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Job:
-    """How to execute: device, how often to checkpoint, and where to say what happens."""
+    """How to execute: device, how often to checkpoint, where to say what happens, by how many."""
 
     device: str = "auto"
     checkpoint_seconds: float = 60.0
     say: Say = print
+    pool: Pool | None = None
 
 
 def _alone(work: Callable[[Group, Job], dict[str, Any]]) -> Callable[[Group, Job], dict[str, Any]]:
@@ -77,9 +80,9 @@ def train(group: Group, job: Job) -> dict[str, Any]:
     }
     if group.skip is None:
         try:
-            rate = tuned_rate(group)
+            settings = _settings(group)
             for planned in group.runs:
-                card = _run(planned, group.directory / planned.run_id, group, job, rate)
+                card = _run(planned, group.directory / planned.run_id, group, job, settings)
                 manifest["runs"].append(_entry(planned, card))
             _remove_others(group)
         except DataUnavailable as error:
@@ -111,7 +114,7 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
     }
     try:
         for rate, planned in group.tuning_runs if group.skip is None else ():
-            card = _run(planned, group.directory / "tuning" / planned.run_id, group, job, None)
+            card = _run(planned, group.directory / "tuning" / planned.run_id, group, job, {})
             value = card.final.get(tuning.metric) if card.outcome == "completed" else None
             scores.setdefault(repr(rate), []).append(value)
     except DataUnavailable as error:
@@ -142,6 +145,14 @@ def tuned_rate(group: Group) -> float | None:
     return float(found["best"])
 
 
+def _settings(group: Group) -> dict[str, Any]:
+    """What tuning or a sweep chose, by dotted key of a run configuration."""
+    if group.sweep is not None:
+        return chosen(group)
+    rate = tuned_rate(group)
+    return {} if rate is None else {"method.lr": rate}
+
+
 def _best(group: Group, scores: dict[str, list[float | None]], *, minimise: bool) -> float:
     def score(values: list[float | None]) -> float:
         if any(v is None or not math.isfinite(v) for v in values):
@@ -157,10 +168,13 @@ def _best(group: Group, scores: dict[str, list[float | None]], *, minimise: bool
     return float(best)
 
 
-def _run(planned: PlannedRun, out: Path, group: Group, job: Job, rate: float | None) -> RunCard:
+def _run(
+    planned: PlannedRun, out: Path, group: Group, job: Job, settings: Mapping[str, Any]
+) -> RunCard:
     config = copy.deepcopy(planned.config)
     if config["method"].get("lr") == TUNED:
-        config["method"]["lr"] = rate
+        for key, value in settings.items():
+            assign(config, key, value)
     where = f"{group.paper}/{group.experiment}/{group.label}"
     run = RunConfig.parse(config, where)
     progress_file = out / PROGRESS
@@ -171,6 +185,7 @@ def _run(planned: PlannedRun, out: Path, group: Group, job: Job, rate: float | N
         labels=group.labels,
         checkpoint_seconds=job.checkpoint_seconds,
         progress=_reporter(progress_file),
+        pool=job.pool,
     )
     progress_file.unlink(missing_ok=True)
     job.say(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,9 @@ import typer
 from wiregrad.errors import ConfigError
 
 if TYPE_CHECKING:
+    from wiregrad.config import RunConfig
     from wiregrad.plan import Plan
+    from wiregrad.record import RunCard
     from wiregrad.train import Job
 
 app = typer.Typer()
@@ -29,6 +32,10 @@ Methods = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
 Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+Processes = Annotated[
+    str,
+    typer.Option(help="Processes of one thread that share the gradients; auto: one a core."),
+]
 
 
 def load(
@@ -49,7 +56,7 @@ def load(
 
 
 def one_thread() -> None:
-    """A job is one process of one thread: no pool of idle ones is made when torch is imported."""
+    """A process has one thread: no pool of idle ones is made when torch is imported."""
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
@@ -61,6 +68,7 @@ def run(
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema.")] = False,
     device: Device = "auto",
     checkpoint: Checkpoint = 60.0,
+    processes: Processes = "1",
 ) -> None:
     """Execute one run: leaves OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
     one_thread()
@@ -75,16 +83,33 @@ def run(
 
     mapping = configs.set_keys(read_yaml(config), assign)
     parsed = configs.RunConfig.parse(mapping, str(config))
-    from wiregrad import distributed, experiment
-    from wiregrad.cli.progress import bar
-
-    several = parsed.runtime.name == "distributed"
-    execute = distributed.execute if several else experiment.execute
-    draws = not several or os.environ.get("RANK") == "0"
-    with bar(str(config)) if draws else nullcontext() as progress:
-        card = execute(parsed, out, device=device, checkpoint_seconds=checkpoint, progress=progress)
+    card = _execute(parsed, out, str(config), device, checkpoint, processes)
     if card is not None:
         typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
+
+
+def _execute(
+    config: RunConfig, out: Path, title: str, device: str, checkpoint: float, processes: str
+) -> RunCard | None:
+    from wiregrad import distributed, experiment
+    from wiregrad.cli.progress import bar
+    from wiregrad.pool import Pool, parse_size
+
+    size = parse_size(processes)
+    several = config.runtime.name == "distributed"
+    if several and size > 1:
+        raise ConfigError(
+            "--processes: the distributed runtime has a process a worker (wiregrad launch -n)"
+        )
+    draws = not several or os.environ.get("RANK") == "0"
+    with bar(title) if draws else nullcontext() as progress, Pool(size) as pool:
+        if several:
+            return distributed.execute(
+                config, out, device=device, checkpoint_seconds=checkpoint, progress=progress
+            )
+        return experiment.execute(
+            config, out, device=device, checkpoint_seconds=checkpoint, progress=progress, pool=pool
+        )
 
 
 @app.command()
@@ -98,12 +123,14 @@ def train(
     methods: Methods = [],
     device: Device = "auto",
     checkpoint: Checkpoint = 60.0,
+    processes: Processes = "1",
 ) -> None:
     """Train every run of one label in one experiment; finished runs are kept."""
     from wiregrad.train import train as train_group
 
     plan = load(scale, config_dir, results, methods)
-    train_group(plan.group(paper, experiment, label), _job(device, checkpoint))
+    with _job(device, checkpoint, processes) as job:
+        train_group(plan.group(paper, experiment, label), job)
 
 
 @app.command()
@@ -117,12 +144,14 @@ def tune(
     methods: Methods = [],
     device: Device = "auto",
     checkpoint: Checkpoint = 60.0,
+    processes: Processes = "1",
 ) -> None:
     """Choose one label's learning rate on the validation split."""
     from wiregrad.train import tune as tune_group
 
     plan = load(scale, config_dir, results, methods)
-    result = tune_group(plan.group(paper, experiment, label), _job(device, checkpoint))
+    with _job(device, checkpoint, processes) as job:
+        result = tune_group(plan.group(paper, experiment, label), job)
     typer.echo(f"{label}: best learning rate {result['best']} by {result['metric']}")
 
 
@@ -155,11 +184,14 @@ def preflight(
         raise typer.Exit(1)
 
 
-def _job(device: str, checkpoint: float) -> Job:
+@contextmanager
+def _job(device: str, checkpoint: float, processes: str) -> Iterator[Job]:
     from wiregrad import gpu
 
     gpu.claim(device)
     one_thread()
+    from wiregrad.pool import Pool, parse_size
     from wiregrad.train import Job
 
-    return Job(device, checkpoint, typer.echo)
+    with Pool(parse_size(processes)) as pool:
+        yield Job(device, checkpoint, typer.echo, pool)

@@ -51,7 +51,7 @@ class Simulated:
         x0 = problem.x0()
         self.problem, self.method = problem, method
         self.state = method.init(x0, problem.workers)
-        self.grads = x0.new_zeros(problem.workers, problem.dim)
+        self.grads = problem.gradient_buffer()
         link = partial(
             Link.of,
             layout=problem.layout,

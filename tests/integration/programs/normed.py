@@ -1,0 +1,26 @@
+"""A plugin: a small network with batch-norm, on MNIST."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from wiregrad.problems import register
+from wiregrad.problems.vision import MnistCNN
+
+
+@register("normed")
+@dataclass(frozen=True, kw_only=True)
+class Normed(MnistCNN):
+    """conv 1→4 5×5 of stride 4, batch-norm, ReLU, fc."""
+
+    def model(self) -> nn.Module:
+        """See DeepSpec."""
+        return nn.Sequential(
+            nn.Conv2d(1, 4, 5, stride=4),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(144, 10),
+        )
