@@ -150,9 +150,27 @@ class Channel(ABC):
             left = _squares(rows)
             self._errors += [e / s if s else 0.0 for e, s in zip(left, squares, strict=True)]
 
-    def dense(self, x: torch.Tensor, billed_as: Compressor | None = None) -> torch.Tensor:
+    def dense(
+        self,
+        x: torch.Tensor,
+        where: torch.Tensor | None = None,
+        billed_as: Compressor | None = None,
+    ) -> torch.Tensor:
         """Send the rows uncompressed."""
-        return self(_DENSE, x, billed_as=billed_as)
+        return self(_DENSE, x, where, billed_as=billed_as)
+
+    def more(self, compressor: Compressor, x: torch.Tensor) -> torch.Tensor:
+        """Send C(row) as a further part of the message of those who spoke last.
+
+        Receivers decode the sum of a message's parts; returned is what this part decodes to. The
+        measured error is that of the first part.
+        """
+        rows = x.reshape(-1, x.shape[-1])
+        senders = list(range(self._at - len(rows), self._at))
+        packet = self.blocked(compressor).code(rows, self._drawing(senders))
+        self._deliver_and_count(packet, range(packet.rows), senders, None, None)
+        self.choices[senders] = self.choices[senders].clamp(min=0)
+        return packet.decode().view(x.shape)
 
     def cascade(
         self,

@@ -15,6 +15,7 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import NonFiniteError
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
+from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Order, Runtime
 
 Row = dict[str, Any]
@@ -75,7 +76,8 @@ class Loop:
 
     def _step(self, t: int) -> Step:
         epoch = (t - 1) / self.problem.steps_per_epoch
-        return Step(t, self.total, self.config.method.lr_at(epoch), epoch)
+        lr = self.config.method.lr_at(epoch)
+        return Step(t, self.total, lr, epoch, Seeds(self.config.seed))
 
     def _advance(self) -> bool:
         """One round and, where due, its row; whether to stop."""

@@ -50,13 +50,12 @@ class Decoded(Received):
         self.sent = torch.zeros(senders, dtype=torch.bool)
         self.tags = torch.zeros(senders, dtype=torch.int64)
 
-    def put(self, sender: int, vector: torch.Tensor | None, tag: int) -> None:
-        """What `sender` said; None for an empty payload."""
-        self.sent[sender], self.tags[sender] = vector is not None, tag
-        if vector is None:
-            self._rows[sender].zero_()
-        else:
-            self._rows[sender].copy_(vector)
+    def put(self, sender: int, parts: Sequence[torch.Tensor], tag: int) -> None:
+        """The parts of what `sender` said; none of an empty payload."""
+        self.sent[sender], self.tags[sender] = len(parts) > 0, tag
+        self._rows[sender].zero_()
+        for part in parts:
+            self._rows[sender] += part.to(self._rows.device)
 
     def rows(self) -> torch.Tensor:
         """See Received."""
@@ -102,7 +101,7 @@ class Packets(Received):
             return self._deliveries[0].packet.decode()
         rows = self._like.new_zeros(len(self.sent), self._like.shape[-1])
         for part in self._deliveries:
-            rows[list(part.senders)] = part.packet.decode()[list(part.picked)]
+            rows[list(part.senders)] += part.packet.decode()[list(part.picked)]
         return rows
 
     def mean(self, dim: Literal[0] = 0) -> torch.Tensor:

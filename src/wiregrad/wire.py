@@ -117,7 +117,25 @@ class Payload:
         A receiver that knows d passes it as `numel`: any other size but empty is then refused.
         Raises a subclass of PayloadError. The body's content is checked when it is decoded.
         """
-        return _parse(bytes(data), numel)
+        reader = _Reader(bytes(data))
+        payload = _parse(reader, numel)
+        if reader.at != len(reader.data):
+            left = len(reader.data) - reader.at
+            what = "an empty payload" if payload.codec == EMPTY else "the payload"
+            raise OversizedPayload(f"{left} bytes follow {what}")
+        return payload
+
+    @staticmethod
+    def sequence(data: bytes | bytearray | memoryview, numel: int | None = None) -> list[Payload]:
+        """Parse the parts of a message, one payload after the other, at least one.
+
+        As `from_bytes` in all else.
+        """
+        reader = _Reader(bytes(data))
+        parts = [_parse(reader, numel)]
+        while reader.at != len(reader.data):
+            parts.append(_parse(reader, numel))
+        return parts
 
     @staticmethod
     def empty(dtype: torch.dtype) -> Payload:
@@ -187,8 +205,9 @@ class _Reader:
         raise CorruptPayload(f"{what}: varint of more than 10 bytes")
 
 
-def _parse(data: bytes, numel: int | None) -> Payload:
-    reader = _Reader(data)
+def _parse(reader: _Reader, numel: int | None) -> Payload:
+    """The payload that begins where the reader is."""
+    length = len(reader.data)
     if reader.take(2, "magic") != MAGIC:
         raise CorruptPayload("payload does not begin with the magic bytes 'WG'")
     version, codec, kind = reader.take(3, "header")
@@ -198,28 +217,19 @@ def _parse(data: bytes, numel: int | None) -> Payload:
     if dtype_code not in DTYPES:
         raise UnknownVersion(f"float type {dtype_code}, allowed: {sorted(DTYPES)}")
     if codec == EMPTY:
-        return _parse_empty(reader, tag, DTYPES[dtype_code])
+        if tag:
+            raise CorruptPayload("an empty payload with a tag")
+        return Payload.empty(DTYPES[dtype_code])
     if codec not in CODECS:
         raise UnknownVersion(f"codec {codec}, allowed: {sorted(CODECS)}")
     blocks = _block_table(reader, CODECS[codec])
     total = sum(block.numel for block in blocks)
     if numel is not None and total != numel:
         raise CorruptPayload(f"payload of {total} elements where {numel} are expected")
-    if numel is None and total > element_limit(len(data)):
-        raise OversizedPayload(f"{len(data)} bytes announce {total} elements")
-    length = reader.varint("body length", MAX_BODY)
-    body = reader.take(length, "body")
-    if reader.at != len(data):
-        raise OversizedPayload(f"{len(data) - reader.at} bytes follow the payload")
+    if numel is None and total > element_limit(length):
+        raise OversizedPayload(f"{length} bytes announce {total} elements")
+    body = reader.take(reader.varint("body length", MAX_BODY), "body")
     return Payload(codec, DTYPES[dtype_code], blocks, body, tag)
-
-
-def _parse_empty(reader: _Reader, tag: int, dtype: torch.dtype) -> Payload:
-    if reader.at != len(reader.data):
-        raise OversizedPayload("bytes follow an empty payload")
-    if tag:
-        raise CorruptPayload("an empty payload with a tag")
-    return Payload.empty(dtype)
 
 
 def _block_table(reader: _Reader, n_params: int) -> tuple[Block, ...]:

@@ -47,6 +47,29 @@ METHODS: dict[str, dict[str, Any]] = {
     "qadam": {"name": "qadam", "lr": 0.01},
     "one_bit_adam": {"name": "one_bit_adam", "lr": 0.01, "warmup": 0.2},
     "one_bit_adam_published": {"name": "one_bit_adam_published", "lr": 0.01, "warmup": 0.2},
+    "adacgd": {
+        "name": "adacgd",
+        "lr": 0.01,
+        "zeta": 1.0,
+        "compressors": [{"name": "top_k", "k": 1}, TOP_K, "identity"],
+    },
+    "clag": {"name": "clag", "lr": 0.01, "zeta": 4.0, "compressor": TOP_K},
+    "ef21_plus": {"name": "ef21_plus", "lr": 0.01, "compressor": TOP_K},
+    "lag_ps": {"name": "lag_ps", "lr": 0.01, "smoothness": [4.0, 3.0, 2.0, 1.0]},
+    "marina_perm_k": {"name": "marina_perm_k", "lr": 0.01, "p": 0.2},
+    "three_pc_v3": {  # a message of two parts, the first of which may be empty
+        "name": "three_pc_v3",
+        "lr": 0.01,
+        "compressor": TOP_K,
+        "inner": {"name": "clag", "zeta": 4.0, "compressor": "qsgd"},
+    },
+    "three_pc_v5": {"name": "three_pc_v5", "lr": 0.01, "compressor": TOP_K, "p": 0.2},
+    "bidirectional": {
+        "name": "bidirectional_3pc",
+        "lr": 0.01,
+        "uplink": {"name": "lag", "zeta": 4.0},
+        "downlink": {"name": "three_pc_v4", "compressor": TOP_K, "second": "block_sign"},
+    },
 }
 SKIPPING = {"name": "skipping_gradient", "lr": 0.1, "threshold": 0.05, "compressor": TOP_K}
 
@@ -72,7 +95,7 @@ CASES = {
     **{f"generated-{name}": config(GENERATED, method) for name, method in METHODS.items()},
     **{
         f"logistic-{name}": config(LOGISTIC, METHODS[name], convention="comp_ams")
-        for name in ("comp_ams_top_k", "comp_ams_qsgd", "one_bit_adam_published")
+        for name in ("comp_ams_top_k", "comp_ams_qsgd", "one_bit_adam_published", "adacgd")
     },
     "mnist-comp_ams_block_sign": config(MNIST, METHODS["comp_ams_block_sign"], every=ROUNDS),
     "joined-dist_sgd": config(

@@ -10,15 +10,26 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from twins.draws import Stream
 from twins.problem import Logistic
 
 from wiregrad.bits import convention
+from wiregrad.compressors.rand_k import RandK
 from wiregrad.layout import Layout
 from wiregrad.methods import registry
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
+
+
+def subset(generator: torch.Generator, k: int, d: int) -> list[int]:
+    """The elements that Rand-K keeps."""
+    ones = torch.ones(1, d, dtype=torch.float64)
+    return RandK(k=k).roundtrip(ones, generators=[generator]).decoded.nonzero()[:, 1].tolist()
+
+
+Stream.subset = staticmethod(subset)
 
 
 class TwinProblem(Problem):

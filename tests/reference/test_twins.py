@@ -11,6 +11,8 @@ from twins.problem import Logistic, random_problem
 from wiregrad.methods import registry
 
 STEPS = 60
+FAMILY_STEPS = 200
+"""Rounds of the 3PC family, whose iterates stay closer to their twins': nothing is divided."""
 
 TOP_K = {"name": "top_k", "k": 2}
 RATIO = {"name": "top_k", "ratio": 0.3}
@@ -65,11 +67,105 @@ ONE_BIT = [
 ]
 
 
+RAND_K = {"name": "rand_k", "k": 3}
+UNBIASED = RAND_K | {"scaled": True}
+BLOCKED = [{"blocks": "per_tensor"}, {"schedule": SCHEDULE}]
+"""What every method of the 3PC family has beside its mechanism."""
+TRIGGERED = [{"zeta": 1.0}, {"zeta": 0.0}, {"zeta": 40.0}]
+ADACGD_METHOD = {"compressors": [TOP_K, TOP_K | {"k": 4}, IDENTITY], "zeta": 1.0}
+ADACGD = {"name": "adacgd"} | ADACGD_METHOD
+V3 = {"name": "three_pc_v3", "compressor": TOP_K, "inner": {"name": "lag", "zeta": 4.0}}
+
+
 def having(base: dict, cases: list[dict]) -> list[dict]:
     return [base | case for case in cases]
 
 
+FAMILY: dict[str, list[dict]] = {
+    "ef21": [*FEW, {"compressor": RAND_K}, *having({"compressor": TOP_K}, BLOCKED)],
+    "ef21_plus": [*FEW, *having({"compressor": TOP_K}, BLOCKED)],
+    "lag": [*TRIGGERED, *having({"zeta": 2.0}, BLOCKED)],
+    "clag": [
+        *having({"compressor": TOP_K}, TRIGGERED),
+        *having({"compressor": SIGN, "zeta": 4.0}, BLOCKED),
+        {"compressor": RAND_K, "zeta": 1.0},
+    ],
+    "adacgd": [
+        ADACGD_METHOD,
+        ADACGD_METHOD | {"zeta": 0.1},
+        {"compressors": [BLOCK_SIGN, RATIO], "zeta": 4.0},
+        {"compressors": [TOP_K], "zeta": 1.0},
+        *having(ADACGD_METHOD, BLOCKED),
+    ],
+    "three_pc_v1": [*FEW, *having({"compressor": TOP_K}, BLOCKED)],
+    "three_pc_v2": [
+        {"compressor": TOP_K, "unbiased": UNBIASED},
+        *having({"compressor": TOP_K, "unbiased": IDENTITY}, BLOCKED),
+        {"compressor": RAND_K, "unbiased": UNBIASED},
+    ],
+    "three_pc_v3": [
+        {"compressor": TOP_K, "inner": {"name": "lag", "zeta": 4.0}},
+        *having(
+            {"compressor": TOP_K, "inner": {"name": "clag", "compressor": SIGN, "zeta": 1.0}},
+            BLOCKED,
+        ),
+        {"compressor": RATIO, "inner": V3},
+        {"compressor": RATIO, "inner": {"name": "ef21", "compressor": SIGN}},
+    ],
+    "three_pc_v4": [
+        {"compressor": TOP_K, "second": SIGN},
+        *having({"compressor": RAND_K, "second": TOP_K}, BLOCKED),
+    ],
+    "three_pc_v5": [
+        {"compressor": TOP_K, "p": 0.2},
+        {"compressor": SIGN, "p": 0.5},
+        {"compressor": TOP_K, "p": 1.0},
+        *having({"compressor": TOP_K, "p": 0.1}, BLOCKED),
+    ],
+    "lag_wk": [{}, {"xi": 1.0}, {"memory": 3}, *BLOCKED],
+    "lag_ps": having(
+        {"smoothness": [2.0]},
+        [
+            {},
+            {"xi": 0.3, "smoothness": [1.0, 2.0, 0.5, 3.0, 1.0]},
+            {"memory": 3},
+            *BLOCKED,
+        ],
+    ),
+    "marina": having(
+        {"compressor": UNBIASED, "p": 0.3}, [{}, {"p": 1.0}, {"compressor": IDENTITY}, *BLOCKED]
+    ),
+    "marina_perm_k": having({"p": 0.3}, [{}, {"p": 1.0}, *BLOCKED]),
+    "diana": having(
+        {"compressor": UNBIASED},
+        [
+            {},
+            {"shift_rate": 0.1},
+            {"shift_rate": 0.5, "blocks": "per_tensor"},
+            {"schedule": SCHEDULE},
+        ],
+    ),
+    "ef21_bc": having(
+        {"compressor": TOP_K, "server_compressor": RATIO},
+        [{}, *BLOCKED, {"server_compressor": RAND_K}],
+    ),
+    "bidirectional_3pc": [
+        {"uplink": ADACGD, "downlink": ADACGD},
+        *having({"uplink": V3, "downlink": {"name": "lag", "zeta": 1.0}}, BLOCKED),
+        {
+            "uplink": {"name": "clag", "compressor": RAND_K, "zeta": 2.0},
+            "downlink": {"name": "three_pc_v5", "compressor": TOP_K, "p": 0.3},
+        },
+        {
+            "uplink": {"name": "three_pc_v2", "compressor": TOP_K, "unbiased": UNBIASED},
+            "downlink": {"name": "three_pc_v1", "compressor": SIGN},
+        },
+        {"uplink": {"name": "lag", "zeta": 0.5}, "downlink": {"name": "ef21", "compressor": TOP_K}},
+    ],
+}
+
 CASES: dict[str, list[dict]] = {
+    **FAMILY,
     "comp_ams": [
         *MESSAGES,
         SCRIPTS,
@@ -147,8 +243,10 @@ def test_iterates_are_those_of_the_twin_with_one_worker(
 
 
 def compare(drive: Callable[..., np.ndarray], name: str, case: dict, problem: Logistic) -> None:
-    expected = TWINS[name](problem, STEPS, **case)
-    found = drive({"name": name} | case, problem, STEPS)
-    assert expected.shape == (STEPS + 1, problem.d)
+    long = name in FAMILY
+    steps, tolerance = (FAMILY_STEPS, 1e-10) if long else (STEPS, 1e-9)
+    expected = TWINS[name](problem, steps, **case)
+    found = drive({"name": name} | case, problem, steps)
+    assert expected.shape == (steps + 1, problem.d)
     assert np.abs(expected[-1]).max() > 1e-3  # it has moved
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)

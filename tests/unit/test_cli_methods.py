@@ -35,6 +35,7 @@ def test_json_gives_defaults_that_build_the_method() -> None:
     for described in json.loads(run("--json").stdout):
         parameters = described["parameters"]
         given = {"lr": 0.1} | ({"compressor": "identity"} if "compressor" in parameters else {})
+        given |= registry[described["name"]].example()
         defaults = {key: p["default"] for key, p in parameters.items() if not p["required"]}
         name = {"name": described["name"]}
         assert registry.build(name | given | defaults) == registry.build(

@@ -11,6 +11,7 @@ from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
 from wiregrad.methods import Method, Step, registry
 from wiregrad.rng import Seeds
+from wiregrad.runtimes.distributed import own_row
 from wiregrad.runtimes.simulated import SimulatedChannel
 from wiregrad.theory import comp_ams as theory
 
@@ -253,9 +254,8 @@ def test_qadam_as_published_shows_the_workers_quantised_weights() -> None:
 @pytest.mark.parametrize("name", list(registry))
 def test_a_process_that_has_one_worker_says_what_the_worker_says_in_the_batch(name: str) -> None:
     """Rows are independent: a worker's message depends on its own row and the replica alone."""
-    spec = {"name": name} | ({"compressor": TOP_K} if "compressor" in fields(name) else {})
-    together = Rounds(spec)
-    apart = [Rounds(spec, n=1) for _ in range(N)]
+    together = Rounds(example(name))
+    apart = [alone(name, i) for i in range(N)]
     gradients = noise()
     for t in range(1, 11):
         g, step = gradients(together.state.replica.x, t), Step(t, 10, 0.01)
@@ -268,8 +268,18 @@ def test_a_process_that_has_one_worker_says_what_the_worker_says_in_the_batch(na
             assert torch.equal(one.state.replica.x, together.state.replica.x)
 
 
-def fields(name: str) -> set[str]:
-    return set(registry[name].__dataclass_fields__)
+def example(name: str) -> dict:
+    takes_one = "compressor" in registry[name].__dataclass_fields__
+    return {"name": name} | ({"compressor": TOP_K} if takes_one else {}) | registry[name].example()
+
+
+def alone(name: str, i: int) -> Rounds:
+    """What the process of worker i holds."""
+    one = Rounds(example(name), n=1)
+    everyone = one.method.init(torch.zeros(D, dtype=torch.float64), N)
+    one.state = everyone._replace(workers=own_row(everyone.workers, i, N, name))
+    one.up.generators = [Seeds(0).generator("compressor", "uplink", i)]
+    return one
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from wiregrad.channel import Channel
 from wiregrad.layout import BlockKind
 from wiregrad.received import Received
 from wiregrad.registry import Registry
+from wiregrad.rng import Seeds
 
 PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]
@@ -40,6 +41,16 @@ class Step:
     total: int
     lr: float
     epoch: float = 0.0
+    seeds: Seeds = Seeds(0)
+    """The run's, for what server and workers draw alike."""
+
+    def coin(self, p: float) -> bool:
+        """Whether this round's coin, which all see alike, shows heads: with probability p."""
+        return self.seeds.seed("method", "coin", self.t) < p * 2.0**63
+
+    def shared_generator(self, name: str) -> torch.Generator:
+        """A fresh generator on the CPU, this round's, the same at the server and every worker."""
+        return self.seeds.generator("method", name, self.t)
 
 
 class State(NamedTuple):
@@ -71,8 +82,8 @@ class Replica:
 class Method(ABC):
     """Base of all methods: frozen dataclasses of hyper-parameters. All state is in `State`.
 
-    The three verbs of a round must not draw, must not look at the device, and must leave `grads`
-    to the caller (it may be overwritten once `work` returns).
+    The three verbs of a round must not draw (but see `Step`), must not look at the device, and
+    must leave `grads` to the caller (it may be overwritten once `work` returns).
     """
 
     name: ClassVar[str]
@@ -82,6 +93,14 @@ class Method(ABC):
     lr: PositiveFloat
     schedule: StepSchedule | None = None
     blocks: BlockKind = "auto"
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Parameters that the conformance tests build it with, beside `lr` and `compressor`.
+
+        A method with another parameter that has no default gives its own.
+        """
+        return {}
 
     @abstractmethod
     def init(self, x0: torch.Tensor, n: int) -> State:

@@ -81,7 +81,8 @@ class WireChannel(Channel):
         """See Channel."""
         (row,) = delivery.picked
         tag = 0 if tags is None else int(tags)
-        self._message = delivery.packet.payload(row, tag).to_bytes()
+        part = delivery.packet.payload(row, tag).to_bytes()
+        self._message = (self._message or b"") + part
 
     def deliver_empty(self, sender: int, payload: Payload) -> None:
         """See Channel."""
@@ -186,9 +187,9 @@ class Distributed:
         for rank, message in enumerate(spoken):
             if not message.header.follows:
                 raise NonFiniteError(f"rank {rank}: a vector with NaN or Inf was to be sent")
-            payload = Payload.from_bytes(message.payload, numel=self.problem.dim)
-            vector = None if payload.codec == EMPTY else decode(payload)
-            self.received.put(rank, vector, payload.tag)
+            parts = self._parts(message.payload)
+            tag = max((part.tag for part in parts), default=0)
+            self.received.put(rank, [decode(part) for part in parts], tag)
         self.meter.wire += sum(8 * len(each.payload) for each in spoken)
         self.meter.paper += sum(each.header.paper_bits for each in spoken)
         errors = [each.header.error for each in spoken]
@@ -198,11 +199,16 @@ class Distributed:
         return self.down.message
 
     def _decode(self, data: bytes) -> torch.Tensor:
-        """The vector `[d]` of a payload, zeros for an empty one; raises PayloadError."""
-        payload = Payload.from_bytes(data, numel=self.problem.dim)
-        if payload.codec == EMPTY:
-            return torch.zeros_like(self.grads[0])
-        return decode(payload).to(self.grads.device)
+        """The vector `[d]` of a message, zeros for an empty one; raises PayloadError."""
+        vector = torch.zeros_like(self.grads[0])
+        for part in self._parts(data):
+            vector += decode(part).to(vector.device)
+        return vector
+
+    def _parts(self, data: bytes) -> list[Payload]:
+        """The payloads of a message that are not empty."""
+        parts = Payload.sequence(data, numel=self.problem.dim)
+        return [part for part in parts if part.codec != EMPTY]
 
     def bits(self) -> Bits:
         """Bits since the start, complete where the server is; no downlink where all serve."""

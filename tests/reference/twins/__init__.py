@@ -5,10 +5,23 @@ run configuration, and returns the iterates x_0..x_T as rows.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from twins import comp_ams, one_bit_adam, qadam, sgd
+from twins import comp_ams, lag, one_bit_adam, qadam, sgd, three_pc, unbiased
+
+MECHANISMS = [
+    "adacgd",
+    "clag",
+    "ef21",
+    "lag",
+    "three_pc_v1",
+    "three_pc_v2",
+    "three_pc_v3",
+    "three_pc_v4",
+    "three_pc_v5",
+]
 
 TWINS: dict[str, Callable[..., np.ndarray]] = {
     "comp_ams": comp_ams.comp_ams,
@@ -21,4 +34,13 @@ TWINS: dict[str, Callable[..., np.ndarray]] = {
     "qadam_published": qadam.qadam_published,
     "one_bit_adam": one_bit_adam.one_bit_adam,
     "one_bit_adam_published": one_bit_adam.one_bit_adam_published,
+    **{name: partial(three_pc.three_pc, name) for name in MECHANISMS},
+    "bidirectional_3pc": three_pc.bidirectional,
+    "ef21_bc": three_pc.ef21_bc,
+    "ef21_plus": three_pc.ef21_plus,
+    "lag_wk": lag.lag_wk,
+    "lag_ps": lag.lag_ps,
+    "marina": unbiased.marina,
+    "marina_perm_k": unbiased.marina_perm_k,
+    "diana": unbiased.diana,
 }

@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-Compressor = Callable[[np.ndarray], np.ndarray]
+from twins.draws import Stream
+
+Compressor = Callable[..., np.ndarray]
+"""Of a vector and, where it draws, of the sender's stream."""
 
 
 def identity(x: np.ndarray) -> np.ndarray:
@@ -37,8 +40,26 @@ def scaled_sign(x: np.ndarray, norm: str = "l1") -> np.ndarray:
     return np.array([scale if value >= 0 else -scale for value in x])
 
 
+def rand_k(
+    x: np.ndarray,
+    stream: Stream,
+    k: int | None = None,
+    ratio: float | None = None,
+    scaled: bool = False,
+) -> np.ndarray:
+    """k coordinates without replacement, times d/k where it is to be unbiased."""
+    if k is None:
+        k = max(1, int(ratio * len(x)))
+    k = min(k, len(x))
+    out = np.zeros_like(x)
+    for j in stream.chosen(k, len(x)):
+        out[j] = x[j] * (len(x) / k if scaled else 1)
+    return out
+
+
 FAMILIES = {
     "identity": (identity, "whole"),
+    "rand_k": (rand_k, "whole"),
     "top_k": (top_k, "whole"),
     "scaled_sign": (scaled_sign, "whole"),
     "block_sign": (scaled_sign, "per_layer"),
@@ -49,7 +70,8 @@ FAMILIES = {
 def build(spec: dict, blocks: str, tensors: list[tuple[str, int]]) -> Compressor:
     """The compressor of a configuration, applied to each block of x on its own."""
     parameters = dict(spec)
-    function, own_blocks = FAMILIES[parameters.pop("name")]
+    family = parameters.pop("name")
+    function, own_blocks = FAMILIES[family]
     groups: dict[str, int] = {}
     for name, length in tensors:
         key = {"whole": "", "per_tensor": name, "per_layer": name.split(".")[0]}[
@@ -58,10 +80,11 @@ def build(spec: dict, blocks: str, tensors: list[tuple[str, int]]) -> Compressor
         groups[key] = groups.get(key, 0) + length
     ends = np.cumsum(list(groups.values()))
 
-    def compress(x: np.ndarray) -> np.ndarray:
+    def compress(x: np.ndarray, stream: Stream | None = None) -> np.ndarray:
+        drawing = {"stream": stream} if family == "rand_k" else {}
         out, start = np.zeros_like(x), 0
         for end in ends:
-            out[start:end] = function(x[start:end], **parameters)
+            out[start:end] = function(x[start:end], **drawing, **parameters)
             start = end
         return out
 

@@ -1,0 +1,132 @@
+"""MARINA (Gorbunov, Burlachenko, Li, Richtárik, ICML 2021, arXiv 2102.07845), also with Perm-K."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from wiregrad.channel import Channel
+from wiregrad.compressors import Compressor
+from wiregrad.compressors.top_k import TopK
+from wiregrad.methods.base import Method, Replica, State, Step, register
+from wiregrad.methods.mechanisms import Probability
+from wiregrad.methods.three_pc import Server, rows_like
+from wiregrad.received import Received
+
+
+@dataclass
+class Previous:
+    """Previous gradients y `[..., n, d]`."""
+
+    y: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base(Method):
+    """What the forms of MARINA share."""
+
+    p: Probability
+    """Of a round of full gradients; one coin, which server and workers all see."""
+
+    def init(self, x0: torch.Tensor, n: int) -> State:
+        server = Server(x0.clone(), torch.zeros_like(x0))
+        return State(Previous(rows_like(x0, n)), server, Replica(x0.clone()))
+
+    def full(self, step: Step) -> bool:
+        """Whether all send full gradients in this round."""
+        return step.t == 1 or step.coin(self.p)
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"p": 0.3}
+
+    @abstractmethod
+    def compressed(self, workers: Any, difference: torch.Tensor, up: Channel, step: Step) -> None:
+        """Send Q_i of each row of `difference` `[..., n, d]`."""
+
+    def work(
+        self, workers: Any, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        if self.full(step):
+            up.dense(grads)
+        else:
+            self.compressed(workers, grads - workers.y, up, step)
+        workers.y.copy_(grads)
+
+    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
+        if self.full(step):
+            server.g.zero_()
+        server.g += received.mean()
+        server.x -= step.lr * server.g
+        down.dense(server.x)
+
+
+@register("marina")
+@dataclass(frozen=True, kw_only=True)
+class Marina(Base):
+    """MARINA: full gradients now and then, compressed differences in between.
+
+    round 1, and with probability p
+    worker  send ∇f_i
+    server  g <- mean ∇f_i
+    else
+    worker  send q_i = Q(∇f_i - previous ∇f_i)
+    server  g <- g + mean q_i
+    always  x <- x - lr g;  broadcast x
+    """
+
+    source = "arXiv 2102.07845, Algorithm 1"
+
+    compressor: Compressor
+    """Q, unbiased."""
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return super().example() | {"compressor": {"name": "rand_k", "k": 3, "scaled": True}}
+
+    def compressed(
+        self, workers: Previous, difference: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        up(self.compressor, difference)
+
+
+@dataclass
+class Placed:
+    """Previous gradients y `[..., n, d]`; of each worker its number and n, int64 `[..., n, 2]`."""
+
+    y: torch.Tensor
+    place: torch.Tensor
+
+
+@register("marina_perm_k")
+@dataclass(frozen=True, kw_only=True)
+class MarinaPermK(Base):
+    """MARINA with Perm-K: the workers share out the coordinates, in every round anew.
+
+    As MARINA with Q_i(v) = n v_j at the coordinates j that one random permutation, the same
+    for all, gives to worker i, and 0 elsewhere: ceil(d/n) each, of d padded to a multiple of n.
+    The mean of n equal vectors arrives as it is; ω = n - 1.
+
+    Sent with their indices, and counted so on the wire, although all could work them out.
+    """
+
+    source = "arXiv 2110.03300 (Perm-K), recalled; padding: derived here"
+
+    def init(self, x0: torch.Tensor, n: int) -> State:
+        workers, server, replica = super().init(x0, n)
+        place = torch.tensor([[i, n] for i in range(n)], device=x0.device)
+        place = place.expand(*x0.shape[:-1], n, 2).clone()
+        return State(Placed(workers.y, place), server, replica)
+
+    def compressed(
+        self, workers: Placed, difference: torch.Tensor, up: Channel, step: Step
+    ) -> None:
+        n, d = int(workers.place.flatten()[1]), difference.shape[-1]
+        share = -(-d // n)
+        order = torch.randperm(share * n, generator=step.shared_generator("permutation"))[:d]
+        owner = (order // share).to(difference.device)
+        mine = owner == workers.place[..., :1]
+        up(TopK(k=share), n * torch.where(mine, difference, 0))
