@@ -23,6 +23,9 @@ from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
 from wiregrad.layout import Shape
 
+_PASS = 1 << 18
+"""Elements drawn at a time: bounds the temporaries."""
+
 
 @register("sparsifier")
 @dataclass(frozen=True, kw_only=True)
@@ -82,20 +85,26 @@ class Sparsifier(Sparse):
         return Selections(list(kept), self._width(e.shape[-1]))
 
     def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+        # A chance of as many bits as the draw, rounded up; what is sent is divided by it.
+        bits = WIDE_BITS if x.dtype == torch.float64 else BITS
+        keys = keys_of(generators, x.device)
         found = []
-        for row, key in zip(x, keys_of(generators, x.device), strict=True):
-            if self.probabilities == "uniform":
-                p = torch.full_like(row, self.ratio, dtype=torch.float64)
-            else:
-                p = _optimal(row.double(), self.ratio * len(row))
-            # A chance of as many bits as the draw, rounded up; what is sent is divided by it.
-            bits = WIDE_BITS if x.dtype == torch.float64 else BITS
-            chance = (p * 2.0**bits).ceil_()
-            sent = torch.where(chance > 0, row.double() / (chance * 2.0**-bits), 0.0)
+        step = max(1, _PASS // x.shape[-1])
+        for rows, some in zip(x.split(step), keys.split(step), strict=True):
+            chance = self._probabilities(rows).mul_(2.0**bits).ceil_()
+            sent = torch.where(chance > 0, rows.double() / (chance * 2.0**-bits), 0.0)
             in_range(self.name, sent, x.dtype)
-            indices = happens(chance.long()[None], key[None], bits)[0].nonzero()[:, 0]
-            found.append(Selection(indices, sent[indices].to(x.dtype)))
+            kept = happens(chance.long(), some, bits)
+            for row, mine in zip(sent, kept, strict=True):
+                indices = mine.nonzero()[:, 0]
+                found.append(Selection(indices, row[indices].to(x.dtype)))
         return found
+
+    def _probabilities(self, x: torch.Tensor) -> torch.Tensor:
+        """p_j of the rows `[n, d]`, float64."""
+        if self.probabilities == "uniform":
+            return torch.full_like(x, self.ratio, dtype=torch.float64)
+        return torch.stack([_optimal(row.double(), self.ratio * len(row)) for row in x])
 
 
 def _optimal(v: torch.Tensor, budget: float) -> torch.Tensor:
