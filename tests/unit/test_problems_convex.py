@@ -12,7 +12,7 @@ from wiregrad import data, kernels
 from wiregrad.data.splits import FIXED
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.problems import registry
-from wiregrad.problems.convex.csr import factor
+from wiregrad.problems.convex.factors import factor
 from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")

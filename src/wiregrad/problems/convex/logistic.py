@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -13,11 +13,14 @@ from torch.nn import functional
 from wiregrad.kernels import sparse_rows
 from wiregrad.problems.base import register
 from wiregrad.problems.convex.base import mean_norm
-from wiregrad.problems.convex.csr import Csr, Factors, factor
+from wiregrad.problems.convex.csr import Csr
 from wiregrad.problems.convex.rows import OverRows, Parts, RowsSpec
 from wiregrad.rng import Seeds
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
+
+if TYPE_CHECKING:
+    from wiregrad.problems.convex.factors import Factors
 
 
 class Regulariser(NamedTuple):
@@ -94,6 +97,8 @@ class Logistic(OverRows):
 
     @cached_property
     def _factors(self) -> Factors:
+        from wiregrad.problems.convex.factors import factor  # noqa: PLC0415 - imports SciPy
+
         return factor(self._parts.rows, self._parts.labels, self.workers)
 
     @cached_property
