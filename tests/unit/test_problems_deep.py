@@ -124,6 +124,37 @@ def test_with_one_worker_a_pass_the_bits_are_the_same_whoever_computes_them(name
 
 
 @pytest.mark.parametrize("name", CHEAP)
+def test_bfloat16_gradients_are_a_tier_that_is_asked_for(name):
+    spec = registry.build({"name": name})
+    assert registry.spec(spec)["gradients"] == "float32"
+    problem, low = build(name), build(name, gradients="bfloat16")
+    full, rough = rows_of(problem, 1, range(3)), rows_of(low, 1, range(3))
+    assert torch.equal(full, rows_of(build(name, gradients="float32"), 1, range(3)))
+    assert rough.dtype == torch.float32
+    error = (rough - full).norm(dim=1) / full.norm(dim=1)
+    assert (error > 1e-4).all()  # coarser than float32, in every row
+    assert (error < 0.2).all()
+    assert low.evaluate(low.x0()) == problem.evaluate(problem.x0())
+    with pytest.raises(ConfigError, match="gradients"):
+        build(name, gradients="float16")
+
+
+def test_passes_are_those_of_the_run_whoever_asks():
+    assert [list(p) for p in build("mnist_cnn", workers=8).portions()] == [
+        [0, 1],
+        [2, 3],
+        [4, 5],
+        [6, 7],
+    ]
+    assert list(map(len, build("mnist_cnn", workers=16).portions())) == [4] * 4
+    assert list(map(len, build("mnist_cnn", workers=7, per_pass=3).portions())) == [3, 3, 1]
+    assert list(map(len, build("cifar_resnet18", workers=2, per_pass=2).portions())) == [1, 1]
+    problem = build("mnist_cnn", workers=8, per_pass=4)
+    joint = rows_of(problem, 1, range(8))
+    assert torch.equal(rows_of(problem, 1, range(4, 8)), joint[4:])
+
+
+@pytest.mark.parametrize("name", CHEAP)
 def test_the_global_generator_is_untouched(name):
     state = torch.get_rng_state()
     problem = build(name)
