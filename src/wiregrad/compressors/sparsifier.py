@@ -90,7 +90,7 @@ class Sparsifier(Sparse):
         keys = keys_of(generators, x.device)
         found = []
         step = max(1, _PASS // x.shape[-1])
-        for rows, some in zip(x.split(step), keys.split(step), strict=True):
+        for rows, some in zip(torch.split(x, step), torch.split(keys, step), strict=True):
             chance = self._probabilities(rows).mul_(2.0**bits).ceil_()
             sent = torch.where(chance > 0, rows.double() / (chance * 2.0**-bits), 0.0)
             in_range(self.name, sent, x.dtype)
