@@ -56,6 +56,28 @@ def _free(_: Message) -> int:
     return 0
 
 
+def _values(bits: int, message: Message, *, indices: bool = False) -> int:
+    """`bits` a value sent, Top-k and Rand-k with ⌈log₂ d⌉ more for its index if `indices`."""
+    name = message.compressor.name
+    if name in {"top_k", "rand_k"}:
+        counts = [block[0] for block in message.params]
+        each = [
+            bits + (math.ceil(math.log2(max(math.prod(shape), 1))) if indices else 0)
+            for shape in message.shapes
+        ]
+        return sum(k * price for k, price in zip(counts, each, strict=True))
+    if name == "identity":
+        return bits * message.numel
+    return message.body_bits
+
+
+def _both_ways(bits: int, source: str, *, indices: bool = False) -> Convention:
+    def price(message: Message) -> int:
+        return _values(bits, message, indices=indices)
+
+    return Convention(price, price, source)
+
+
 CONVENTIONS: dict[str, Convention] = {
     "formula": Convention(
         lambda m: m.body_bits, lambda m: m.body_bits, "payload bodies, in closed form"
@@ -65,6 +87,9 @@ CONVENTIONS: dict[str, Convention] = {
         _free,
         "arXiv 2205.05632, figures 1-2: up-link only; scales and indices are not counted",
     ),
+    "values": _both_ways(32, "arXiv 2202.00998, 2211.00188: 32 bits a value, indices free"),
+    "values_64": _both_ways(64, "the same on the quadratics of 2202.00998: 64 bits a value"),
+    "values_and_indices": _both_ways(32, "32 bits a value, ⌈log₂ d⌉ for its index", indices=True),
 }
 
 

@@ -89,6 +89,8 @@ class Sweep(_Section):
     prune: bool = True
     indexed: str | None = None
     """The convention of a second column of paper bits: the one that counts indices."""
+    regime: Literal["nonconvex", "pl", "convex"] = "nonconvex"
+    """The theorem whose step is multiplied."""
 
     @property
     def norm(self) -> float:

@@ -1,5 +1,6 @@
 """Sweeps: a run in a batch is the simulated run; when runs end; resumption; the best point."""
 
+import dataclasses
 import json
 import math
 
@@ -19,6 +20,7 @@ from wiregrad.runtimes.batched import Batched
 from wiregrad.runtimes.batched_channel import largest
 from wiregrad.runtimes.simulated import Simulated
 from wiregrad.sweep.advance import Point, Stop, advance
+from wiregrad.sweep.task import with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2
@@ -253,3 +255,38 @@ def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):
     config["problem"]["batch"] = 4
     with pytest.raises(ConfigError, match=r"a sweep takes a convex problem with batch: full"):
         sweep.run(task(tmp_path, monkeypatch, config=config))
+
+
+@pytest.mark.parametrize(
+    ("levels", "k", "kept"),
+    [((1, 3, 6), 6, [1, 3, 6]), ((1, 3, 6), 3, [1, 3]), ((1, 3, 6), 1, [1]), ((1, 3), 9, [1, 9])],
+)
+def test_of_several_compressors_k_is_the_finest_ones(levels, k, kept):
+    method = {"name": "adacgd", "zeta": 1.0}
+    compressors = [{"name": "top_k", "k": each} for each in levels]
+    found = with_k(method | {"compressors": compressors}, k)
+    assert [each["k"] for each in found["compressors"]] == kept
+    assert [each["k"] for each in compressors] == list(levels)
+    one = with_k(method | {"compressor": {"name": "top_k", "k": 5}}, k)
+    assert one["compressor"] == {"name": "top_k", "k": k}
+
+
+def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
+    config = {
+        "problem": {"name": "quadratic", "dim": 20},
+        "method": METHODS["adacgd"],
+        "runtime": {"workers": 3},
+        "budget": {"steps": 1},
+        "log": {"convention": "values"},
+        "seed": 0,
+    }
+    stop = Stop(norm=1e-9, max_rounds=5)
+    task = sweep.Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
+    coarse, fine = sweep.run(task)
+    assert (coarse["k"], fine["k"]) == (1, 20)
+    # with zeta = 0 every message after the first is of the finest level, or exact with less
+    assert coarse["uplink_bits_paper"] == 32 * (20 + 4 * 1)
+    assert coarse["uplink_bits_paper"] < fine["uplink_bits_paper"] <= 32 * (20 + 4 * 20)
+    pl = sweep.run(dataclasses.replace(task, regime="pl"))
+    assert pl[0]["lr"] < coarse["lr"]
+    assert 0 < pl[0]["mu"] <= pl[0]["L_minus"] <= pl[0]["L_plus"]

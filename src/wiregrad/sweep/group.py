@@ -14,7 +14,7 @@ from wiregrad.grammar import Sweep
 from wiregrad.plan import Group
 from wiregrad.sweep.advance import Stop
 from wiregrad.sweep.rows import Row, best, write
-from wiregrad.sweep.task import Task, run
+from wiregrad.sweep.task import COMPRESSED, Task, run, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
@@ -36,6 +36,7 @@ def task_of(group: Group) -> Task:
         seeds=sweep.seeds or tuple(dict.fromkeys(run.seed for run in group.runs)),
         stop=Stop(sweep.norm, sweep.max_rounds, sweep.max_bits, sweep.prune),
         indexed=sweep.indexed,
+        regime=sweep.regime,
     )
 
 
@@ -106,8 +107,13 @@ def chosen(group: Group) -> dict[str, Any]:
         raise ConfigError(
             f"{group.best_file}: every run diverged (smaller multiples, or another grid)"
         )
-    keys = {"method.lr": "lr", "method.compressor.k": "k", "method.zeta": "zeta"}
-    return {key: point[name] for key, name in keys.items() if point[name] is not None}
+    settings = {"method.lr": point["lr"]}
+    if point["zeta"] is not None:
+        settings["method.zeta"] = point["zeta"]
+    if point["k"] is not None:
+        method = with_k(group.runs[0].config["method"], point["k"])
+        settings |= {f"method.{key}": method[key] for key in COMPRESSED if key in method}
+    return settings
 
 
 def _remove(folder: Path) -> None:

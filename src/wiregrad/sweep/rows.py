@@ -21,6 +21,9 @@ SCHEMA = pa.schema(
         ("zeta", pa.float64()),
         ("seed", pa.int64()),
         ("lr", pa.float64()),
+        ("L_minus", pa.float64()),
+        ("L_plus", pa.float64()),
+        ("mu", pa.float64()),
         ("outcome", pa.string()),
         ("iterations", pa.int64()),
         ("uplink_bits_wire", pa.int64()),
@@ -34,7 +37,8 @@ SCHEMA = pa.schema(
 )
 """One row a run, at its last point x. `k` and `zeta` are null where the method has none.
 
-`lr` is `multiple` times the theory's step. `outcome`: ``reached`` the tolerance, ``diverged``
+`lr` is `multiple` times the theory's step; L₋, L₊ and μ (null where there is none to be had) are
+the constants that this step is made of. `outcome`: ``reached`` the tolerance, ``diverged``
 (something not finite, or ‖∇f‖ above `RUNAWAY` times what it was at x⁰), ``exhausted`` rounds or
 bits, or ``dominated``: dropped, as another run of the cell had reached the tolerance with no more
 bits than this one had sent. Bits are as in a history: of the uplink as a mean over workers.

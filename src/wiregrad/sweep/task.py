@@ -22,8 +22,10 @@ from wiregrad.rng import Seeds
 from wiregrad.sweep.advance import Ended, Point, Stop, advance
 from wiregrad.sweep.rows import Row, read, write
 from wiregrad.theory.constants import Constants
-from wiregrad.theory.methods import step_size
+from wiregrad.theory.methods import Regime, step_size
 
+COMPRESSED = ("compressor", "compressors")
+"""Keys of a method's configuration under which k is."""
 _AT_ONCE = 512
 """Runs in a batch at the most."""
 _EVALUATED = 64
@@ -42,6 +44,7 @@ class Task:
     seeds: tuple[int, ...]
     stop: Stop
     indexed: str | None = None
+    regime: Regime = "nonconvex"
 
     @property
     def books(self) -> list[str]:
@@ -86,11 +89,28 @@ def _batches(task: Task, parts: Path | None, device: str) -> Iterator[list[Row]]
 def _axis(task: Task, name: str) -> tuple[Any, ...]:
     """The values along an axis, or (None,) where the method's configuration has none such."""
     method = task.config["method"]
-    swept = isinstance(method.get("compressor"), Mapping) and "k" in method["compressor"]
-    if name == "zeta":
-        swept = "zeta" in method
+    swept = "zeta" in method if name == "zeta" else _finest(method) is not None
     values: tuple[Any, ...] = getattr(task, name)
     return values if swept and values else (None,)
+
+
+def _finest(method: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The compressor whose k is swept: a method's one, or the last of its several."""
+    found = method.get("compressor") or (method.get("compressors") or [None])[-1]
+    return found if isinstance(found, Mapping) and "k" in found else None
+
+
+def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """The configuration of a method with this k in its compressor.
+
+    Of several compressors it is that of the last, the finest; others with as large a k are left
+    out.
+    """
+    if "compressor" in method:
+        return {**method, "compressor": {**method["compressor"], "k": k}}
+    *others, finest = method["compressors"]
+    coarser = [one for one in others if one.get("k", 0) < k]
+    return {**method, "compressors": [*coarser, {**finest, "k": k}]}
 
 
 def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
@@ -98,7 +118,7 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
     if k is not None:
-        config["method"]["compressor"]["k"] = k
+        config["method"] = with_k(config["method"], k)
     if zeta is not None and "zeta" in config["method"]:
         config["method"]["zeta"] = zeta
     return RunConfig.parse(config, f"sweep of {task.label}")
@@ -137,7 +157,8 @@ class _Bench:
     def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
         for zeta in zetas:
             one = method if zeta is None else _with(method, zeta=zeta)
-            step = step_size(one, self.constants, n=self.problem.workers, d=self.problem.dim)
+            n, d = self.problem.workers, self.problem.dim
+            step = step_size(one, self.constants, n=n, d=d, regime=self.task.regime)
             for multiple in self.task.multiples:
                 yield Point(multiple, zeta, multiple * step)
 
@@ -152,6 +173,9 @@ class _Bench:
                 "multiple": point.multiple,
                 "zeta": point.zeta,
                 "lr": point.lr,
+                "L_minus": self.constants.minus,
+                "L_plus": self.constants.plus,
+                "mu": self.constants.mu,
                 "outcome": end.outcome,
                 "iterations": end.iterations,
                 "uplink_bits_wire": end.wire,
