@@ -78,6 +78,8 @@ class Channel(ABC):
         self.measure = False
         self.choices = torch.full((len(link.generators),), NO_MESSAGE, dtype=torch.int8)
         """Which compressor each sender used this round, of those offered to it."""
+        self.offered = False
+        """Whether a method has ever let senders choose: to be silent, or among compressors."""
         self._blocked: dict[tuple[Compressor, bool], Blocked] = {}
         self._errors: list[float] = []
         self._at = 0
@@ -122,6 +124,7 @@ class Channel(ABC):
             self._send(packet, senders, tag, billed_as)
             decoded = packet.decode()
         else:
+            self.offered = True
             decoded = torch.zeros_like(rows)
             sending = self._told_apart(where, senders, x.dtype)
             if sending:
@@ -185,7 +188,7 @@ class Channel(ABC):
         """
         rows = x.reshape(-1, x.shape[-1])
         senders, pending = self._next(rows), list(range(len(rows)))
-        decoded = torch.zeros_like(rows)
+        decoded, self.offered = torch.zeros_like(rows), True
         if where is not None:
             pending = self._told_apart(where, senders, x.dtype)
         for level, compressor in enumerate(compressors):
@@ -218,11 +221,17 @@ class Channel(ABC):
     def state_dict(self) -> dict[str, Any]:
         """Meters and generator states, for a checkpoint."""
         states = [generator.get_state() for generator in self.generators]
-        return {"wire": self.meter.wire, "paper": self.meter.paper, "generators": states}
+        return {
+            "wire": self.meter.wire,
+            "paper": self.meter.paper,
+            "offered": self.offered,
+            "generators": states,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.meter = Meter(state["wire"], state["paper"])
+        self.offered = state["offered"]
         for generator, saved in zip(self.generators, state["generators"], strict=True):
             generator.set_state(saved)
 

@@ -75,6 +75,10 @@ def leave(
     """Write a finished loop's history, timing and run card."""
     record.write_table(out / record.HISTORY, loop.rows)
     record.write_table(out / record.TIMING, loop.timing, record.TIMING_SCHEMA)
+    choices = out / record.CHOICES
+    choices.unlink(missing_ok=True)
+    if loop.choices:
+        record.write_choices(choices, torch.stack(loop.choices).numpy())
     card = record.RunCard(
         schema=record.SCHEMA_VERSION,
         config=config.resolved(),
@@ -92,6 +96,7 @@ def leave(
         control_bytes=loop.runtime.control_bytes,
         outcome=loop.outcome,
         history_sha256=fsio.sha256_file(out / record.HISTORY),
+        choices_sha256=fsio.sha256_file(choices) if loop.choices else None,
         final=_finite(loop.final),
         labels=dict(labels),
     )

@@ -34,6 +34,8 @@ class Loop:
     progress: Progress | None = None
     rows: list[Row] = field(default_factory=list)
     timing: list[Row] = field(default_factory=list)
+    choices: list[torch.Tensor] = field(default_factory=list)
+    """Of each round from the first on, int8 `[n]`; empty for methods that offer no choice."""
     outcome: str = "completed"
     final: Evaluation = field(default_factory=Evaluation)
     done: int = 0
@@ -92,12 +94,21 @@ class Loop:
             return True
         self.seconds += time.perf_counter() - began
         self.done = step.t
+        chosen = self.runtime.choices()
+        if chosen is not None:
+            self._choose(chosen)
         bits = self.config.budget.bits
         over = bits is not None and self.runtime.bits().uplink_bits_wire >= bits
         stop = self._record(step.lr) if due or over else False
         if self.progress is not None:
             self.progress(self.done, self.total, self.rows[-1] if due else None)
         return stop or over
+
+    def _choose(self, chosen: torch.Tensor) -> None:
+        """Keep this round's choices; the rounds before the method first offered one had none."""
+        none = torch.zeros_like(chosen, device="cpu")
+        self.choices += [none] * (self.done - 1 - len(self.choices))
+        self.choices.append(chosen.to("cpu", copy=True))
 
     def _record(self, lr: float) -> bool:
         """Evaluate and log a row; whether the run diverged or met its target."""
@@ -145,6 +156,7 @@ class Loop:
             return
         self.rows, self.timing = saved["rows"], saved["timing"]
         self.done, self.seconds = saved["done"], saved["seconds"]
+        self.choices = list(saved["choices"])
         self.runtime.load_state_dict(saved["runtime"])
 
     def _save(self) -> None:
@@ -154,6 +166,7 @@ class Loop:
             {
                 "rows": self.rows,
                 "timing": self.timing,
+                "choices": self.choices,
                 "done": self.done,
                 "seconds": self.seconds,
                 "runtime": self.runtime.state_dict(),

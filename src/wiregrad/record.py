@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
@@ -21,6 +22,8 @@ from wiregrad import fsio
 from wiregrad.errors import RecordError
 
 SCHEMA_VERSION = 1
+Grid = npt.NDArray[np.int8]
+"""Choices `[rounds, n]`."""
 
 HISTORY_SCHEMA = pa.schema(
     [
@@ -55,7 +58,18 @@ TIMING_SCHEMA = pa.schema(
 )
 """Seconds of training (evaluation and checkpoints apart) since the start of the process."""
 
+CHOICES_SCHEMA = pa.schema(
+    [("step", pa.int64()), ("worker", pa.int16()), ("choice", pa.int8())],
+    metadata={"wiregrad_choices": str(SCHEMA_VERSION)},
+)
+"""For methods that offer a choice: one row a round and worker, in this order.
+
+`choice` is the place of the compressor that was used among those offered, −1 an empty payload; it
+is 0 in a round in which nothing was left to choose.
+"""
+
 HISTORY, TIMING, CARD = "history.parquet", "timing.parquet", "run.json"
+CHOICES = "choices.parquet"
 
 
 class RunCard(pydantic.BaseModel):
@@ -80,6 +94,7 @@ class RunCard(pydantic.BaseModel):
     control_bytes: int = 0
     outcome: str
     history_sha256: str
+    choices_sha256: str | None = None
     final: dict[str, float] = {}
     """The last evaluation, with the validation figures that tuning reads."""
     labels: dict[str, str] = {}
@@ -133,6 +148,43 @@ def read_history(path: Path) -> pa.Table:
     if any(b <= a for a, b in itertools.pairwise(steps)):
         raise RecordError(f"{path}: column 'step' must increase")
     return table.select(HISTORY_SCHEMA.names)
+
+
+def write_choices(path: Path, choices: Grid) -> None:
+    """Write choices `[rounds, n]`, of rounds 1, 2, …, as Parquet, atomically."""
+    rounds, n = choices.shape
+    columns = (
+        np.repeat(np.arange(1, rounds + 1, dtype=np.int64), n),
+        np.tile(np.arange(n, dtype=np.int16), rounds),
+        np.ascontiguousarray(choices, dtype=np.int8).reshape(-1),
+    )
+    arrays = [
+        pa.Array.from_buffers(field.type, rounds * n, [None, pa.py_buffer(column)])
+        for field, column in zip(CHOICES_SCHEMA, columns, strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, schema=CHOICES_SCHEMA)
+    with fsio.write_atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", version="2.6")
+
+
+def read_choices(path: Path) -> Grid:
+    """The choices `[rounds, n]` at `path`; RecordError where it is no such table."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RecordError(f"{path}: not readable choices ({_one_line(error)})") from None
+    if not table.schema.equals(CHOICES_SCHEMA, check_metadata=True):
+        raise RecordError(f"{path}: not choices of this version")
+    steps, workers, choices = (column.to_numpy() for column in table.columns)
+    rounds, n = int(steps.max(initial=0)), int(workers.max(initial=-1)) + 1
+    in_order = len(steps) == rounds * n and bool(
+        (steps == np.repeat(np.arange(1, rounds + 1), n)).all()
+        and (workers == np.tile(np.arange(n), rounds)).all()
+    )
+    if not in_order:
+        raise RecordError(f"{path}: not one row for every round and worker, in order")
+    found: Grid = choices.reshape(rounds, n)
+    return found
 
 
 def write_card(path: Path, card: RunCard) -> None:

@@ -57,6 +57,12 @@ class Runtime(Protocol):
     def compression_error(self) -> float:
         """Mean relative error of the last measured round's uplink."""
 
+    def choices(self) -> torch.Tensor | None:
+        """Which of the compressors offered each worker used in the last round, int8 `[n]`.
+
+        None where the method offers none, or where one process does not see all workers.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next round depends on."""
 

@@ -219,6 +219,10 @@ class Distributed:
         """Mean relative error of the last round's uplink; NaN unless it was measured."""
         return self._error
 
+    def choices(self) -> torch.Tensor | None:
+        """See Runtime: each process sees its own workers' alone."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """State of this rank."""
         return {

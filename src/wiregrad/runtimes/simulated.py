@@ -93,6 +93,10 @@ class Simulated:
         """Mean relative error of the last measured round's uplink."""
         return self.up.compression_error()
 
+    def choices(self) -> torch.Tensor | None:
+        """See Runtime."""
+        return self.up.choices if self.up.offered else None
+
     def state_dict(self) -> dict[str, Any]:
         """State of the method, the generators and the meters."""
         return {
