@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,8 +56,10 @@ def table(request: pytest.FixtureRequest) -> list[Row]:
 
 
 @pytest.fixture
-def turns(benchmark: object, quick: bool) -> Turns:
-    return Turns(benchmark, rounds=1 if quick else 25)
+def turns(request: pytest.FixtureRequest, benchmark: object, quick: bool) -> Turns:
+    marker = request.node.get_closest_marker("benchmark")
+    clock = marker.kwargs["timer"] if marker else time.perf_counter
+    return Turns(benchmark, 1 if quick else 25, clock)
 
 
 def pytest_terminal_summary(config: pytest.Config) -> None:

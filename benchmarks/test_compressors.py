@@ -6,6 +6,7 @@ untimed, before every call, so that each starts from the same values.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from synthetic import simulated
 from wiregrad import kernels
 from wiregrad.compressors import registry
 
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
 LIMIT = "e += g"
 GROUP = "Compressors with error feedback"
 ONE_PASS, TOP_K = Goal(0.60, 0.80), Goal(0.35, 0.55)

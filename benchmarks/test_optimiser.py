@@ -7,10 +7,12 @@ is used again. Both are shown.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from ratios import Goal, Row, Turns, milliseconds
@@ -18,6 +20,7 @@ from synthetic import STEP
 from wiregrad.methods import registry as methods
 from wiregrad.problems.models.resnet import resnet18_cifar
 
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
 GROUP = "Server and optimiser"
 TEXTBOOK = Goal(15, 23)
 LR, BETA1, BETA2, EPS = STEP.lr, 0.9, 0.999, 1e-8

@@ -6,13 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from ratios import Goal, Row, Turns
 from synthetic import STEP, simulated
 
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
 GROUP = "Memory and scaling"
 SIGN = {"name": "comp_ams", "compressor": "scaled_sign", "blocks": "whole"}
 WORKERS = (4, 8, 16, 32, 64)

@@ -6,6 +6,8 @@ Either way a call computes the exact gradients of all 20 workers of a run; in th
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
@@ -14,6 +16,7 @@ from wiregrad.errors import DataUnavailable
 from wiregrad.problems import registry
 from wiregrad.rng import Seeds
 
+pytestmark = pytest.mark.benchmark(timer=time.process_time)
 RUNS, WORKERS = 50, 20
 ONE_BY_ONE, DENSE = "one by one", "dense torch"
 
