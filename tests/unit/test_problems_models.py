@@ -6,6 +6,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from wiregrad import kernels
 from wiregrad.problems.models import convnets, layers, lstm, resnet, stacked
 
 D = {
@@ -22,6 +23,35 @@ def test_number_of_parameters(model, d):
     built = model()
     assert sum(p.numel() for p in built.parameters()) == d
     assert getattr(built, "dim", d) == d
+
+
+@pytest.mark.parametrize("path", [*kernels.available(), "off"])
+@pytest.mark.parametrize("channels", [3, 8, 10, 16, 33])
+def test_pooling_with_relu_is_torch_s_to_the_bit_ties_included(path, channels):
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-2, 3, (4, channels, 8, 6), generator=generator).float()
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    grad = torch.randn(4, channels, 4, 3, generator=generator)
+    grad[0] = -0.0
+    theirs = functional.max_pool2d(x, 2).relu()
+    with kernels.using(path):
+        ours = layers.pool_relu(x)
+        (down,) = torch.autograd.grad(ours, x, grad)
+    (expected,) = torch.autograd.grad(theirs, x, grad)
+    for mine, wanted in ((ours, theirs), (down, expected)):
+        assert torch.equal(mine.view(torch.int32), wanted.view(torch.int32))
+    if channels >= 8 and path != "off":
+        assert type(ours.grad_fn).__name__ == "_PoolReLUBackward"
+
+
+def test_pooling_keeps_nan():
+    x = torch.zeros(1, 16, 2, 2).contiguous(memory_format=torch.channels_last)
+    for place in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        one = x.clone()
+        one[0, 3, place[0], place[1]] = torch.nan
+        pooled = layers.pool_relu(one)
+        assert pooled[0, 3].isnan().all()
+        assert pooled.isnan().sum() == 1
 
 
 @pytest.mark.parametrize("channels", [False, True])

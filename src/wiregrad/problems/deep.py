@@ -94,8 +94,9 @@ class DeepProblem(Divisible):
         self._x0 = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.layout = Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
         self.settle(self._x0.clone())
-        self._stacked = getattr(model, "stacked", False)
-        self._per_pass = (per_pass or joined(workers)) if self._stacked else 1
+        together: int | None = getattr(model, "together", None)
+        self._stacked = together is not None
+        self._per_pass = 1 if together is None else per_pass or joined(workers, together)
         self._low = gradients == "bfloat16"
         self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
@@ -248,14 +249,12 @@ class DeepProblem(Divisible):
             buffer.copy_(state[name])
 
 
-def joined(workers: int) -> int:
-    """Workers that go through the network in one pass where `per_pass` does not say it.
+def joined(workers: int, together: int) -> int:
+    """Workers in one pass where `per_pass` does not say it: `together` of 16, fewer of fewer.
 
-    A quarter of them and at most 4, measured on the LeNets and the MNIST CNN: more do not fit the
-    cache, fewer cost calls. It depends on the run alone, so that the bits do not depend on how many
-    processes share the passes.
+    It depends on the run alone, so that the bits do not depend on how many processes share passes.
     """
-    return max(1, min(4, workers // 4))
+    return max(1, min(together, workers * together // 16))
 
 
 def _first(key: str, rows: torch.Tensor, limit: int | None) -> torch.Tensor:
@@ -281,8 +280,9 @@ class DeepSpec(ProblemSpec):
     valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
     """Part of the training set that is held out, for tuning."""
     per_pass: pydantic.PositiveInt | None = None
-    """Workers whose gradients come from one pass through the network; null is a quarter, at most 4.
+    """Workers whose gradients come from one pass through the network.
 
+    Null is what was measured to be fastest: of 16 workers 4 (LSTM 8), of fewer in proportion.
     With 1 a worker's gradient has the same bits whoever computes it; with more it is faster, and
     the same to rounding. Networks with batch-norm take 1 whatever is said here.
     """

@@ -61,8 +61,9 @@ class Images:
         pixels = self._pixels[rows]
         if self._augment and generators:
             pixels = crop_and_flip(pixels, *generators)
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return torch.mul(pixels, self._scale).add_(self._shift), self._labels[rows]
+        # Not `contiguous`: with one channel that leaves the strides, by which torch takes a layout.
+        images = torch.empty(pixels.shape, device=pixels.device, memory_format=torch.channels_last)
+        return torch.mul(pixels, self._scale, out=images).add_(self._shift), self._labels[rows]
 
     def in_order(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows as they are: all images cost the same."""

@@ -30,9 +30,11 @@ void bind_deterministic(py::module_& module, const Deterministic& kernels) {
 namespace {
 
 void add_path(py::module_& module, const char* name, const Deterministic& deterministic,
-              const SparseRowKernels& sparse_rows, const Stochastic& stochastic) {
+              const Pooling& pooling, const SparseRowKernels& sparse_rows,
+              const Stochastic& stochastic) {
   py::module_ path = module.def_submodule(name);
   bind_deterministic(path, deterministic);
+  bind_pooling(path, pooling);
   bind_sparse_rows(path, sparse_rows);
   bind_stochastic(path, stochastic);
 }
@@ -42,18 +44,18 @@ void add_path(py::module_& module, const char* name, const Deterministic& determ
 
 PYBIND11_MODULE(_native, module) {
   module.doc() = "Fused kernels on the CPU; addresses and sizes are checked by their wrappers.";
-  wg::add_path(module, "portable", wg::portable::deterministic, wg::portable::sparse_rows,
-                wg::portable::stochastic);
+  wg::add_path(module, "portable", wg::portable::deterministic, wg::portable::pooling,
+                wg::portable::sparse_rows, wg::portable::stochastic);
 #if WG_X86
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    wg::add_path(module, "avx2", wg::avx2::deterministic, wg::avx2::sparse_rows,
-                wg::avx2::stochastic);
+    wg::add_path(module, "avx2", wg::avx2::deterministic, wg::avx2::pooling,
+                wg::avx2::sparse_rows, wg::avx2::stochastic);
   }
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
-    wg::add_path(module, "avx512", wg::avx512::deterministic, wg::avx512::sparse_rows,
-                wg::avx512::stochastic);
+    wg::add_path(module, "avx512", wg::avx512::deterministic, wg::avx512::pooling,
+                wg::avx512::sparse_rows, wg::avx512::stochastic);
   }
 #endif
 }

@@ -1,5 +1,6 @@
 // The kernels in AVX2 instructions.
 #include "deterministic.hpp"
+#include "pooling.hpp"
 #include "sparse_rows.hpp"
 #include "stochastic.hpp"
 
@@ -16,6 +17,7 @@
 namespace wg::avx2 {
 
 #include "deterministic.inc"
+#include "pooling.inc"
 #include "sparse_rows.inc"
 #include "stochastic.inc"
 

@@ -1,5 +1,6 @@
 // The kernels in AVX-512 instructions (F, BW, DQ, VL).
 #include "deterministic.hpp"
+#include "pooling.hpp"
 #include "sparse_rows.hpp"
 #include "stochastic.hpp"
 
@@ -16,6 +17,7 @@
 namespace wg::avx512 {
 
 #include "deterministic.inc"
+#include "pooling.inc"
 #include "sparse_rows.inc"
 #include "stochastic.inc"
 

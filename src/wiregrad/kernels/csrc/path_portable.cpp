@@ -1,5 +1,6 @@
 // The kernels in the compiler's baseline instructions.
 #include "deterministic.hpp"
+#include "pooling.hpp"
 #include "sparse_rows.hpp"
 #include "stochastic.hpp"
 
@@ -8,6 +9,7 @@
 namespace wg::portable {
 
 #include "deterministic.inc"
+#include "pooling.inc"
 #include "sparse_rows.inc"
 #include "stochastic.inc"
 

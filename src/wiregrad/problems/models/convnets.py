@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.nn.functional import max_pool2d
 
-from wiregrad.problems.models.layers import Dropout
+from wiregrad.problems.models.layers import Dropout, pool_relu
 from wiregrad.problems.models.stacked import Conv2d, Linear
 
 
@@ -22,7 +21,7 @@ class MnistCNN(nn.Module):
     """
 
     dim = 21_840
-    stacked = True
+    together = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -35,8 +34,8 @@ class MnistCNN(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
-        x = max_pool2d(self.conv1(x), 2).relu()
-        x = self.drop2(max_pool2d(self.conv2(x), 2)).relu()
+        x = pool_relu(self.conv1(x))
+        x = self.drop2(pool_relu(self.conv2(x)))
         x = self.drop3(self.fc1(x.flatten(1)).relu())
         logits: torch.Tensor = self.fc2(x)
         return logits
@@ -49,7 +48,7 @@ class LeNet5(nn.Module):
     """
 
     dim = 62_006
-    stacked = True
+    together = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,8 +60,8 @@ class LeNet5(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
-        x = max_pool2d(self.conv1(x), 2).relu()
-        x = max_pool2d(self.conv2(x), 2).relu()
+        x = pool_relu(self.conv1(x))
+        x = pool_relu(self.conv2(x))
         x = self.fc2(self.fc1(x.flatten(1)).relu()).relu()
         logits: torch.Tensor = self.fc3(x)
         return logits
@@ -76,7 +75,7 @@ class LeNet(nn.Module):
     """
 
     dim = 541_094
-    stacked = True
+    together = 4
 
     def __init__(self) -> None:
         super().__init__()
@@ -90,6 +89,6 @@ class LeNet(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits `[b, 10]`."""
         for conv in (self.conv1, self.conv2, self.conv3):
-            x = max_pool2d(conv(x), 2).relu()
+            x = pool_relu(conv(x))
         logits: torch.Tensor = self.fc2(self.drop(self.fc1(x.flatten(1)).relu()))
         return logits

@@ -1,4 +1,4 @@
-"""Dropout that does not draw from the global generator."""
+"""Layers without weights: dropout by explicit generators, and a fused max-pooling."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from wiregrad.kernels import pooling
+from wiregrad.problems.models.stacked import Context
 
 
 class Dropout(nn.Module):
@@ -33,3 +37,24 @@ class Dropout(nn.Module):
             part.bernoulli_(keep, generator=generator)
         mask.div_(keep)
         return x * (mask[:, :, None, None] if self.channels else mask)
+
+
+def pool_relu(x: torch.Tensor) -> torch.Tensor:
+    """2×2 max-pooling of `[b, c, h, w]`, then ReLU: one pass where there are compiled kernels."""
+    if not pooling.fits(x):
+        return functional.max_pool2d(x, 2).relu()
+    pooled: torch.Tensor = _PoolReLU.apply(x)
+    return pooled
+
+
+class _PoolReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Context, x: torch.Tensor) -> torch.Tensor:
+        y = pooling.forward(x)
+        ctx.save_for_backward(x, y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Context, grad: torch.Tensor) -> torch.Tensor:
+        x, y = ctx.saved_tensors
+        return pooling.backward(x, y, grad)

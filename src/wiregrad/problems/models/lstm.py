@@ -221,7 +221,7 @@ class ReviewLSTM(nn.Module):
     fully connected layers"; the ReLU between them is ours, without it they would be one.
     """
 
-    stacked = True
+    together = 8
 
     def __init__(self, words: int, embedding: int = 32, hidden: int = 64) -> None:
         super().__init__()
