@@ -35,6 +35,11 @@ class Residuals:
     error: torch.Tensor
 
 
+def for_rows(lr: float | torch.Tensor) -> float | torch.Tensor:
+    """A learning rate that multiplies `[..., n, d]`; in a batch of R runs it is `[R, 1]`."""
+    return lr[..., None] if isinstance(lr, torch.Tensor) else lr
+
+
 def descend(x: torch.Tensor, lr: float | torch.Tensor, direction: torch.Tensor) -> None:
     """Set x ← x − lr direction, in place; lr is a number, or `[R, 1]` in a batch of R runs."""
     if isinstance(lr, torch.Tensor):
@@ -140,8 +145,7 @@ class EFSGD(Method):
     def work(
         self, workers: Residuals, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
-        lr = step.lr[..., None] if isinstance(step.lr, torch.Tensor) else step.lr
-        up.error_feedback(self.compressor, lr * grads, workers.error)
+        up.error_feedback(self.compressor, for_rows(step.lr) * grads, workers.error)
 
     def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
         server.x.sub_(received.mean())
