@@ -92,3 +92,11 @@ def test_labels_of_other_tasks_stay_as_they_are(tmp_path):
     path = tmp_path / "regression"
     path.write_text("21.5 1:1\n3 1:2\n-4 1:3\n")
     assert read_libsvm(path, task="regression")["labels"].tolist() == [21.5, 3.0, -4.0]
+
+
+def test_a_set_is_held_to_its_rows(tmp_path):
+    path = tmp_path / "two"
+    path.write_text("+1 1:1\n-1 2:1\n")
+    assert len(read_libsvm(path, rows=2)["labels"]) == 2
+    with pytest.raises(DataCorrupt, match="two: 2 rows, this set has 3"):
+        read_libsvm(path, rows=3)

@@ -63,14 +63,19 @@ COLUMNS: dict[str, tuple[int, ...] | tuple[str, ...]] = {
 
 
 def read_adult(
-    files: Mapping[str, Path], *, features: int, task: str, sha256: str | None = None
+    files: Mapping[str, Path],
+    *,
+    features: int,
+    task: str,
+    sha256: str | None = None,
+    rows: int | None = None,
 ) -> Arrays:
     """Layout ``adult``: `adult.data` or `adult.test` as the LIBSVM set made from it.
 
     `sha256` is that of the LIBSVM text, which this reader does not see: the digest of the prepared
     tensors is what proves that they are the same. Raises DataCorrupt naming the line.
     """
-    del sha256
+    del sha256, rows
     path = files["data"]
     labels: list[float] = []
     ends: list[int] = []

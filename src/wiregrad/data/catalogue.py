@@ -153,11 +153,15 @@ Source = Annotated[
 
 
 class TableOptions(_Model):
-    """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text."""
+    """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text.
+
+    Of a set that could never be had, so that no sha256 is known, the number of its `rows`.
+    """
 
     features: pydantic.PositiveInt
     task: Literal["binary", "multiclass", "regression"] = "binary"
     sha256: str | None = None
+    rows: pydantic.PositiveInt | None = None
 
 
 class Entry(_Model):
@@ -166,7 +170,7 @@ class Entry(_Model):
     `name` is what a configuration asks for, `family` the set it is a variant of. `digest` is the
     sha256 of the prepared tensors (see `wiregrad.data.prepared.digest`), the same from every
     source; None only where no source could be reached to compute it, and then the sources' own
-    sha256 are pinned.
+    sha256 are pinned, or the number of rows.
     """
 
     name: str
@@ -254,6 +258,7 @@ def _libsvm(group: dict[str, Any], name: str) -> dict[str, Any]:
     """An entry of the LIBSVM family from its row: these differ only in a few values."""
     row = dict(group["sets"][name])
     options = {key: row.pop(key) for key in ("features", "task", "sha256")}
+    options["rows"] = row.pop("rows", None)
     sources = [
         {"kind": "mirror", "layout": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
         {

@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 
 def read_libsvm(
-    path: Path, *, features: int | None = None, task: str = "binary", sha256: str | None = None
+    path: Path,
+    *,
+    features: int | None = None,
+    task: str = "binary",
+    sha256: str | None = None,
+    rows: int | None = None,
 ) -> Arrays:
     """Read one LIBSVM file, plain or compressed (.xz, .bz2, .gz, told apart by their first bytes).
 
     Returns ``crow`` int64 [N+1], ``col`` int64 [nnz] (from 0), ``values`` float64 [nnz],
     ``labels`` float64 [N] and ``shape`` int64 [2] = (N, features); `features` defaults to the
     largest index. With `task` "binary" the smaller label becomes -1 and the larger +1, otherwise
-    labels stay as they are. `sha256` is that of the decompressed text.
+    labels stay as they are. `sha256` is that of the decompressed text, `rows` what N must be.
 
     Raises DataCorrupt naming the file, the line and what is wrong with it.
     """
@@ -35,7 +40,11 @@ def read_libsvm(
         lines = text.decode("ascii").splitlines()
     except UnicodeDecodeError as error:
         raise DataCorrupt(f"{path}: not LIBSVM text: byte {error.start} is not ASCII") from None
-    return csr(_parse(lines, path), path, features=features, task=task)
+    arrays = csr(_parse(lines, path), path, features=features, task=task)
+    found = len(arrays["labels"])
+    if rows not in {None, found}:
+        raise DataCorrupt(f"{path}: {found} rows, this set has {rows}")
+    return arrays
 
 
 Rows = tuple[list[float], list[int], list[int], list[float]]
@@ -102,7 +111,12 @@ def _labels(labels: npt.NDArray[np.float64], where: object, task: str) -> npt.ND
 
 
 def read_set(
-    files: Mapping[str, Path], *, features: int, task: str = "binary", sha256: str | None = None
+    files: Mapping[str, Path],
+    *,
+    features: int,
+    task: str = "binary",
+    sha256: str | None = None,
+    rows: int | None = None,
 ) -> Arrays:
     """Layout ``libsvm``: one file ``data``; the options are those of `read_libsvm`."""
-    return read_libsvm(files["data"], features=features, task=task, sha256=sha256)
+    return read_libsvm(files["data"], features=features, task=task, sha256=sha256, rows=rows)
