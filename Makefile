@@ -47,16 +47,20 @@ clean:
 	rm -rf build dist docs/_build .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
 	find src tests workflow benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-# The stamp is written last: an interrupted install has none and is begun anew, a change of the lock
-# or of pyproject.toml updates the environment in place. Bytecode is compiled here, once, since
-# PYTHONDONTWRITEBYTECODE in the environment would make every start of torch compile it again; files
-# named py312_... are for newer Pythons only.
-$(STAMP): requirements.lock pyproject.toml
+# A stamp is written last: an interrupted install has none and is begun anew, a change of the lock or
+# of pyproject.toml updates the environment in place, a change of the kernels compiles them again.
+# Bytecode is compiled here, once, since PYTHONDONTWRITEBYTECODE in the environment would make every
+# start of torch compile it again; files named py312_... are for newer Pythons only.
+$(STAMP): $(VENV)/.packages setup.py $(wildcard src/wiregrad/kernels/csrc/*)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q -j 0 src
+	touch $@
+
+$(VENV)/.packages: requirements.lock pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) not found: give one with PYTHON=" >&2; exit 1; }
 	@echo "Installing into $(VENV), once: some minutes, about 6 GB"
 	test -f $@ || $(PYTHON) -m venv --clear $(VENV)
 	rm -f $@
 	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
-	$(BIN)/python -m compileall -q -j 0 -x '/py3[0-9]+_' src $(VENV)/lib
+	$(BIN)/python -m compileall -q -j 0 -x '/py3[0-9]+_' $(VENV)/lib
 	touch $@

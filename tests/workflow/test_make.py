@@ -1,4 +1,4 @@
-"""make installs once, anew after an interruption, and in place after a change of the lock."""
+"""make installs once, anew after an interruption, in place after a change; kernels on their own."""
 
 import os
 import shutil
@@ -9,21 +9,32 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HOUR = 3600
+KERNELS = "src/wiregrad/kernels/csrc"
+PACKAGES, INSTALLED = ".venv/.packages", ".venv/.installed"
 
 
 @pytest.fixture
 def clone(tmp_path):
     """The files that make looks at, an hour old."""
-    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+    for name in ("Makefile", "requirements.lock", "pyproject.toml", "setup.py"):
         shutil.copy(ROOT / name, tmp_path)
-    age(tmp_path, HOUR)
+    shutil.copytree(ROOT / KERNELS, tmp_path / KERNELS)
+    for file in tmp_path.rglob("*"):
+        moment = file.stat().st_mtime - HOUR
+        os.utime(file, (moment, moment))
     return tmp_path
 
 
-def age(folder, seconds):
-    for file in folder.iterdir():
-        moment = file.stat().st_mtime - seconds
-        os.utime(file, (moment, moment))
+def install(folder):
+    """The stamps of a finished installation."""
+    (folder / ".venv").mkdir()
+    for stamp in (PACKAGES, INSTALLED):
+        (folder / stamp).touch()
+
+
+def change(folder, file):
+    later = (folder / INSTALLED).stat().st_mtime + 1
+    os.utime(folder / file, (later, later))
 
 
 def commands(folder, target):
@@ -40,7 +51,9 @@ def commands(folder, target):
 def test_every_target_installs_where_there_is_no_environment(clone, target):
     planned = commands(clone, target)
     assert planned.index("-m venv --clear .venv") < planned.index("requirements.lock")
-    assert planned.index("--editable .") < planned.index("touch .venv/.installed")
+    assert planned.index("requirements.lock") < planned.index(f"touch {PACKAGES}")
+    assert planned.index(f"touch {PACKAGES}") < planned.index("--editable .")
+    assert planned.index("--editable .") < planned.index(f"touch {INSTALLED}")
 
 
 def test_an_interrupted_installation_is_begun_anew(clone):
@@ -48,22 +61,29 @@ def test_an_interrupted_installation_is_begun_anew(clone):
     (clone / ".venv/bin/python").touch()
     planned = commands(clone, "test")
     # The shell decides: without the stamp the environment is made again, emptied first.
-    assert "test -f .venv/.installed || python3.11 -m venv --clear .venv" in planned
+    assert f"test -f {PACKAGES} || python3.11 -m venv --clear .venv" in planned
 
 
 def test_a_second_call_installs_nothing(clone):
-    (clone / ".venv").mkdir()
-    (clone / ".venv/.installed").touch()
+    install(clone)
     assert "pip install" not in commands(clone, "figures")
     assert "make_figures.py --scale smoke" in commands(clone, "figures")
 
 
 @pytest.mark.parametrize("file", ["requirements.lock", "pyproject.toml"])
 def test_a_changed_list_of_dependencies_is_installed(clone, file):
-    (clone / ".venv").mkdir()
-    (clone / ".venv/.installed").touch()
-    os.utime(clone / file, (later := (clone / ".venv/.installed").stat().st_mtime + 1, later))
-    assert "pip install" in commands(clone, "figures")
+    install(clone)
+    change(clone, file)
+    assert "--requirement requirements.lock" in commands(clone, "figures")
+
+
+@pytest.mark.parametrize("file", ["setup.py", f"{KERNELS}/sign.inc"])
+def test_changed_kernels_are_compiled_and_nothing_else_is_installed(clone, file):
+    install(clone)
+    change(clone, file)
+    planned = commands(clone, "figures")
+    assert "--editable ." in planned
+    assert "requirements.lock" not in planned
 
 
 def test_make_refuses_where_python_is_missing(clone):
@@ -71,4 +91,4 @@ def test_make_refuses_where_python_is_missing(clone):
     done = subprocess.run(call, cwd=clone, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "error: python-that-is-not-there not found" in done.stderr
-    assert not (clone / ".venv/.installed").exists()
+    assert not (clone / PACKAGES).exists()
