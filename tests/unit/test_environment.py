@@ -20,7 +20,7 @@ CONDA = {
     "torch": "pytorch",
 }
 # Imported beside the package that pins it exactly.
-TIED = {"pydantic-core": "pydantic"}
+TIED = {"pydantic-core": "pydantic", "triton": "torch"}
 # conda has to be told of what pip brings along, or of what builds the package.
 CONDA_ONLY = {"pip", "python", "setuptools"}
 
