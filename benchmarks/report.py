@@ -199,16 +199,9 @@ def _bars(ax: object, rows: list[Row]) -> None:
             stretch = _relative(row, row.goal.stretch)
             ends.append(stretch)
             ax.plot([stretch, stretch], [at - 0.4, at + 0.4], color="#444444", linewidth=1.4)
-        ax.annotate(
-            row.text(row.value),
-            (max(lengths[at], 1.0), at),
-            xytext=(4, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=6.5,
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
-        )
-    ax.set_xlim(min(ends) * 0.85, max(ends) * 1.6)
+        where = ax.get_yaxis_transform()  # a column of values at the right edge
+        ax.text(1.01, at, row.text(row.value), transform=where, va="center", fontsize=6.5)
+    ax.set_xlim(min(ends) * 0.85, max(ends) * 1.15)
     low, high = math.floor(math.log2(min(ends))), math.ceil(math.log2(max(ends)))
     step = max(1, (high - low) // 6)
     ticks = [2.0**power for power in range(low, high + 1, step)]
