@@ -97,8 +97,8 @@ def test_rates_at_the_edge_of_the_grid_are_marked():
     marked = replace(results, groups=groups)
     shown, _ = tables.text(SPEC, marked)
     assert shown["learning rate"].tolist() == ["0.01 †", "0.01 ‡", "0.01 ‡", "—"]
-    notes = tables.notes(marked)
-    assert any(note.startswith("† the best rate is at the edge") for note in notes)
+    notes = tables.notes(SPEC, marked)
+    assert any(note.startswith("† the best point is at the edge") for note in notes)
     assert "C: diverged in 1 of 2 runs." in notes
     assert "D: not run: no data: d is gone." in notes
     assert notes[-1] == "wiregrad · scale cpu · revision 0123456"

@@ -16,6 +16,8 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio, record
+from wiregrad.analysis import sweeps
+from wiregrad.analysis.sweeps import Swept
 from wiregrad.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class GroupResult:
     reason: str | None = None
     cards: tuple[record.RunCard, ...] = ()
     tuning: Tuned | None = None
+    sweep: Swept | None = None
     directory: Path | None = None
 
     @property
@@ -134,6 +137,13 @@ class Results:
         """The sha256 of every history, sorted: what these results are a function of."""
         return tuple(sorted(c.history_sha256 for g in self.groups for c in g.cards))
 
+    @cached_property
+    def sweep_digests(self) -> tuple[str, ...]:
+        """The sha256 of every sweep and of every table of choices, sorted: likewise."""
+        swept = [g.sweep.sha256 for g in self.groups if g.sweep is not None]
+        chosen = [c.choices_sha256 for g in self.groups for c in g.cards if c.choices_sha256]
+        return tuple(sorted(swept + chosen))
+
 
 def collect(plan: Plan, only: Iterable[tuple[str, str]] | None = None) -> Results:
     """Read every group of `plan` (or those of the (paper, experiment) pairs in `only`).
@@ -175,8 +185,11 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         reason=planned.skip,
         directory=planned.directory,
     )
+    if planned.sweep is not None and planned.skip is None:
+        swept, why = sweeps.read(planned, planned.sweep)
+        base = replace(base, sweep=swept, reason=why)
     if not planned.manifest.exists():
-        return replace(base, reason=planned.skip or NOT_YET), []
+        return replace(base, reason=base.reason or planned.skip or NOT_YET), []
     listed = read_manifest(planned.manifest)
     cards, frames = [], []
     for run in listed.runs:
@@ -185,7 +198,7 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         frames.append(_labelled(history, base, run, card))
     found = replace(
         base,
-        reason=listed.not_run or (None if cards else planned.skip or NOT_YET),
+        reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
         cards=tuple(cards),
         tuning=_read(Tuned, planned.tuning_file) if planned.tuning_file.exists() else None,
     )
@@ -198,6 +211,9 @@ def _read_run(directory: Path, sha256: str) -> tuple[record.RunCard, pd.DataFram
     history = record.read_history(path)
     if not fsio.sha256_file(path) == sha256 == card.history_sha256:
         raise RecordError(f"{path}: not the history that its group.json and run.json name (sha256)")
+    choices = directory / record.CHOICES
+    if card.choices_sha256 and fsio.sha256_file(choices) != card.choices_sha256:
+        raise RecordError(f"{choices}: not the choices that run.json names (sha256)")
     return card, history.to_pandas()
 
 

@@ -27,7 +27,19 @@ from wiregrad.registry import Registry
 if TYPE_CHECKING:
     from wiregrad.grammar import Paper
 
-DRAWING = ("figures", "plots", "speedup", "style", "measure", "statistics")
+DRAWING = (
+    "figures",
+    "plots",
+    "speedup",
+    "heatmap",
+    "descent",
+    "levels",
+    "bounds",
+    "sweeps",
+    "style",
+    "measure",
+    "statistics",
+)
 """Modules whose change makes every picture out of date."""
 
 PARTS = {
@@ -62,7 +74,14 @@ class FigureSpec(abc.ABC):
 
 def parse(paper: Paper) -> dict[str, FigureSpec]:
     """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
-    from wiregrad.analysis import plots, speedup  # noqa: F401  (they register the kinds)
+    from wiregrad.analysis import (  # noqa: F401  (they register the kinds)
+        bounds,
+        descent,
+        heatmap,
+        levels,
+        plots,
+        speedup,
+    )
 
     specs = {}
     for name, entry in paper.figures.items():
@@ -150,6 +169,7 @@ def digest(spec: FigureSpec, paper: str, results: Results) -> str:
         "scale": mine.scale,
         "groups": [(g.label, g.title, g.reason, g.planned) for g in mine.groups],
         "histories": mine.history_digests,
+        "sweeps": mine.sweep_digests,
         "revisions": mine.revisions,
         "labels": mine.labels,
         "colours": dict(mine.colours),

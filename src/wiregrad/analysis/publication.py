@@ -52,12 +52,15 @@ def _copy_group(group: Group, target: Path) -> None:
     target.mkdir(parents=True)
     listed = aggregate.read_manifest(group.manifest)
     shutil.copyfile(group.manifest, target / group.manifest.name)
-    if group.tuning_file.exists():
-        shutil.copyfile(group.tuning_file, target / group.tuning_file.name)
+    for path in (group.tuning_file, group.sweep_file, group.best_file):
+        if path.exists():
+            shutil.copyfile(path, target / path.name)
     for run in listed.runs:
         (target / run.id).mkdir()
-        for name in (record.HISTORY, record.CARD):
-            shutil.copyfile(group.directory / run.id / name, target / run.id / name)
+        for name in (record.HISTORY, record.CARD, record.CHOICES):
+            path = group.directory / run.id / name
+            if path.exists():
+                shutil.copyfile(path, target / run.id / name)
 
 
 @contextmanager

@@ -90,7 +90,8 @@ class PaperPart:
             ]
             about = {"id": name, "title": spec.title, "caption": spec.caption}
             found.append(
-                about | {"head": list(shown.columns), "rows": rows, "notes": tables.notes(mine)}
+                about
+                | {"head": list(shown.columns), "rows": rows, "notes": tables.notes(spec, mine)}
             )
         return found
 

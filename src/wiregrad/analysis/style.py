@@ -72,6 +72,33 @@ _KNOWN = {
     "naive_sign": Look("brown", "dotted", "*"),
     "comp_ams_top_k_01": Look("sky", "solid", "d"),
 }
+# AdaCGD's family, which is never in one picture with the methods above.
+_FAMILY = {
+    "gd": Look("black", "solid", "o"),
+    "ef21": Look("blue", "solid", "s"),
+    "lag": Look("orange", "solid", "D"),
+    "lag_untuned": Look("orange", "dotted", "d"),
+    "lag_wk": Look("orange", "dashed", "X"),
+    "clag": Look("green", "solid", "^"),
+    "adacgd": Look("vermillion", "solid", "v"),
+    "adacgd_quantised": Look("vermillion", "dotted", ">"),
+    "adacgd_mixed": Look("vermillion", "dashed", "<"),
+    "ef21_plus": Look("blue", "dashed", "P"),
+    "ef": Look("sky", "solid", "p"),
+    "dcgd": Look("grey", "dotted", "h"),
+    "three_pc_v1": Look("purple", "solid", "*"),
+    "three_pc_v2": Look("purple", "dashed", "P"),
+    "three_pc_v4": Look("purple", "dashdot", "X"),
+    "three_pc_v5": Look("purple", "dotted", "D"),
+    "marina": Look("brown", "solid", "p"),
+    "marina_perm_k": Look("brown", "dashed", "h"),
+    "diana": Look("grey", "solid", "s"),
+    "ef21_bc_2": Look("sky", "solid", "<"),
+    "ef21_bc_4": Look("sky", "dashed", ">"),
+    "ef21_bc_8": Look("sky", "dashdot", "P"),
+    "ef21_bc_16": Look("sky", "dotted", "X"),
+    "bidirectional_adacgd": Look("purple", "solid", "D"),
+}
 
 
 def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, Look]:
@@ -85,7 +112,7 @@ def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> di
     free = _free_looks(taken)
     chosen: dict[str, Look] = {}
     for label in labels:
-        look = _KNOWN.get(label) or next(free)
+        look = _KNOWN.get(label) or _FAMILY.get(label) or next(free)
         colour = (colours or {}).get(label) or look.colour
         chosen[label] = Look(COLOURS.get(colour, colour), look.dash, look.marker)
     return chosen

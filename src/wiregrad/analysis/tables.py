@@ -31,6 +31,21 @@ SPENT = {
 """What is spent until a target, and its column of the history."""
 
 
+Form = Literal["fixed", "bits", "count", "plain"]
+Cell = Estimate | str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One quantity: an estimate for each label, which end is best, and how it is printed."""
+
+    key: str
+    heading: str
+    best: Literal["min", "max"] | None
+    form: Form
+    cells: Mapping[str, Cell]
+
+
 class Target(pydantic.BaseModel):
     """A level of a metric, in the metric's unit: what counts is what it cost to get there."""
 
@@ -56,38 +71,33 @@ class TableSpec(pydantic.BaseModel):
     target: Target | None = None
     workers: int | None = None
 
+    def columns(self, mine: Results) -> list[Column]:
+        """The numbers of the table; cells hold text where there is no number, and say why."""
+        frame = mine.frame
+        if self.workers is not None:
+            frame = frame[frame["workers"] == self.workers]
+        found = [_final(frame, mine.groups, name) for name in self.metrics]
+        found.append(_total(frame, mine.groups, "uplink_bits_wire", "uplink bits (wire)"))
+        if self.target is not None:
+            found += [_to_target(frame, mine.groups, self.target, what) for what in SPENT]
+        return found
 
-@dataclass(frozen=True)
-class Column:
-    """One quantity: an estimate for each label, which end is best, and how it is printed."""
-
-    key: str
-    heading: str
-    best: Literal["min", "max"] | None
-    form: Literal["fixed", "bits", "count"]
-    cells: Mapping[str, Estimate | str]
+    def notes(self, mine: Results) -> list[str]:
+        """How to read the table."""
+        del mine
+        return ["Mean ± half-width of the 95 % interval over seeds; bold: best mean."]
 
 
 def parse(paper: Paper) -> dict[str, TableSpec]:
     """The tables of a paper's configuration by id; ConfigError names the table and the key."""
-    specs = {}
+    from wiregrad.analysis.sweep_tables import SweepTable  # it builds on this module
+
+    specs: dict[str, TableSpec] = {}
     for name, entry in paper.tables.items():
         where = f"config/papers/{paper.paper}.yaml: tables.{name}"
-        specs[name] = checked(TableSpec, entry, where)
+        specs[name] = checked(SweepTable if "kind" in entry else TableSpec, entry, where)
         aggregate.known_experiment(paper, specs[name].experiment, f"{where}.experiment")
     return specs
-
-
-def columns(spec: TableSpec, mine: Results) -> list[Column]:
-    """The numbers of the table; cells hold text where there is no number, and say why."""
-    frame = mine.frame
-    if spec.workers is not None:
-        frame = frame[frame["workers"] == spec.workers]
-    found = [_final(frame, mine.groups, name) for name in spec.metrics]
-    found.append(_total(frame, mine.groups, "uplink_bits_wire", "uplink bits (wire)"))
-    if spec.target is not None:
-        found += [_to_target(frame, mine.groups, spec.target, what) for what in SPENT]
-    return found
 
 
 def _final(frame: pd.DataFrame, groups: Sequence[GroupResult], name: MetricName) -> Column:
@@ -135,7 +145,7 @@ def _to_target(
 def numbers(spec: TableSpec, mine: Results) -> pd.DataFrame:
     """The table as numbers: value, low, high of each quantity; NaN where there is none."""
     rows = []
-    found = columns(spec, mine)
+    found = spec.columns(mine)
     for group in mine.groups:
         row: dict[str, Any] = {
             "label": group.label,
@@ -145,8 +155,8 @@ def numbers(spec: TableSpec, mine: Results) -> pd.DataFrame:
             "diverged": group.diverged,
             "not_run": group.reason or "",
             "lr": " ".join(f"{rate:g}" for rate in group.rates),
-            "lr_tuned": group.tuning is not None,
-            "lr_at_grid_edge": bool(group.tuning and group.tuning.edge),
+            "lr_tuned": _tuned(group),
+            "lr_at_grid_edge": _at_edge(group),
         }
         for column in found:
             cell = column.cells[group.label]
@@ -162,7 +172,7 @@ def text(spec: TableSpec, mine: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     A method with a diverged run is never best: its mean leaves that run out.
     """
-    found = columns(spec, mine)
+    found = spec.columns(mine)
     rows = [
         {"method": g.title, "seeds": str(g.seeds or "—"), "learning rate": _rate(g)}
         | {c.heading: _cell(c, g.label) for c in found}
@@ -186,9 +196,17 @@ def text(spec: TableSpec, mine: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _rate(group: GroupResult) -> str:
     if not group.rates:
         return "—"
-    printed = " … ".join(f"{r:g}" for r in sorted({min(group.rates), max(group.rates)}))
-    mark = UNTUNED if group.tuning is None else EDGE if group.tuning.edge else ""
+    printed = " … ".join(f"{r:.4g}" for r in sorted({min(group.rates), max(group.rates)}))
+    mark = UNTUNED if not _tuned(group) else EDGE if _at_edge(group) else ""
     return f"{printed} {mark}".rstrip()
+
+
+def _tuned(group: GroupResult) -> bool:
+    return group.tuning is not None or group.sweep is not None
+
+
+def _at_edge(group: GroupResult) -> bool:
+    return bool((group.tuning and group.tuning.edge) or (group.sweep and group.sweep.edge))
 
 
 def _cell(column: Column, label: str) -> str:
@@ -203,6 +221,8 @@ def _cell(column: Column, label: str) -> str:
 def _printed(value: float, form: str, spread: float | None = None) -> str:
     """A value, or value ± spread with the same number of decimals and the same SI prefix."""
     unit, factor = "", 1.0
+    if form == "plain":
+        return f"{value:g}"
     if form == "bits":
         power = min(max(int(math.log10(max(value, 1.0)) // 3), 0), 5)
         unit, factor = (("", " k", " M", " G", " T", " P")[power], 1000.0**power)
@@ -213,12 +233,12 @@ def _printed(value: float, form: str, spread: float | None = None) -> str:
     return " ± ".join(f"{v / factor:,.{decimals}f}" for v in both) + unit
 
 
-def notes(mine: Results) -> list[str]:
+def notes(spec: TableSpec, mine: Results) -> list[str]:
     """What stands below a table: how to read it, what was not run, scale and revision."""
-    lines = ["Mean ± half-width of the 95 % interval over seeds; bold: best mean."]
-    if any(group.tuning and group.tuning.edge for group in mine.groups):
-        lines.append(f"{EDGE} the best rate is at the edge of the tuning grid.")
-    if any(group.cards and group.tuning is None for group in mine.groups):
+    lines = spec.notes(mine)
+    if any(_at_edge(group) for group in mine.groups):
+        lines.append(f"{EDGE} the best point is at the edge of the tuning grid.")
+    if any(group.cards and not _tuned(group) for group in mine.groups):
         lines.append(f"{UNTUNED} rate given, not tuned.")
     missing: dict[str, list[str]] = {}
     for group in mine.groups:
@@ -238,7 +258,7 @@ def markdown(spec: TableSpec, mine: Results) -> str:
     shown, mask = text(spec, mine)
     shown = shown.where(~mask, "**" + shown.astype(str) + "**")
     body = shown.to_markdown(index=False, disable_numparse=True)
-    below = "\n".join(f"- {line}" for line in notes(mine))
+    below = "\n".join(f"- {line}" for line in notes(spec, mine))
     return f"### {spec.title}\n\n{spec.caption.strip()}\n\n{body}\n\n{below}\n"
 
 
@@ -248,7 +268,9 @@ def latex(spec: TableSpec, name: str, mine: Results) -> str:
     bold = mask.map(lambda best: "textbf:--rwrap;" if best else "")
     styler = shown.style.hide(axis="index").format(escape="latex")
     styler = styler.format_index(escape="latex", axis="columns").apply(lambda _: bold, axis=None)
-    caption = _escaped(f"{spec.title}. {' '.join(spec.caption.split())} {' '.join(notes(mine))}")
+    caption = _escaped(
+        f"{spec.title}. {' '.join(spec.caption.split())} {' '.join(notes(spec, mine))}"
+    )
     return str(
         styler.to_latex(
             hrules=True,

@@ -72,8 +72,8 @@ def read_adult(
 ) -> Arrays:
     """Layout ``adult``: `adult.data` or `adult.test` as the LIBSVM set made from it.
 
-    `sha256` is that of the LIBSVM text, which this reader does not see: the digest of the prepared
-    tensors is what proves that they are the same. Raises DataCorrupt naming the line.
+    `sha256` and `rows` are those of the LIBSVM text, which this reader does not see: the digest of
+    the prepared tensors is what proves that they are the same. Raises DataCorrupt naming the line.
     """
     del sha256, rows
     path = files["data"]
@@ -90,8 +90,8 @@ def read_adult(
         except ValueError as error:
             raise DataCorrupt(f"{path}, line {number}: {error}") from None
         ends.append(len(columns))
-    rows = (labels, ends, columns, [1.0] * len(columns))
-    return csr(rows, path, features=features, task=task)
+    table = (labels, ends, columns, [1.0] * len(columns))
+    return csr(table, path, features=features, task=task)
 
 
 def _lines(path: Path) -> list[str]:
