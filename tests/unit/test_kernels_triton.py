@@ -378,6 +378,58 @@ def test_amsgrad(device, keep, inside, kind) -> None:
         assert same(found, expected)
 
 
+COMPRESSORS = [
+    ScaledSign(norm="l2"),
+    BlockSign(block_size=16),
+    TopK(k=7),
+    RandK(k=7),
+    Sparsifier(ratio=0.2),
+    QSGD(levels=4),
+    LogQuantiser(bits=3),
+    Ternary(coding="sparse"),
+    Natural(),
+]
+
+
+@pytest.mark.parametrize("compressor", COMPRESSORS, ids=repr)
+def test_compressors_choose_the_twins_by_device(device, compressor, monkeypatch) -> None:
+    monkeypatch.setitem(kernels.TWINS, device, "wiregrad.kernels.triton")
+    e, g = draw("normal", 2, 61, 1), draw("normal", 2, 61, 2)
+    expected, residual = plain(compressor, e, g)
+    started = []
+    launch = twin("launch").run
+
+    def run(kernel, *args, **constants):
+        started.append(kernel)
+        launch(kernel, *args, **constants)
+
+    for name in ("sums", "sign", "compact", "top_k", "sparse", "keep", "stochastic"):
+        monkeypatch.setattr(twin(name), "run", run)
+    mine = on(device, e, 0)
+    code = compressor.feedback(mine, on(device, g, 0), generators(2), (61,))
+    assert started
+    assert same(mine, residual)
+    assert code.params == expected.params
+    assert [code.body(0), code.body(1)] == [expected.body(0), expected.body(1)]
+    out, total = torch.empty(2, 61, device=device), torch.zeros(61, device=device)
+    code.decode(slice(0, 2), out)
+    assert same(out, decoded(expected, 2, 61))
+    code.add_to(total)
+    assert same(total, in_order(torch.zeros(61), out.cpu()))
+
+
+def test_off_turns_the_twins_off(device, monkeypatch) -> None:
+    monkeypatch.setitem(kernels.TWINS, device, "wiregrad.kernels.triton")
+    x = torch.zeros(2, 3, device=device)
+    with kernels.using("off"):
+        assert not kernels.fits(x)
+    monkeypatch.setenv("WIREGRAD_KERNELS", "off")
+    assert kernels._twins(device) is None
+    monkeypatch.setenv("WIREGRAD_KERNELS", "portable")
+    assert kernels.fits(x)
+    assert not kernels.fits(x, torch.zeros(3, device="meta"))
+
+
 @pytest.mark.parametrize(("count", "d"), [(1, 1), (300, 7), (1000, 3000)])
 def test_sparse_sums_are_in_order(device, count, d) -> None:
     indices = torch.from_numpy(np.random.default_rng(1).integers(0, d, count).astype(np.int32))

@@ -1,23 +1,27 @@
-"""Fused kernels on the CPU: one pass over memory for what torch needs several for.
+"""Fused kernels: one pass over memory for what torch needs several for.
 
-They are compiled when the package is installed. Where they are not there, or do not fit a tensor,
+Those for the CPU are compiled when the package is installed, those for a GPU (`kernels.triton`)
+when they are first used. Where they are not there, or do not fit a tensor,
 the plain torch code of each compressor and method computes the same bits, only slower; it is the
 oracle that the kernels are tested against. The environment variable `WIREGRAD_KERNELS` says which
-instructions are used: `auto` (the widest that the CPU has), `avx512`, `avx2`, `portable`, or `off`.
-All of them give the same bits.
+instructions are used: `auto` (the widest that the CPU has), `avx512`, `avx2`, `portable`, or `off`,
+on a GPU too. All of them give the same bits.
 
-A kernel runs on the calling thread alone and lets other Python threads go on meanwhile.
+A compiled kernel runs on the calling thread alone and lets other Python threads go on meanwhile.
 """
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import torch
 
@@ -30,6 +34,11 @@ VARIABLE = "WIREGRAD_KERNELS"
 OFF = "off"
 WIDEST_FIRST = ("avx512", "avx2", "portable")
 CHOICES = ("auto", *WIDEST_FIRST, OFF)
+TWINS = {"cuda": "wiregrad.kernels.triton"}
+"""Type of device -> the package whose modules hold twins of the functions here, by their names."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _log = logging.getLogger("wiregrad.kernels")
 _in_force: list[str] = []
@@ -98,20 +107,62 @@ def using(choice: str) -> Iterator[None]:
 def fits(*tensors: torch.Tensor | None) -> bool:
     """Whether kernels are in force and take these tensors.
 
-    They take float32 on the CPU, of one or two dimensions, the last one contiguous: rows of any
-    stride. None, for a tensor that is absent, fits.
+    They take float32 on one device, the CPU or a GPU, of one or two dimensions, the last one
+    contiguous: rows of any stride. None, for a tensor that is absent, fits.
     """
-    return path() != OFF and all(t is None or _fits(t) for t in tensors)
+    given = [t for t in tensors if t is not None]
+    devices = {t.device for t in given} or {torch.device("cpu")}
+    return len(devices) == 1 and _serves(devices.pop().type) and all(_fits(t) for t in given)
 
 
 def _fits(x: torch.Tensor) -> bool:
     return (
         x.dtype == torch.float32
-        and x.device.type == "cpu"
         and x.layout == torch.strided
         and 1 <= x.dim() <= 2
         and (x.stride(-1) == 1 or x.shape[-1] <= 1)
     )
+
+
+def _serves(device: str) -> bool:
+    return _twins(device) is not None or (device == "cpu" and path() != OFF)
+
+
+def _twins(device: str) -> str | None:
+    """The package for tensors on this type of device; None where there is none, or it is off."""
+    if device not in TWINS:
+        return None
+    asked = _in_force[-1] if _in_force else os.environ.get(VARIABLE)
+    return TWINS[device] if asked != OFF and _triton_works() else None
+
+
+@cache
+def _triton_works() -> bool:
+    """Whether Triton is there, for CUDA, and the C compiler that it starts kernels with."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    found = importlib.util.find_spec("triton") is not None
+    return found and compiler is not None and torch.version.hip is None
+
+
+def with_twins(kernel: Callable[P, R]) -> Callable[P, R]:
+    """Let the twin of a kernel answer where the device of its first tensor has one.
+
+    The first argument is that tensor, or a named tuple that begins with it.
+    """
+    module = kernel.__module__.rpartition(".")[2]
+
+    @wraps(kernel)
+    def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
+        first = args[0][0] if isinstance(args[0], tuple) else args[0]
+        package = _twins(first.device.type) if isinstance(first, torch.Tensor) else None
+        if package is None:
+            return kernel(*args, **kwargs)
+        twin: Callable[P, R] = getattr(
+            importlib.import_module(f"{package}.{module}"), kernel.__name__
+        )
+        return twin(*args, **kwargs)
+
+    return chosen
 
 
 def native() -> NativePath:
@@ -126,7 +177,7 @@ def native() -> NativePath:
 def require(*tensors: torch.Tensor | None) -> None:
     """Raises ValueError unless the kernels take these tensors."""
     for t in tensors:
-        if t is not None and not _fits(t):
+        if t is not None and not (_fits(t) and t.device.type == "cpu"):
             raise ValueError(f"float32 rows on the CPU expected, got {t.dtype} on {t.device}")
 
 

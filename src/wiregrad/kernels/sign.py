@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from wiregrad.kernels import native, require, rows_of
+from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class SignRows(NamedTuple):
@@ -20,6 +20,7 @@ class SignRows(NamedTuple):
     size: int
 
 
+@with_twins
 def encode(
     e: torch.Tensor,
     g: torch.Tensor | None,
@@ -60,6 +61,7 @@ def encode(
     return found, finite
 
 
+@with_twins
 def decode(rows: SignRows, out: torch.Tensor) -> None:
     """Write what the rows stand for to `out` `[n, d]`."""
     require(out)
@@ -70,6 +72,7 @@ def decode(rows: SignRows, out: torch.Tensor) -> None:
     native().sign_decode(scales, bits, n, d, rows.size, address, stride)
 
 
+@with_twins
 def accumulate(
     rows: SignRows, out: torch.Tensor, fresh: bool = False, divisor: float = 1.0
 ) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from wiregrad.kernels import native, require
+from wiregrad.kernels import native, require, with_twins
 
 
+@with_twins
 def accumulate(indices: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -> None:
     """`out` `[d]` [indices] += values, both `[...]`, contiguous, in their order; int32 indices.
 

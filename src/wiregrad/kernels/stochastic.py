@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 
-from wiregrad.kernels import native, require, rows_of
+from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class Status(IntEnum):
@@ -73,6 +73,7 @@ class KeptRows(NamedTuple):
     values: list[torch.Tensor]
 
 
+@with_twins
 def quantise(
     e: torch.Tensor,
     g: torch.Tensor | None,
@@ -121,6 +122,7 @@ def quantise(
     return found, Status(status)
 
 
+@with_twins
 def apply(rows: LevelRows, out: torch.Tensor, mode: Mode) -> None:
     """Write, add or subtract what the rows stand for, to `out` `[n, d]`, or one by one to `[d]`."""
     address, stride = _out(out, len(rows.packed), rows.d)
@@ -143,6 +145,7 @@ def apply(rows: LevelRows, out: torch.Tensor, mode: Mode) -> None:
     )
 
 
+@with_twins
 def ternary_nonzeros(rows: LevelRows, row: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Indices (int64) of this row's symbols that are not 0, and whether they are negative."""
     count = int(rows.nonzeros[row])
@@ -154,6 +157,7 @@ def ternary_nonzeros(rows: LevelRows, row: int) -> tuple[torch.Tensor, torch.Ten
     return indices, negative
 
 
+@with_twins
 def sparsify(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, chance: int, subtract: bool = True
 ) -> tuple[KeptRows, Status]:
@@ -192,6 +196,7 @@ def subset(key: int, k: int, d: int) -> torch.Tensor:
     return out
 
 
+@with_twins
 def rand_k(
     e: torch.Tensor,
     g: torch.Tensor | None,
@@ -223,6 +228,7 @@ def rand_k(
     return KeptRows(list(indices), list(values)), Status(status)
 
 
+@with_twins
 def natural(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, subtract: bool = True
 ) -> tuple[NaturalRows, Status]:
@@ -245,6 +251,7 @@ def natural(
     return NaturalRows(packed, d), Status(status)
 
 
+@with_twins
 def natural_apply(rows: NaturalRows, out: torch.Tensor, mode: Mode) -> None:
     """Write, add or subtract what the rows stand for, to `out` `[n, d]`, or one by one to `[d]`."""
     n = len(rows.packed)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from wiregrad.kernels import native, require, rows_of
+from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class TopKRows(NamedTuple):
@@ -19,6 +19,7 @@ class TopKRows(NamedTuple):
     d: int
 
 
+@with_twins
 def select(
     e: torch.Tensor, g: torch.Tensor | None, k: int, subtract: bool = True
 ) -> tuple[TopKRows, bool]:

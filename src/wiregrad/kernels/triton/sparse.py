@@ -41,14 +41,17 @@ def accumulate(indices: torch.Tensor, values: torch.Tensor, out: torch.Tensor) -
         raise ValueError(f"{values.dtype} at {indices.dtype}, allowed: float32 at int32")
     if not (indices.is_contiguous() and values.is_contiguous()):
         raise ValueError("indices and values must be contiguous")
-    flat, outside = indices.flatten(), ((indices < 0) | (indices >= d)).flatten()
-    found = bool(outside.any())
+    flat = indices.flatten()
+    outside = (flat < 0) | (flat >= d)
+    found, again = torch.stack([outside.any(), (flat[1:] <= flat[:-1]).any()]).tolist()
     if found:
         flat = flat[: int(outside.nonzero()[0])]
+    order = torch.arange(len(flat), device=flat.device)
+    if again:
+        flat, order = flat.sort(stable=True)
     if len(flat):
-        at, order = flat.sort(stable=True)
         run(
-            _accumulate, (blocks(len(flat), _BLOCK),), order, at, values, out, len(flat),
+            _accumulate, (blocks(len(flat), _BLOCK),), order, flat, values, out, len(flat),
             BLOCK=_BLOCK,
         )  # fmt: skip
     if found:
