@@ -12,6 +12,7 @@ from wiregrad.layout import Layout
 from wiregrad.methods import registry as methods
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
+from wiregrad.problems.deep import joined
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
@@ -40,6 +41,11 @@ class Still(Problem):
         if not self._drawn:
             out.normal_(generator=torch.Generator().manual_seed(1))
             self._drawn = True
+
+    def portions(self) -> list[range]:
+        """As the deep problems have them."""
+        some = joined(self.workers)
+        return [range(i, min(i + some, self.workers)) for i in range(0, self.workers, some)]
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         del x

@@ -45,7 +45,8 @@ class Feedback:
         self.compressor = registry.build(spec)
         self.n, self.d = (2, 4096) if quick else (16, 1_000_000)
         runtime = simulated(self.d, self.n, name="comp_ams", compressor=spec, blocks="whole")
-        self.up, self.g, self.e = runtime.up, runtime.grads, runtime.state.workers.error
+        self.up, self.e = runtime.up, runtime.state.workers.error
+        self.g = torch.randn(self.n, self.d, generator=torch.Generator().manual_seed(1))
         self._start = self.e.clone()
 
     def reset(self) -> None:

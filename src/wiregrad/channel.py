@@ -323,14 +323,19 @@ def _prices(packet: Packet, price: Callable[[Message], int]) -> list[int]:
     return [known[params] for params in packet.params]
 
 
+_PART = 1 << 16
+"""Elements whose squares are summed at a time: they are float64 then."""
+
+
 def _squares(rows: torch.Tensor) -> list[float]:
-    """‖x‖² of each row, summed in float64; row by row, to hold no second `[n, d]`."""
-    return [float(row.double().square().sum()) for row in rows]
+    """‖x‖² of each row, summed in float64."""
+    return [sum(float(part.double().square().sum()) for part in row.split(_PART)) for row in rows]
 
 
 def _relative_errors(x: torch.Tensor, decoded: torch.Tensor) -> list[float]:
     errors = []
     for row, got, square in zip(x, decoded, _squares(x), strict=True):
-        error = float((got.double() - row.double()).square().sum())
+        parts = zip(row.split(_PART), got.split(_PART), strict=True)
+        error = sum(float((b.double() - a.double()).square().sum()) for a, b in parts)
         errors.append(error / square if square else 0.0)
     return errors

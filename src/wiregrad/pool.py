@@ -233,9 +233,9 @@ class Pooled(Problem):
         """See Problem."""
         return self._inner.x0()
 
-    def gradient_buffer(self) -> torch.Tensor:
+    def gradient_buffer(self, rows: int) -> torch.Tensor:
         """See Problem: the memory that all processes write to."""
-        return self._arena.gradients
+        return self._arena.gradients[:rows]
 
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]

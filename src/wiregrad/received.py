@@ -94,6 +94,16 @@ class Packets(Received):
         if tags is not None:
             self.tags[senders] = tags.cpu()
 
+    def refer_to(self, x: torch.Tensor) -> bool:
+        """Whether a message is the memory of `x` itself."""
+        place = x.untyped_storage().data_ptr()
+        return any(
+            code.whole.untyped_storage().data_ptr() == place
+            for part in self._deliveries
+            for code in part.packet.codes
+            if code is not None and code.whole is not None
+        )
+
     def rows(self) -> torch.Tensor:
         """See Received."""
         everyone = list(range(len(self.sent)))

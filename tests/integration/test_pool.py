@@ -110,7 +110,7 @@ def problem_of(pool):
 def test_gradients_land_in_the_shared_memory_and_elsewhere_when_asked(pools):
     alone, pooled = problem_of(pools[2])
     x = alone.x0()
-    shared = pooled.gradient_buffer()
+    shared = pooled.gradient_buffer(8)
     pooled.gradients(x, 1, shared, range(8))
     other = torch.full_like(shared, torch.nan)
     pooled.gradients(x, 1, other, range(8))
@@ -125,7 +125,7 @@ def test_gradients_land_in_the_shared_memory_and_elsewhere_when_asked(pools):
 def test_a_process_that_is_killed_ends_the_run_at_once_with_one_line():
     with Pool(3) as pool:
         _, pooled = problem_of(pool)
-        out, x = pooled.gradient_buffer(), pooled.x0()
+        out, x = pooled.gradient_buffer(8), pooled.x0()
         pooled.gradients(x, 1, out, range(8))
         pool.members[1].process.kill()
         began = time.monotonic()
@@ -147,7 +147,7 @@ def test_an_error_in_a_process_is_told_in_one_line():
         pool.all({"do": "gradients", "step": "two"})
         with pytest.raises(RuntimeFailure, match=r"process 1 of the pool .* failed: TypeError: "):
             pool.wait()
-        pooled.gradients(pooled.x0(), 1, pooled.gradient_buffer(), range(8))
+        pooled.gradients(pooled.x0(), 1, pooled.gradient_buffer(8), range(8))
 
 
 def members_of(pid, count):

@@ -1,5 +1,7 @@
 """The channel's verbs, on the simulated and on the wire channel."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -8,9 +10,13 @@ from wiregrad.channel import NO_MESSAGE, Channel, Link
 from wiregrad.compressors import registry
 from wiregrad.compressors.base import decode
 from wiregrad.layout import Layout
+from wiregrad.methods import Step
+from wiregrad.methods import registry as methods
+from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.rng import Seeds
+from wiregrad.runtimes.base import tensors_of
 from wiregrad.runtimes.distributed import WireChannel
-from wiregrad.runtimes.simulated import SimulatedChannel
+from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 from wiregrad.wire import CorruptPayload, Payload
 
 N, D = 5, 12
@@ -170,3 +176,59 @@ def test_a_tag_crosses_the_wire() -> None:
     empty[4] |= 0x10
     with pytest.raises(CorruptPayload, match="tag"):
         Payload.from_bytes(bytes(empty))
+
+
+class Six(Problem):
+    """Six workers with gradients of their own, computed two at a time."""
+
+    dtype, device = torch.float32, torch.device("cpu")
+    train_size = samples_per_step = steps_per_epoch = 1
+    workers, layout = 6, LAYOUT
+
+    def __init__(self, together: int) -> None:
+        self.together, self.largest = together, 0
+
+    def x0(self) -> torch.Tensor:
+        return torch.zeros(D)
+
+    def portions(self) -> list[range]:
+        return [range(i, i + self.together) for i in range(0, 6, self.together)]
+
+    def gradients(self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Any) -> None:
+        self.largest = max(self.largest, len(out))
+        for row, worker in zip(out, workers, strict=True):
+            generator = torch.Generator().manual_seed(100 * step + worker)
+            row.copy_(x + torch.randn(D, generator=generator))
+
+    def evaluate(self, x: torch.Tensor) -> Evaluation:
+        return Evaluation()
+
+
+@pytest.mark.parametrize(
+    ("method", "rows"),
+    [
+        ({"name": "comp_ams", "compressor": {"name": "block_sign"}}, 2),
+        ({"name": "comp_ams", "compressor": {"name": "top_k", "k": 3}, "shared_state": True}, 2),
+        ({"name": "comp_ams", "compressor": {"name": "qsgd", "levels": 4}}, 2),
+        ({"name": "qadam"}, 2),
+        ({"name": "ef21", "compressor": {"name": "top_k", "k": 3}}, 6),  # its first round is dense
+        ({"name": "dist_ams"}, 6),
+    ],
+)
+def test_workers_in_turn_say_what_they_say_together(method: dict, rows: int) -> None:
+    """In one small buffer where messages are compressed; to the bit, whatever was computed when."""
+    runs = [
+        Simulated(Six(each), methods.build({"lr": 0.1} | method), Seeds(1), convention("formula"))
+        for each in (2, 6)
+    ]
+    for t in range(1, 6):
+        for run in runs:
+            run.round(Step(t, 5, 0.1), measure=t % 2 == 0)
+        few, all_ = runs
+        assert torch.equal(few.x, all_.x)
+        assert few.bits() == all_.bits()
+        errors = few.compression_error(), all_.compression_error()
+        assert errors[0] == errors[1] or t % 2
+    for name, value in tensors_of(runs[0].state.workers).items():
+        assert torch.equal(value, getattr(runs[1].state.workers, name))
+    assert runs[0].problem.largest == rows

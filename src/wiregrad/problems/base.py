@@ -74,9 +74,13 @@ class Problem(ABC):
         if state:
             raise ConfigError(f"checkpoint holds problem state {sorted(state)}, expected none")
 
-    def gradient_buffer(self) -> torch.Tensor:
-        """An `out` `[n, d]` for the gradients of all workers, where writing them costs least."""
-        return self.x0().new_zeros(self.workers, self.dim)
+    def gradient_buffer(self, rows: int) -> torch.Tensor:
+        """An `out` `[rows, d]` for the gradients of as many workers, where they cost least."""
+        return self.x0().new_zeros(rows, self.dim)
+
+    def portions(self) -> Sequence[Sequence[int]]:
+        """The workers in order, cut into those whose gradients are computed together."""
+        return [range(self.workers)]
 
     @property
     def dim(self) -> int:

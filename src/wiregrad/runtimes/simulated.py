@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,7 +51,8 @@ class Simulated:
         x0 = problem.x0()
         self.problem, self.method = problem, method
         self.state = method.init(x0, problem.workers)
-        self.grads = problem.gradient_buffer()
+        self._lean = True
+        self._grads: torch.Tensor | None = None
         link = partial(
             Link.of,
             layout=problem.layout,
@@ -71,17 +72,46 @@ class Simulated:
 
     def round(self, step: Step, measure: bool) -> None:
         """Gradients at x, uplink, server, downlink, move."""
-        workers, server, replica = self.state
+        _, server, replica = self.state
         self.up.open(measure)
-        self.problem.gradients(replica.x, step.t, self.grads, range(self.problem.workers))
         try:
-            self.method.work(workers, replica, self.grads, self.up, step)
+            self._speak(step)
         except NonFiniteError:
             self.up.cancel()
             raise
         self.down.open(measure)
         self.method.serve(server, self.up.received, self.down, step)
         self.method.move(replica, self.down.received.rows()[0], step)
+
+    def _speak(self, step: Step) -> None:
+        """Gradients and uplink of all workers: some at a time, in one buffer, where that will do.
+
+        It does where messages are compressed. One that is the very gradient keeps its buffer for
+        the round; once that is seen, there is a row for every worker.
+        """
+        everyone = range(self.problem.workers)
+        portions = self.problem.portions() if self._lean else [everyone]
+        for portion in portions:
+            if self._grads is None:
+                self._grads = self.problem.gradient_buffer(max(map(len, portions)))
+            grads = self._grads[: len(portion)]
+            self.problem.gradients(self.x, step.t, grads, portion)
+            self._work(portion, grads, step)
+            if len(portions) > 1 and self.up.received.refer_to(grads):
+                self._lean, self._grads = False, None
+
+    def _work(self, portion: Sequence[int], grads: torch.Tensor, step: Step) -> None:
+        """What these workers say; a state of one row belongs to all of them."""
+        rows = slice(portion[0], portion[-1] + 1)
+        views = {
+            name: value if len(value) == 1 else value[rows]
+            for name, value in tensors_of(self.state.workers).items()
+        }
+        mine = type(self.state.workers)(**views)
+        self.method.work(mine, self.state.replica, grads, self.up, step)
+        for name, view in views.items():
+            if getattr(mine, name) is not view:
+                view.copy_(getattr(mine, name))
 
     def bits(self) -> Bits:
         """Bits since the start."""
