@@ -44,7 +44,7 @@ class Still(Problem):
 
     def portions(self) -> list[range]:
         """As the deep problems have them."""
-        some = joined(self.workers)
+        some = joined(self.workers, together=4)
         return [range(i, min(i + some, self.workers)) for i in range(0, self.workers, some)]
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
