@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 _WIDTH = 1 << 15
@@ -76,19 +77,35 @@ def _reduce(
     # The squares and sums of all narrower types stay within float64 as they are.
     wide = x.dtype == torch.float64
     power = exponent(x).clamp_(-_MAX_EXPONENT, _MAX_EXPONENT) if wide else None
-    width = min(_WIDTH, x.shape[-1])
-    total, values = x.new_zeros(2, *x.shape[:-1], width, dtype=torch.float64)
-    for piece in torch.split(x, _WIDTH, dim=-1):
-        some = values[..., : piece.shape[-1]].copy_(piece)
-        if power is not None:
-            some *= torch.exp2(-power.double())[..., None]
-        total[..., : piece.shape[-1]] += term(some)
+    if term is torch.Tensor.abs_ and x.dtype == torch.float32 and x.device.type == "cpu":
+        total = _folded_sizes(x)
+    else:
+        width = min(_WIDTH, x.shape[-1])
+        total, values = x.new_zeros(2, *x.shape[:-1], width, dtype=torch.float64)
+        for piece in torch.split(x, _WIDTH, dim=-1):
+            some = values[..., : piece.shape[-1]].copy_(piece)
+            if power is not None:
+                some *= torch.exp2(-power.double())[..., None]
+            total[..., : piece.shape[-1]] += term(some)
     total = _halve(total)
     if mean:
         total /= x.shape[-1]
     if root:
         total.sqrt_()
     return total if power is None else total * torch.exp2(power.double())
+
+
+def _folded_sizes(x: torch.Tensor) -> torch.Tensor:
+    """The folded |x|, by NumPy, which adds float32 to float64 about twice as fast as torch."""
+    rows = x.numpy()
+    width = min(_WIDTH, rows.shape[-1])
+    total = np.zeros((*rows.shape[:-1], width))
+    sizes = np.empty_like(total, dtype=np.float32)
+    for start in range(0, rows.shape[-1], _WIDTH):
+        piece = rows[..., start : start + _WIDTH]
+        some = np.abs(piece, out=sizes[..., : piece.shape[-1]])
+        total[..., : piece.shape[-1]] += some
+    return torch.from_numpy(total)
 
 
 def _halve(values: torch.Tensor) -> torch.Tensor:

@@ -62,29 +62,27 @@ class Signs(Code):
 
     def _signs(self, row: int, like: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Parts of `like` `[d]`, and what is decoded there, in a buffer that is used again."""
-        patterns, d = _patterns(like.dtype, like.device), len(like)
+        d, patterns = len(like), _patterns(like.dtype, like.device)
+        scales = self.scales[row].to(like.dtype)
+        if len(scales) == 1:
+            patterns = patterns * scales
         buffer = like.new_empty(min(_PART, d + 7) // 8, 8)
         for start in range(0, d, _PART):
             part = like[start : start + _PART]
-            bits = self.bits[row, start // 8 : (start + len(part) + 7) // 8].int()
-            signs = torch.index_select(patterns, 0, bits, out=buffer[: len(bits)]).flatten()
-            signs = signs[: len(part)]
-            signs *= self._scale_of(row, start, len(part)).to(like.dtype)
+            bits = self.bits[row, start // 8 : (start + len(part) + 7) // 8]
+            signs = _looked_up(patterns, bits, buffer[: len(bits)]).flatten()[: len(part)]
+            if len(scales) > 1:
+                places = torch.arange(start, start + len(part), device=like.device)
+                signs *= scales[places // self.size]
             yield part, signs
-
-    def _scale_of(self, row: int, start: int, count: int) -> torch.Tensor:
-        """The scale of each of `count` elements from `start` on; one for all where it is one."""
-        first, last = start // self.size, (start + count - 1) // self.size
-        if first == last:
-            return self.scales[row, first]
-        places = torch.arange(start, start + count, device=self.scales.device) // self.size
-        return self.scales[row, places]
 
     def add_to(self, total: torch.Tensor) -> None:
         if self._fused(total):
             fused.accumulate(self._packed(slice(None), len(total)), total)
-        else:
-            super().add_to(total)
+            return
+        for row in range(len(self.bits)):
+            for part, signs in self._signs(row, total):
+                part.add_(signs)
 
     def body(self, row: int) -> bytes:
         return value_bytes(self.scales[row]) + self.bits[row].cpu().numpy().tobytes()
@@ -119,7 +117,7 @@ class _Signs(Compressor):
             return Signs(found.bits, found.scales, size, self._params_of(size))
         return stacked([self._plain(x[rows], size) for rows in passes(*x.shape)])
 
-    def _plain(self, x: torch.Tensor, size: int) -> Code:
+    def _plain(self, x: torch.Tensor, size: int) -> Signs:
         norm = root_mean_square if self._square else mean_abs
         scales = torch.cat([norm(run) for run in _runs(x, size)], dim=-1)
         return Signs(_negative(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size))
@@ -127,13 +125,27 @@ class _Signs(Compressor):
     def feedback(
         self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
     ) -> Code:
-        if not kernels.fits(residual, x):
-            return super().feedback(residual, x, generators, shape)
         size = self._size(residual.shape[-1])
+        if not kernels.fits(residual, x):
+            return stacked(
+                [
+                    self._plain_feedback(residual[rows], None if x is None else x[rows], size)
+                    for rows in passes(*residual.shape)
+                ]
+            )
         found, finite = fused.encode(residual, x, size, square=self._square)
         if not finite:
             raise self.not_finite()
         return Signs(found.bits, found.scales, size, self._params_of(size))
+
+    def _plain_feedback(self, residual: torch.Tensor, x: torch.Tensor | None, size: int) -> Signs:
+        if x is not None:
+            residual += x
+        code = self._plain(residual, size)
+        if not bool((code.scales < torch.finfo(code.scales.dtype).max).all()):
+            self.require_finite(residual)  # what is not finite shows in its scale
+        code.subtract_from(residual)
+        return code
 
     @classmethod
     def _read(cls, body: bytes, numel: int, size: int, dtype: torch.dtype) -> torch.Tensor:
@@ -184,6 +196,15 @@ def _patterns(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
     """`[256, 8]`: the signs ±1 that a byte stands for."""
     bytes_ = torch.arange(256, device=device)[:, None]
     return (1 - 2 * (bytes_ >> torch.arange(8, device=device) & 1)).to(dtype)
+
+
+def _looked_up(table: torch.Tensor, places: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """The rows of `table` at `places` (uint8), written to `out`."""
+    if table.device.type == "cpu" and table.dtype in {torch.float32, torch.float64}:
+        # Twice as fast as torch; a byte is never out of range, and "clip" needs no buffer.
+        np.take(table.numpy(), places.numpy(), axis=0, out=out.numpy(), mode="clip")
+        return out
+    return torch.index_select(table, 0, places.int(), out=out)
 
 
 @register("scaled_sign")
