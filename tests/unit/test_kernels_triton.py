@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import re
+import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -449,3 +454,26 @@ def test_sparse_sums_stop_at_an_index_outside(device) -> None:
         with pytest.raises(IndexError, match=r"\[0, 4\)"):
             twin("sparse").accumulate(indices, torch.ones(3, device=device), out)
     assert out.tolist() == [0, 0, 2, 0]
+
+
+def started() -> Iterator[str]:
+    """The kernels that the package starts."""
+    for file in Path(twin("launch").__file__).parent.glob("*.py"):
+        for name in re.findall(r"\brun\(\s*(_\w+)", file.read_text(encoding="utf-8")):
+            yield f"{file.stem}.{name}"
+
+
+@pytest.mark.slow
+def test_compiled_for_a_gpu_every_operation_is_rounded_as_on_the_cpu(tmp_path) -> None:
+    script = Path(__file__).parents[1] / "support" / "compile_twins.py"
+    done = subprocess.run(
+        [sys.executable, script],
+        env=os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    inexact = json.loads(done.stdout)
+    assert set(inexact) == set(started())
+    assert {name: found for name, found in inexact.items() if found} == {}
