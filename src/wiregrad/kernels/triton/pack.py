@@ -7,9 +7,15 @@ import triton.language as tl
 
 
 @triton.jit
+def packed_bytes(d, WIDTH: tl.constexpr):
+    """⌈d·WIDTH/8⌉, where the product may leave the range of 32 bits."""
+    return d // 8 * WIDTH + (d % 8 * WIDTH + 7) // 8
+
+
+@triton.jit
 def pack(symbols, to, group, lane, d, WIDTH: tl.constexpr):
     """Store `symbols` `[G, 8]` of a row of d elements; those behind its end must be 0."""
-    length = (d * WIDTH + 7) // 8
+    length = packed_bytes(d, WIDTH)
     held = tl.sum(symbols.to(tl.int64) << (lane * WIDTH), axis=1)
     at = group * WIDTH + lane
     byte = ((held[:, None] >> (lane * 8)) & 0xFF).to(tl.uint8)
@@ -26,6 +32,6 @@ def unpack(packed, j, d, inside, WIDTH: tl.constexpr):
     bit = j.to(tl.int64) * WIDTH
     at = bit // 8
     low = tl.load(packed + at, mask=inside, other=0).to(tl.int32)
-    rest = inside & (at + 1 < (d * WIDTH + 7) // 8)
+    rest = inside & (at + 1 < packed_bytes(d, WIDTH))
     high = tl.load(packed + at + 1, mask=rest, other=0).to(tl.int32)
     return ((low | (high << 8)) >> (bit % 8).to(tl.int32)) & ((1 << WIDTH) - 1)

@@ -12,7 +12,7 @@ from wiregrad.kernels.triton.draws import draw, keys_for
 from wiregrad.kernels.triton.keep import rand_k, sparsify
 from wiregrad.kernels.triton.launch import blocks, rows_and_more, rows_of, run
 from wiregrad.kernels.triton.levels import ADD, TERNARY, WRITE, symbols_of, values_of
-from wiregrad.kernels.triton.pack import pack, unpack
+from wiregrad.kernels.triton.pack import pack, packed_bytes, unpack
 from wiregrad.kernels.triton.sums import NORM, scales
 
 __all__ = [
@@ -47,7 +47,7 @@ def _quantise(
     scale = tl.load(scales + row + lane * 0)
     symbol = symbols_of(x, scale, tl.load(keys + row), group, lane, KIND, S)
     symbol = tl.where(inside, symbol, 0)
-    pack(symbol, packed + row * ((d * WIDTH + 7) // 8), group, lane, d, WIDTH)
+    pack(symbol, packed + row * packed_bytes(d, WIDTH), group, lane, d, WIDTH)
     if SUBTRACT:
         tl.store(mine, x - values_of(symbol, scale, KIND, S), mask=inside)
     if KIND == TERNARY:
@@ -101,7 +101,7 @@ def _natural(
     up = draw(tl.load(keys + row), group, lane) > chance ^ _DRAWN_LAST
     symbol = ((bits >> 23) & 0x1FF) + up.to(tl.int32)
     symbol = tl.where(inside, symbol, 0)
-    pack(symbol, packed + row * ((d * WIDTH + 7) // 8), group, lane, d, WIDTH)
+    pack(symbol, packed + row * packed_bytes(d, WIDTH), group, lane, d, WIDTH)
     if SUBTRACT:
         tl.store(mine, x - _natural_value(symbol), mask=inside)
 
