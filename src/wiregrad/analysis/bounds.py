@@ -69,7 +69,8 @@ def compared(run: pd.DataFrame, regime: Regime, mu: float, best: Ends) -> pd.Dat
     T = run["step"].to_numpy(dtype="float64")
     loss = run["loss_train"].to_numpy(dtype="float64")
     found = pd.DataFrame({"T": T, "measured": loss - best.low, "bound": gap * (1 - lr * mu) ** T})
-    return found[best.high - best.low <= KNOWN * (loss - best.high)]
+    known = best.high - best.low <= KNOWN * (loss - best.high)
+    return found[known & (T > 0)]  # at T = 0 both are f(x⁰) − f*
 
 
 def ratios(results: Results, labels: tuple[str, ...], regime: Regime) -> dict[str, float]:

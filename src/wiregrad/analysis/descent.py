@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +39,8 @@ SPENT: dict[Spent, tuple[tuple[str, ...], str]] = {
 
 LINE: dict[str, Any] = {"linewidth": 1.5, "alpha": 0.95}
 BACK: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.75}
+BELOW = 1.7
+"""How much thicker the first line is than the others, which may lie on top of it."""
 
 
 @kinds.register("descent")
@@ -63,7 +67,7 @@ class Descent(FigureSpec):
         axes = figure.subplots(1, len(self.x), sharey=True, squeeze=False)[0]
         tolerance = _tolerance(groups)
         for axis, x in zip(axes, self.x, strict=True):
-            for group in groups:
+            for place, group in enumerate(groups):
                 mine = results.frame[results.frame["label"] == group.label]
                 primary = self._primary(group)
                 _lines(
@@ -71,11 +75,14 @@ class Descent(FigureSpec):
                     mine,
                     SPENT[x][0],
                     looks[group.label],
-                    primary=primary,
+                    weight=(LINE if primary else BACK)
+                    | {"zorder": (3 if primary else 2) + place / len(groups)}
+                    | ({"linewidth": BELOW * LINE["linewidth"]} if place == 0 else {}),
                     tolerance=tolerance,
                 )
             axis.set(xscale="log", yscale="log", xlabel=SPENT[x][1])
             axis.yaxis.set_minor_locator(mticker.NullLocator())
+            _plain_ticks(axis, is_bits=x != "round")
             if tolerance:
                 axis.axhline(tolerance**2, color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
         axes[0].set_ylabel("‖∇f(x)‖²")
@@ -94,10 +101,9 @@ def _lines(
     columns: tuple[str, ...],
     look: style.Look,
     *,
-    primary: bool,
+    weight: Mapping[str, Any],
     tolerance: float | None,
 ) -> None:
-    weight = LINE if primary else BACK
     for _, run in frame.groupby("run_id", sort=True):
         known = run.dropna(subset="grad_norm").sort_values("step")
         spent = known[list(columns)].sum(axis=1).to_numpy(dtype="float64")
@@ -110,7 +116,6 @@ def _lines(
             square[inside],
             color=look.colour,
             linestyle=look.linestyle,
-            zorder=3 if primary else 2,
             **weight,
         )
         met = tolerance is not None and square[inside][-1] <= tolerance**2
@@ -120,9 +125,28 @@ def _lines(
             look.marker,
             color=look.colour,
             markerfacecolor=look.colour if met else "white",
-            markersize=5.5 if primary else 4,
-            zorder=4,
+            markersize=5.5 if weight["zorder"] >= 3 else 4,
+            zorder=5,
         )
+
+
+def _plain_ticks(axis: Axes, *, is_bits: bool) -> None:
+    """Ticks of a logarithmic x as 2 k, 5 k, …: as many as have room."""
+    low, high = axis.get_xlim()
+    span = high / low
+    subs = (1.0, 2.0, 5.0) if span < 40 else (1.0, 3.0) if span < 400 else (1.0,)
+    axis.xaxis.set_major_locator(mticker.LogLocator(subs=subs, numticks=20))
+    if is_bits:
+        axis.xaxis.set_major_formatter(lambda value, _: _tick(value))
+    else:
+        axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_locator(mticker.NullLocator())
+
+
+def _tick(value: float) -> str:
+    """A round number of bits with an SI prefix, without trailing zeros."""
+    power = min(max(math.floor(math.log10(value) + 1e-9) // 3, 0), 4)
+    return f"{value / 1000.0**power:g}" + ("", " k", " M", " G", " T")[power]
 
 
 def _limits(axis: Axes, frame: pd.DataFrame, labels: list[str]) -> None:
@@ -132,7 +156,7 @@ def _limits(axis: Axes, frame: pd.DataFrame, labels: list[str]) -> None:
     squares = squares[(squares > 0) & np.isfinite(squares)]
     start = mine.loc[mine["step"] == 0, "grad_norm"].max() ** 2
     if len(squares) and np.isfinite(start):
-        axis.set_ylim(squares.min() / 4, max(start, squares.min()) * 30)
+        axis.set_ylim(squares.min() / 4, max(start, squares.min()) * 8)
 
 
 def _tolerance(groups: list[GroupResult]) -> float | None:

@@ -57,6 +57,7 @@ class Levels(FigureSpec):
         square = run["grad_norm"].to_numpy(dtype="float64") ** 2
         bottom.plot(run["step"], square, color=style.COLOURS["black"], linewidth=1.2)
         bottom.set(yscale="log", xlabel="round", ylabel="‖∇f(x)‖²")
+        bottom.set_xlim(1.5, grid.shape[1] + 1.5)
         handles = [Patch(color=colours[0], label="nothing (empty payload)")]
         handles += [
             Patch(color=colour, label=name) for name, colour in zip(names, colours[1:], strict=True)
@@ -115,6 +116,7 @@ def _raster(axis: Axes, grid: Grid, colours: list[Any]) -> None:
     )
     axis.grid(visible=False)
     axis.set_ylabel("worker")
+    axis.set_yticks([1, *range(5, grid.shape[0] + 1, 5)])
 
 
 def _shares(axis: Axes, grid: Grid, colours: list[Any]) -> None:

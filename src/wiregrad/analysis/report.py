@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ import jinja2
 from wiregrad import __version__, fsio
 from wiregrad.analysis import aggregate, claims, figures, tables
 from wiregrad.analysis.aggregate import GroupResult, Results
+from wiregrad.analysis.descent import point_text
 from wiregrad.analysis.statistics import Verdict
 
 if TYPE_CHECKING:
@@ -121,6 +123,23 @@ class PaperPart:
     def tuned(self) -> list[GroupResult]:
         """The groups whose learning rate was tuned."""
         return [group for group in self.results.groups if group.tuning and group.tuning.best]
+
+    @cached_property
+    def swept(self) -> list[dict[str, Any]]:
+        """One row a sweep: grid, how its runs ended, the point that won, and whether at an edge."""
+        return [
+            {
+                "experiment": group.experiment,
+                "title": group.title,
+                "runs": len(group.sweep.rows),
+                "outcomes": dict(sorted(Counter(group.sweep.rows["outcome"]).items())),
+                "point": point_text(group).strip(" ()") or "—",
+                "reached": bool(group.sweep.best and group.sweep.best.reached),
+                "edge": ", ".join(group.sweep.edge),
+            }
+            for group in self.results.groups
+            if group.sweep is not None
+        ]
 
     @cached_property
     def gaps(self) -> dict[str, list[str]]:
