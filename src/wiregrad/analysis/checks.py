@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,9 @@ checks: Registry[Check] = Registry("check")
 @dataclass(frozen=True, kw_only=True)
 class Check(abc.ABC):
     """Base of all checks."""
+
+    spends: ClassVar[bool] = True
+    """Whether what runs spent says how far they went; not so where they stop by themselves."""
 
     experiment: str
     tolerance: float = 0.0

@@ -186,6 +186,8 @@ def _budget(claim: Claim, check: checks.Check, mine: Results) -> tuple[str, str]
     completed = frame[frame["outcome"] == "completed"]
     spent = completed.groupby(["label", "run_id"])[["epoch", "samples", "step"]].max()
     items = claim.budget.items()
+    if not items and not check.spends:
+        return "", ""
     if not items or spent.empty:
         reached = float(spent["epoch"].min()) if len(spent) else 0.0
         return (f"{reached:.3g} epochs" if reached else ""), ""

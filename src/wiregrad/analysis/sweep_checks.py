@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import product
+from typing import ClassVar
 
 import numpy as np
 
@@ -55,6 +56,8 @@ def _ratio(costly: float, cheap: float) -> float:
 @dataclass(frozen=True, kw_only=True)
 class _Order(Check):
     """Every label of a tier beats every one of the next by a factor above 1 + `tolerance`."""
+
+    spends: ClassVar[bool] = False
 
     order: Tiers
     or_equal: bool = False
@@ -139,6 +142,8 @@ class SweepTracks(Check):
     The factor is 1 + `tolerance`, up or down; the effect is the ratio that is furthest from 1.
     """
 
+    spends: ClassVar[bool] = False
+
     followers: tuple[str, ...]
     leader: str
     books: Books = "paper"
@@ -171,6 +176,8 @@ class SweepBits(Check):
 
     With `at_most` fewer will do as well. The effect is the ratio that is furthest off.
     """
+
+    spends: ClassVar[bool] = False
 
     expected: Mapping[str, float] = field(default_factory=dict)
     at_most: bool = False
