@@ -126,12 +126,13 @@ def loglog_slope(
         raise ValueError("a log-log fit takes positive values only")
     if np.unique(xs).size < 2:
         raise ValueError("a log-log fit takes at least two different x")
-    fit = scipy.stats.linregress(np.log(xs), np.log(ys))
+    logs = np.log(ys)
+    fit = scipy.stats.linregress(np.log(xs), logs)
     slope = float(fit.slope)
     if xs.size < 3:
         return Estimate(slope, math.nan, math.nan, xs.size)
     # A constant y has no correlation, from which scipy derives the error.
-    error = 0.0 if np.ptp(ys) == 0.0 else float(fit.stderr)
+    error = 0.0 if np.ptp(logs) == 0.0 else float(fit.stderr)
     reach = _student(confidence, xs.size - 2) * error
     return Estimate(slope, slope - reach, slope + reach, xs.size)
 
