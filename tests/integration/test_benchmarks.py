@@ -10,6 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def pytest_benchmarks(*arguments):
+    # pytest-benchmark measures nothing in a process that looks like a worker of pytest-xdist.
+    outside = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     command = [sys.executable, "-m", "pytest", "benchmarks", "--quick", "-q", "--benchmark-quiet"]
     return subprocess.run(
         [*command, "-p", "no:cacheprovider", *arguments],
@@ -17,7 +19,7 @@ def pytest_benchmarks(*arguments):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=outside | {"OMP_NUM_THREADS": "1"},
     )
 
 
