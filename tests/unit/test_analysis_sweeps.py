@@ -221,6 +221,18 @@ def test_the_optimum_is_known_between_two_ends():
     assert bounds.optimum(run, mu=math.nan).low == -math.inf
 
 
+def test_rounding_at_the_optimum_is_no_broken_bound():
+    """At f* = 1 a loss is known to some 1e-16: bounds below that say nothing."""
+    run = quadratic_run(0.1, rounds=900)
+    noise = np.random.default_rng(1).integers(-3, 4, size=len(run)) * 2.0**-52
+    rounded = run.assign(loss_train=1 + run["loss_train"] + noise)
+    best = bounds.optimum(rounded, mu=1.0)
+    table = bounds.compared(rounded, "pl", 1.0, best)
+    assert len(table) > 50
+    assert (table["measured"] / table["bound"]).max() <= 1.01
+    assert (table["bound"] > 1e-13).all()
+
+
 def test_a_table_shows_points_books_and_what_was_saved():
     sweep_of = {"gd": swept(row(k=math.nan, zeta=math.nan, bits=1000)), "clag": GRID}
     sweep_of["ef"] = swept(row("exhausted"))
