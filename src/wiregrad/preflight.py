@@ -6,7 +6,7 @@ import copy
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,10 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import DataUnavailable
 from wiregrad.experiment import execute
 from wiregrad.plan import Group, Plan, PlannedRun
+from wiregrad.problems import registry
+from wiregrad.problems.deep import DeepSpec
+from wiregrad.sweep import Task, run
+from wiregrad.sweep.group import task_of
 
 ROUNDS = 2
 _EVALUATED = 64
@@ -35,10 +39,10 @@ def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
     """One run for each (experiment, label, workers)."""
     for group in plan.groups:
         seen: set[int] = set()
-        for run in group.runs:
-            if run.workers not in seen:
-                seen.add(run.workers)
-                yield group, run
+        for planned in group.runs:
+            if planned.workers not in seen:
+                seen.add(planned.workers)
+                yield group, planned
 
 
 def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
@@ -52,6 +56,8 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     began = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
+            if group.sweep is not None:
+                config["method"]["lr"] = _swept(task_of(group), Path(folder), device)
             card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     except DataUnavailable as error:
         return Check(name, "no data", str(error))
@@ -59,11 +65,24 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 
 
+def _swept(task: Task, folder: Path, device: str) -> float:
+    """Two rounds of a sweep's first point; its learning rate."""
+    short = replace(
+        task,
+        multiples=task.multiples[:1],
+        k=task.k[:1],
+        zeta=task.zeta[:1],
+        seeds=task.seeds[:1],
+        stop=replace(task.stop, max_rounds=ROUNDS),
+    )
+    return float(run(short, folder / "sweep", device)[0]["lr"])
+
+
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
     """The run with a budget of two rounds, evaluated on a few samples."""
     short = copy.deepcopy(config)
     short["budget"] = {"steps": ROUNDS}
     short["log"] = short.get("log", {}) | {"every": 1}
-    if short["problem"]["name"] != "logistic":
+    if issubclass(registry[short["problem"]["name"]], DeepSpec):
         short["problem"] |= {"eval_train": _EVALUATED, "eval_test": _EVALUATED}
     return short

@@ -140,9 +140,10 @@ def test_the_method_of_the_readme_runs(tmp_path):
 
 
 def test_preflight_of_the_paper_scale():
-    """The convex and the smaller deep shapes; the others take minutes."""
+    """The convex and the smaller deep shapes, and some that are swept; the others take minutes."""
     command = [BIN / "wiregrad", "preflight", "--scale", "paper"]
-    chosen = ["--experiment", "convex", "--experiment", "cifar_lenet5"]
+    experiments = ("convex", "cifar_lenet5", "quadratic_n10")
+    chosen = [word for name in experiments for word in ("--experiment", name)]
     done = subprocess.run(
         [*command, *chosen], cwd=ROOT, capture_output=True, text=True, check=False
     )
