@@ -4,5 +4,6 @@ from wiregrad.problems.convex.base import Convex
 from wiregrad.problems.convex.least_squares import LeastSquares
 from wiregrad.problems.convex.logistic import Logistic
 from wiregrad.problems.convex.quadratic import Quadratic
+from wiregrad.problems.convex.stochastic import ToyStochastic
 
-__all__ = ["Convex", "LeastSquares", "Logistic", "Quadratic"]
+__all__ = ["Convex", "LeastSquares", "Logistic", "Quadratic", "ToyStochastic"]
