@@ -65,10 +65,12 @@ class Splits:
 class DeepProblem(Divisible):
     """A network with cross-entropy; metric is accuracy.
 
-    Gradients are those of the mean loss over a worker's batch. Dropout and augmentation draw from
-    generators of the worker and the step; batch-norm sees one worker's batch. Batch-norm
-    statistics: evaluation uses worker 0's running statistics, which are the problem's only state;
-    those of other workers are never kept.
+    Gradients are those of the mean loss over a worker's batch, with respect to the parameters that
+    require one: d counts no others. A network whose samples have several labels each (the tokens
+    of a sequence) says how many in its attribute `targets`; means are over labels then. Dropout and
+    augmentation draw from generators of the worker and the step; batch-norm sees one worker's
+    batch. Batch-norm statistics: evaluation uses worker 0's running statistics, which are the
+    problem's only state; those of other workers are never kept.
     """
 
     dtype = torch.float32
@@ -89,13 +91,14 @@ class DeepProblem(Divisible):
         provenance: dict[str, str],
     ) -> None:
         self._model = model.to(device)
-        named = dict(self._model.named_parameters())
+        named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
         self._parameters = list(named.values())
         self._x0 = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.layout = Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
         self.settle(self._x0.clone())
         together: int | None = getattr(model, "together", None)
         self._stacked = together is not None
+        self._targets: int = getattr(model, "targets", 1)
         self._per_pass = 1 if together is None else per_pass or joined(workers, together)
         self._low = gradients == "bfloat16"
         self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
@@ -148,7 +151,8 @@ class DeepProblem(Divisible):
         self._prepare(workers, step)
         with torch.enable_grad(), self._tier(), collecting(self._model, self._rows(out)):
             logits = self._model(inputs)
-            loss = functional.cross_entropy(logits, labels, reduction="sum") / self._batches.batch
+            loss = functional.cross_entropy(logits, labels, reduction="sum")
+            loss = loss / (self._batches.batch * self._targets)
             grads = torch.autograd.grad(loss, self._parameters, allow_unused=self._stacked)
         for grad, (_, _, where) in zip(grads, self.layout.slices(), strict=True):
             if grad is not None:
@@ -223,8 +227,8 @@ class DeepProblem(Divisible):
         """See Divisible: mean losses and accuracies, NaN for a set without rows."""
         sums = {name: [0.0, 0.0, 0] for name in ("train", "test", "valid")}
         for (name, rows), (loss, right) in zip(self._eval, scores.tolist(), strict=True):
-            total = sums[name]
-            total[0], total[1], total[2] = total[0] + loss, total[1] + right, total[2] + len(rows)
+            total, count = sums[name], len(rows) * self._targets
+            total[0], total[1], total[2] = total[0] + loss, total[1] + right, total[2] + count
         means = {k: (a / n, b / n) if n else (NAN, NAN) for k, (a, b, n) in sums.items()}
         return Evaluation(
             loss_train=means["train"][0],
@@ -297,6 +301,11 @@ class DeepSpec(ProblemSpec):
     def model(self) -> nn.Module:
         """The network, freshly initialised from the global generator."""
 
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+        """The network for a data set's tensors, for those whose form depends on them."""
+        del tensors
+        return self.model()
+
     @abstractmethod
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """The set `split` ("train" or "test") from a data set's tensors, on their device."""
@@ -311,7 +320,7 @@ class DeepSpec(ProblemSpec):
         train, test = self.samples(tensors, "train"), self.samples(tensors, "test")
         train_rows, valid_rows = held_out(len(train), self.train_limit, self.valid_fraction)
         with seeds.scope("init"):
-            model = self.model()
+            model = self.network(tensors)
         return DeepProblem(
             model,
             Splits(train, test, train_rows, valid_rows),
