@@ -109,12 +109,15 @@ class Channel(ABC):
         where: torch.Tensor | None = None,
         tag: torch.Tensor | None = None,
         billed_as: Compressor | None = None,
+        relative_to: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Send C(row) for each row of `x` `[..., d]`; returns what is decoded, not to be changed.
 
         `where` (bool, of the shape of the rows): the others send an empty payload, and decode to
         zeros. `tag` (int64, likewise, 0 to 15): a mark on each message.
         `billed_as`: the compressor that the paper's books charge this message to.
+        `relative_to`: rows whose norms the measured errors are relative to, if not `x`: what is
+        tracked, where `x` is only its change.
         """
         rows = x.reshape(-1, x.shape[-1])
         senders = self._next(rows)
@@ -133,7 +136,8 @@ class Channel(ABC):
                 self._send(packet, [senders[i] for i in sending], tags, billed_as)
                 decoded[sending] = packet.decode()
         if self.measure:
-            self._errors += _relative_errors(rows, decoded)
+            tracked = rows if relative_to is None else relative_to.reshape(rows.shape)
+            self._errors += _relative_errors(rows, decoded, tracked)
         return decoded.view(x.shape)
 
     def error_feedback(
@@ -209,13 +213,16 @@ class Channel(ABC):
                 self.choices[[senders[i] for i in mine]] = level
             pending = [i for i, yes in zip(pending, taken, strict=True) if not yes]
         if self.measure:
-            self._errors += _relative_errors(rows, decoded)
+            self._errors += _relative_errors(rows, decoded, rows)
         return decoded.view(x.shape)
 
     # -- what a runtime asks ----------------------------------------------------------------
 
     def compression_error(self) -> float:
-        """Mean over this round's rows of ‖C(x) − x‖² / ‖x‖²; NaN when it was not measured."""
+        """Mean over this round's rows of ‖C(x) − x‖² / ‖x‖², or over ‖y‖² of what is tracked.
+
+        NaN when it was not measured.
+        """
         return sum(self._errors) / len(self._errors) if self._errors else float("nan")
 
     def state_dict(self) -> dict[str, Any]:
@@ -332,9 +339,9 @@ def _squares(rows: torch.Tensor) -> list[float]:
     return [sum(float(part.double().square().sum()) for part in row.split(_PART)) for row in rows]
 
 
-def _relative_errors(x: torch.Tensor, decoded: torch.Tensor) -> list[float]:
+def _relative_errors(x: torch.Tensor, decoded: torch.Tensor, against: torch.Tensor) -> list[float]:
     errors = []
-    for row, got, square in zip(x, decoded, _squares(x), strict=True):
+    for row, got, square in zip(x, decoded, _squares(against), strict=True):
         parts = zip(row.split(_PART), got.split(_PART), strict=True)
         error = sum(float((b.double() - a.double()).square().sum()) for a, b in parts)
         errors.append(error / square if square else 0.0)

@@ -158,6 +158,13 @@ def test_error_feedback_measures_what_it_leaves() -> None:
     assert plain.compression_error() == pytest.approx(channel.compression_error(), rel=1e-12)
 
 
+def test_an_error_can_be_relative_to_what_is_tracked():
+    channel, tracked, held = simulated(), rows(1), rows(2)
+    left = channel(TOP_3, tracked - held, relative_to=tracked) + held - tracked
+    expected = (left.square().sum(-1) / tracked.square().sum(-1)).mean()
+    assert channel.compression_error() == pytest.approx(float(expected), rel=1e-12)
+
+
 def test_a_message_in_the_books_of_another_compressor() -> None:
     """Charged as the other one would have sent this very vector, not some vector of its size."""
     ternary = registry.build({"name": "top_k", "ratio": 0.5, "select": "quantile"})

@@ -104,8 +104,10 @@ class BatchedChannel(Channel):
         where: torch.Tensor | None = None,
         tag: torch.Tensor | None = None,
         billed_as: Compressor | None = None,
+        relative_to: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """See Channel."""
+        """See Channel; a batch measures no error."""
+        del relative_to
         if billed_as is not None:
             raise ConfigError(f"{compressor.name} billed as another: such a run has no batch")
         rows = self._rows(x)
