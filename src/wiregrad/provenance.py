@@ -5,12 +5,23 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from wiregrad.errors import ConfigError
 
 _PACKAGE = "wiregrad.methods"
+
+
+@dataclass(frozen=True)
+class _Module:
+    """What matters of one file: the methods that it registers, those it imports, and its code."""
+
+    registered: frozenset[str]
+    imported: frozenset[str]
+    code: str
 
 
 def method_code_sha256(method: str, plugins: Iterable[str | Path] = ()) -> str:
@@ -22,9 +33,9 @@ def method_code_sha256(method: str, plugins: Iterable[str | Path] = ()) -> str:
     """
     plugins = list(plugins)
     for file in [*_method_files(), *map(Path, plugins)]:
-        if method in _registered(_parse(file)):
-            trees = [ast.dump(_without_docstrings(_parse(f))) for f in sorted(_with_imports(file))]
-            return hashlib.sha256("\n".join(trees).encode()).hexdigest()
+        if method in _module(file).registered:
+            codes = [_module(each).code for each in sorted(_with_imports(file))]
+            return hashlib.sha256("\n".join(codes).encode()).hexdigest()
     searched = ", ".join(["wiregrad/methods/*.py", *map(str, plugins)])
     raise ConfigError(f"method.name: no @register({method!r}) in {searched}")
 
@@ -35,11 +46,21 @@ def _method_files() -> list[Path]:
     return [file for folder in folders for file in sorted(Path(folder, "methods").glob("*.py"))]
 
 
-def _parse(file: Path) -> ast.Module:
+def _module(file: Path) -> _Module:
     try:
-        return ast.parse(file.read_text(encoding="utf-8"))
+        stat = file.stat()
+        return _parsed(file, stat.st_mtime_ns, stat.st_size)
     except (OSError, SyntaxError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: cannot be read as Python ({error})") from None
+
+
+@cache
+def _parsed(file: Path, mtime_ns: int, size: int) -> _Module:
+    """The file as it was then: every run of a plan asks for its method's."""
+    del mtime_ns, size
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    names = frozenset(_registered(tree)), frozenset(_imported(tree))
+    return _Module(*names, ast.dump(_without_docstrings(tree)))
 
 
 def _registered(tree: ast.Module) -> set[str]:
@@ -60,7 +81,7 @@ def _with_imports(file: Path) -> set[Path]:
         here = waiting.pop()
         if here not in found:
             found.add(here)
-            waiting += [modules[name] for name in _imported(_parse(here)) if name in modules]
+            waiting += [modules[name] for name in _module(here).imported if name in modules]
     return found
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from wiregrad import startup
 from wiregrad.cli.train import (
     ConfigDir,
     Device,
@@ -16,7 +17,6 @@ from wiregrad.cli.train import (
     Results,
     Scale,
     load,
-    one_thread,
 )
 
 app = typer.Typer()
@@ -37,10 +37,10 @@ def sweep(
 
     Leaves sweep.parquet, a row a run, and sweep.json; an interrupted sweep goes on where it was.
     """
-    one_thread()
+    startup.begin()
     from wiregrad.sweep.group import sweep_group
 
-    plan = load(scale, config_dir, results, methods)
+    plan = load(scale, config_dir, results, methods, [paper])
     result = sweep_group(plan.group(paper, experiment, label), device, typer.echo)
     best = result["best"]
     if best is not None:

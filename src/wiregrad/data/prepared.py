@@ -98,6 +98,10 @@ def store(name: str, arrays: Arrays, source: str) -> None:
         save_file({k: np.ascontiguousarray(v) for k, v in arrays.items()}, temporary, metadata)
 
 
+_hashed: dict[tuple[Path, int, int, int], str] = {}
+"""Digests of the files that this process has read, as they were: the runs of a group share one."""
+
+
 def summary(name: str) -> dict[str, str] | None:
     """What the prepared file says of itself (digest, source, variant), without reading tensors.
 
@@ -116,7 +120,7 @@ def summary(name: str) -> dict[str, str] | None:
 
 
 def read(name: str, expected: str | None) -> Prepared | None:
-    """The prepared variant, its tensors hashed anew, or None if there is none.
+    """The prepared variant, or None if there is none. A process hashes a file's tensors once.
 
     `expected` is the catalogue's digest, or None to hold the file to the one stored in it.
     Raises DataCorrupt if the file is damaged or holds other tensors.
@@ -127,12 +131,16 @@ def read(name: str, expected: str | None) -> Prepared | None:
     if not path.is_file():
         return None
     try:
+        stat = path.stat()
         with safe_open(path, framework="pt", device="cpu") as stored:
             metadata = stored.metadata() or {}
             tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, RuntimeError) as error:
         raise DataCorrupt(f"{path}: {error}") from None
-    actual = digest({key: tensor.numpy() for key, tensor in tensors.items()})
+    file = (path, stat.st_ino, stat.st_mtime_ns, stat.st_size)
+    if file not in _hashed:
+        _hashed[file] = digest({key: tensor.numpy() for key, tensor in tensors.items()})
+    actual = _hashed[file]
     if actual != (expected or metadata.get("digest")):
         raise DataCorrupt(f"{path}: prepared tensors are not those of {name} (sha256 differs)")
     return Prepared(tensors, actual, metadata.get("source", "unknown"))
