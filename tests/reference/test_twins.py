@@ -20,6 +20,7 @@ SIGN = {"name": "scaled_sign"}
 SIGN_L2 = {"name": "scaled_sign", "norm": "l2"}
 BLOCK_SIGN = {"name": "block_sign"}
 IDENTITY = {"name": "identity"}
+LOG_3 = {"name": "log_quantiser", "bits": 3}
 SCHEDULE = {"name": "step", "milestones": [10, 25], "factor": 0.3}
 
 MESSAGES = [
@@ -75,6 +76,12 @@ TRIGGERED = [{"zeta": 1.0}, {"zeta": 0.0}, {"zeta": 40.0}]
 ADACGD_METHOD = {"compressors": [TOP_K, TOP_K | {"k": 4}, IDENTITY], "zeta": 1.0}
 ADACGD = {"name": "adacgd"} | ADACGD_METHOD
 V3 = {"name": "three_pc_v3", "compressor": TOP_K, "inner": {"name": "lag", "zeta": 4.0}}
+
+
+CORRECTED = [*AMSGRAD, {"bias_correction": True}, {"weight_decay": 0.05}]
+CODE = {"bias_correction": True, "eps_inside": False, "weight_decay": 5e-4}
+"""What the published code of CD-Adam adds to its text."""
+DECAYED = [{"weight_decay": 0.05}, {"schedule": SCHEDULE}]
 
 
 def having(base: dict, cases: list[dict]) -> list[dict]:
@@ -192,7 +199,48 @@ CASES: dict[str, list[dict]] = {
         {"eps": 1e-3},
         {"schedule": SCHEDULE},
     ],
+    "cd_adam": [
+        *MESSAGES,
+        CODE | {"compressor": SIGN},
+        CODE | {"compressor": RATIO, "blocks": "per_layer"},
+        *having({"compressor": RATIO}, CORRECTED),
+    ],
+    "naive_two_way": [*FEW, CODE | {"compressor": SIGN}, *having({"compressor": RATIO}, CORRECTED)],
+    "ef_two_way": [*FEW, CODE | {"compressor": SIGN}, *having({"compressor": RATIO}, CORRECTED)],
+    "ef21_two_way": [*FEW, *having({"compressor": RATIO}, DECAYED)],
+    "double_squeeze": [*FEW, *having({"compressor": RATIO}, DECAYED)],
+    "dist_adam": [
+        *having({}, [{}, {"blocks": "per_tensor"}, *CORRECTED]),
+        {"eps_inside": True},
+        {"bias_correction": False},
+    ],
+    "efficient_adam": having(
+        {"compressor": LOG_3, "server_compressor": LOG_3},
+        [
+            {},
+            *having({"server_compressor": IDENTITY}, FEW),
+            *({"compressor": IDENTITY, "server_compressor": c} for c in (LOG_3, TOP_K, SIGN)),
+            {"compressor": IDENTITY, "server_compressor": IDENTITY},
+            {"compressor": LOG_3 | {"bits": 2}, "server_compressor": LOG_3 | {"bits": 4}},
+            *({"blocks": blocks} for blocks in ("whole", "per_layer")),
+            {"worker_feedback": False},
+            {"server_feedback": False},
+            {"worker_feedback": False, "server_feedback": False},
+            {"beta": 0.5},
+            {"theta": 0.9},
+            {"theta_schedule": "horizon", "lr_schedule": "horizon", "theta": 2.0},
+            {"theta_schedule": "round", "lr_schedule": "round"},
+            {"v0": 0.1},
+            {"schedule": SCHEDULE},
+        ],
+    ),
     "one_bit_adam": ONE_BIT,
+    "one_bit_adam_gradients": [
+        {},
+        *FEW,
+        {"warmup": 0.5, "schedule": SCHEDULE, "eps_inside": True},
+        {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3},
+    ],
     "one_bit_adam_published": ONE_BIT,
 }
 """Parameters beside name and lr, as a run configuration has them."""

@@ -9,7 +9,17 @@ from functools import partial
 
 import numpy as np
 
-from twins import comp_ams, lag, one_bit_adam, qadam, sgd, three_pc, unbiased
+from twins import (
+    cd_adam,
+    comp_ams,
+    efficient_adam,
+    lag,
+    one_bit_adam,
+    qadam,
+    sgd,
+    three_pc,
+    unbiased,
+)
 
 MECHANISMS = [
     "adacgd",
@@ -34,6 +44,14 @@ TWINS: dict[str, Callable[..., np.ndarray]] = {
     "qadam_published": qadam.qadam_published,
     "one_bit_adam": one_bit_adam.one_bit_adam,
     "one_bit_adam_published": one_bit_adam.one_bit_adam_published,
+    "one_bit_adam_gradients": one_bit_adam.one_bit_adam_gradients,
+    "cd_adam": partial(cd_adam.both_ways, cd_adam.markov, cd_adam.Adam),
+    "naive_two_way": partial(cd_adam.both_ways, cd_adam.naive, cd_adam.Adam),
+    "ef_two_way": partial(cd_adam.both_ways, cd_adam.feedback, cd_adam.Adam),
+    "ef21_two_way": partial(cd_adam.both_ways, cd_adam.markov, cd_adam.SGD),
+    "double_squeeze": partial(cd_adam.both_ways, cd_adam.feedback, cd_adam.SGD),
+    "dist_adam": cd_adam.dist_adam,
+    "efficient_adam": efficient_adam.efficient_adam,
     **{name: partial(three_pc.three_pc, name) for name in MECHANISMS},
     "bidirectional_3pc": three_pc.bidirectional,
     "ef21_bc": three_pc.ef21_bc,

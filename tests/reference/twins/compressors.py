@@ -40,6 +40,17 @@ def scaled_sign(x: np.ndarray, norm: str = "l1") -> np.ndarray:
     return np.array([scale if value >= 0 else -scale for value in x])
 
 
+def log_quantiser(x: np.ndarray, bits: int = 3) -> np.ndarray:
+    """‖x‖_∞ times the nearest of 0, ±2^-k, ..., ±1/2, ±1: 2^bits - 1 points; ties go up."""
+    sizes = [0.0] + [2.0**-p for p in range(2 ** (bits - 1) - 2, -1, -1)]
+    points = np.abs(x).max() * np.array(sizes)
+    out = np.zeros_like(x)
+    for j in range(len(x)):
+        distance = np.abs(abs(x[j]) - points)
+        out[j] = np.sign(x[j]) * points[np.flatnonzero(distance == distance.min())[-1]]
+    return out
+
+
 def rand_k(
     x: np.ndarray,
     stream: Stream,
@@ -59,6 +70,7 @@ def rand_k(
 
 FAMILIES = {
     "identity": (identity, "whole"),
+    "log_quantiser": (log_quantiser, "whole"),
     "rand_k": (rand_k, "whole"),
     "top_k": (top_k, "whole"),
     "scaled_sign": (scaled_sign, "whole"),

@@ -19,6 +19,7 @@ def one_bit_adam(
     eps: float = 1e-8,
     eps_inside: bool = True,
     two_way: bool = False,
+    gradients_sent: bool = False,
 ) -> np.ndarray:
     compress = compressors.build(compressor or {"name": "scaled_sign"}, blocks, problem.tensors)
     n, d = problem.n, problem.d
@@ -35,15 +36,17 @@ def one_bit_adam(
         else:
             received = np.zeros(d)
             for i in range(n):
-                corrected = beta1 * m + (1 - beta1) * gradients[i] + worker_error[i]
+                said = gradients[i] if gradients_sent else beta1 * m + (1 - beta1) * gradients[i]
+                corrected = said + worker_error[i]
                 c = compress(corrected)
                 worker_error[i] = corrected - c
                 received += c / n
             if two_way:
-                m = compress(received + server_error)
-                server_error = received + server_error - m
+                heard = compress(received + server_error)
+                server_error = received + server_error - heard
             else:
-                m = received
+                heard = received
+            m = beta1 * m + (1 - beta1) * heard if gradients_sent else heard
         root = np.sqrt(v + eps) if eps_inside else np.sqrt(v) + eps
         x = x - learning_rate(lr, schedule, t) * m / root
         iterates.append(x)
@@ -70,3 +73,11 @@ def one_bit_adam_published(
         two_way=True,
         **parameters,
     )
+
+
+def one_bit_adam_gradients(
+    problem: Logistic, steps: int, lr: float, compressor: dict | None = None, **parameters: object
+) -> np.ndarray:
+    """As CD-Adam's code (arXiv 2111.00705) runs it: gradients are compressed, not momenta."""
+    compressor = compressor or {"name": "scaled_sign"}
+    return one_bit_adam_published(problem, steps, lr, compressor, gradients_sent=True, **parameters)
