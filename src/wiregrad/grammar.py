@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 
+from wiregrad.errors import ConfigError
+
 
 class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -30,7 +32,7 @@ class Rates(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
 
     default: pydantic.PositiveFloat
-    scaling: Literal["sqrt_workers"] | None = None
+    scaling: Literal["sqrt_workers", "inverse_sqrt_steps"] | None = None
 
     @pydantic.model_validator(mode="after")
     def _positive(self) -> Rates:
@@ -39,22 +41,42 @@ class Rates(pydantic.BaseModel):
                 raise ValueError(f"{label}: a learning rate is a positive number (got {value!r})")
         return self
 
-    def of(self, label: str, workers: int) -> float:
-        """The rate of `label` with n workers."""
+    def of(self, label: str, workers: int, steps: int | None = None) -> float:
+        """The rate of `label` with n workers, in a run of so many steps if they are given.
+
+        Raises ConfigError where it is scaled by the steps of a run that has none.
+        """
         rate = float((self.model_extra or {}).get(label, self.default))
+        if self.scaling == "inverse_sqrt_steps":
+            if steps is None:
+                raise ConfigError("lr.scaling: inverse_sqrt_steps wants budget.steps")
+            return float(f"{rate / math.sqrt(steps):.6g}")
         return rate * math.sqrt(workers) if self.scaling == "sqrt_workers" else rate
 
 
 class Tuning(_Section):
-    """The same learning-rate grid for every method, on a validation split, with its own seeds."""
+    """The same learning-rate grid for every method, on a validation split, with its own seeds.
+
+    On a problem that has no samples to spare, an objective by itself, `metric` is of the objective.
+    """
 
     grid: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=2)]
     shift: dict[str, pydantic.PositiveFloat] = {}
     """Factor on the whole grid by label: as many points, elsewhere (SGD wants larger rates)."""
     seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
     budget: dict[str, Any]
-    metric: Literal["loss_valid", "metric_valid"] = "loss_valid"
+    metric: Literal["loss_valid", "metric_valid", "loss_train", "grad_norm"] = "loss_valid"
     valid_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.1
+
+    @property
+    def splits(self) -> bool:
+        """Whether a validation split is set aside."""
+        return self.metric.endswith("_valid")
+
+    @property
+    def minimise(self) -> bool:
+        """Whether less of the metric is better."""
+        return self.metric != "metric_valid"
 
     def rates(self, label: str) -> tuple[float, ...]:
         """The grid of `label`."""

@@ -254,7 +254,8 @@ class _Cell:
         workers = int(config["runtime"].get("workers", 1))
         config["method"]["lr"] = TUNED
         if experiment.lr is not None and not (experiment.tuning or experiment.sweep):
-            config["method"]["lr"] = experiment.lr.of(self.label, workers)
+            steps = config["budget"].get("steps")
+            config["method"]["lr"] = experiment.lr.of(self.label, workers, steps)
         if experiment.schedule is not None:
             config["method"]["schedule"] = experiment.schedule
         return config
@@ -267,7 +268,8 @@ class _Cell:
                 config["method"]["lr"] = rate
                 config["method"].pop("schedule", None)
                 config["budget"] = dict(tuning.budget)
-                config["problem"]["valid_fraction"] = tuning.valid_fraction
+                if tuning.splits:
+                    config["problem"]["valid_fraction"] = tuning.valid_fraction
                 yield rate, _planned(config)
 
 

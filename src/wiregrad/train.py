@@ -94,7 +94,7 @@ def train(group: Group, job: Job) -> dict[str, Any]:
 
 @_alone
 def tune(group: Group, job: Job) -> dict[str, Any]:
-    """Score every rate of the group's grid on the validation split; write tuning.json.
+    """Score every rate of the group's grid on the metric of its tuning; write tuning.json.
 
     A rate with a diverged run is out. The best being at the grid's edge is a warning.
     """
@@ -121,7 +121,7 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
         scores.clear()
         result["not_run"] = f"no data: {error}"
     if result["not_run"] is None:
-        result["best"] = _best(group, scores, minimise=tuning.metric.startswith("loss"))
+        result["best"] = _best(group, scores, minimise=tuning.minimise)
         result["edge"] = result["best"] in (min(result["grid"]), max(result["grid"]))
         if result["edge"]:
             job.say(f"warning: {group.label}: the best rate {result['best']} is at the grid's edge")

@@ -58,6 +58,21 @@ def test_rates_can_grow_with_the_root_of_the_workers(tmp_path):
     assert [r.config["method"]["lr"] for r in plan.group("p", "e", "a").runs[::2]] == [1.0, 2.0]
 
 
+def test_rates_can_fall_with_the_root_of_the_rounds(tmp_path):
+    lr = {"default": 0.5, "scaling": "inverse_sqrt_steps"}
+    plan = load_plan("s", write(tmp_path / "a", {"lr": lr, "grid": {"budget.steps": [4, 100]}}))
+    found = {(r.config["budget"]["steps"], r.config["method"]["lr"]) for r in plan.groups[0].runs}
+    assert found == {(4, 0.25), (100, 0.05)}
+    with pytest.raises(ConfigError, match="inverse_sqrt_steps wants"):
+        load_plan("s", write(tmp_path / "b", {"lr": lr, "budget": {"epochs": 2}}))
+
+
+def test_tuning_on_the_objective_sets_nothing_aside(tmp_path):
+    tuning = {"grid": [0.1, 1], "seeds": [9], "budget": {"steps": 1}, "metric": "grad_norm"}
+    plan = load_plan("s", write(tmp_path, {"tuning": tuning}))
+    assert "valid_fraction" not in plan.groups[0].tuning_runs[0][1].config["problem"]
+
+
 def test_tuning_gives_every_label_as_many_points_and_leaves_the_rate_open(tmp_path):
     tuning = {"grid": [0.1, 1], "shift": {"a": 10}, "seeds": [9], "budget": {"steps": 1}}
     plan = load_plan("s", write(tmp_path, {"tuning": tuning, "schedule": {"milestones": [1]}}))
