@@ -13,6 +13,7 @@ import yaml
 
 from wiregrad import fsio, record
 from wiregrad.analysis.aggregate import COLUMNS, GroupResult, Results
+from wiregrad.analysis.derived import with_derived
 from wiregrad.plan import Group, Plan, load_plan
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -106,7 +107,7 @@ def results(
                 "run_id": f"n{workers}-s{seed}-{label}",
                 "outcome": outcome,
             }
-            frames.append(frame.assign(**about)[COLUMNS])
+            frames.append(with_derived(frame.assign(**about))[COLUMNS])
     labels = [*cards, *(label for label in reasons or {} if label not in cards)]
     groups = tuple(
         GroupResult(

@@ -1,7 +1,8 @@
 """Histories of a plan as one tidy table, with the groups that were not run and why.
 
-Columns are those of the history (see `wiregrad.record.HISTORY_SCHEMA`) and paper, experiment,
-label, title, workers, seed, run_id, outcome; one row per logged step of each run.
+Columns are those of the history (see `wiregrad.record.HISTORY_SCHEMA`), what is derived of them
+(`wiregrad.analysis.derived`), and paper, experiment, label, title, workers, seed, run_id, outcome;
+one row per logged step of each run.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio, record
-from wiregrad.analysis import sweeps
+from wiregrad.analysis import derived, sweeps
 from wiregrad.analysis.sweeps import Swept
 from wiregrad.errors import ConfigError, RecordError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from wiregrad.plan import Group, Plan
 
 RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_id", "outcome"]
-COLUMNS = [*record.HISTORY_SCHEMA.names, *RUN_COLUMNS]
+COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
 
 NOT_YET = "not run yet"
 M = TypeVar("M", bound=pydantic.BaseModel)
@@ -220,7 +221,7 @@ def _read_run(directory: Path, sha256: str) -> tuple[record.RunCard, pd.DataFram
 def _labelled(
     history: pd.DataFrame, group: GroupResult, run: ListedRun, card: record.RunCard
 ) -> pd.DataFrame:
-    return history.assign(
+    about = history.assign(
         paper=group.paper,
         experiment=group.experiment,
         label=group.label,
@@ -229,7 +230,8 @@ def _labelled(
         seed=card.seed,
         run_id=run.id,
         outcome=card.outcome,
-    )[COLUMNS]
+    )
+    return derived.with_derived(about)[COLUMNS]
 
 
 def read_manifest(path: Path) -> Manifest:

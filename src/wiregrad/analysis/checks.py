@@ -164,7 +164,7 @@ class Better(Check):
 @checks.register("bits_ratio")
 @dataclass(frozen=True, kw_only=True)
 class BitsRatio(Check):
-    """`dense` sends `expected` times the up-link bits of `compressed` at equal epochs.
+    """`dense` sends `expected` times the bits of `compressed` on a link at equal epochs.
 
     Counted by `convention`; the other convention's figure stands beside it. `tolerance` is
     relative. Bits are exact counts, so one seed is enough and the interval is their range.
@@ -174,6 +174,7 @@ class BitsRatio(Check):
     compressed: str
     expected: float
     convention: Literal["paper", "wire"] = "paper"
+    link: Literal["uplink", "downlink"] = "uplink"
     workers: int | None = None
 
     @property
@@ -204,7 +205,7 @@ class BitsRatio(Check):
     def _ratios(
         self, frame: pd.DataFrame, convention: str
     ) -> np.ndarray[Any, np.dtype[np.float64]]:
-        column = f"uplink_bits_{convention}"
+        column = f"{self.link}_bits_{convention}"
         if self.workers is not None:
             frame = frame[frame["workers"] == self.workers]
         frame = frame[frame["step"] > 0]

@@ -28,9 +28,7 @@ POINTS = 240
 def curves(mine: Results, looks: dict[str, style.Look]) -> list[dict[str, Any]]:
     """One curve a method and number of workers, of one experiment: x columns, y columns, look."""
     found = []
-    frame = mine.frame.assign(
-        total_bits_wire=mine.frame["uplink_bits_wire"] + mine.frame["downlink_bits_wire"]
-    )
+    frame = mine.frame
     for group in mine.groups:
         for workers, part in frame[frame["label"] == group.label].groupby("workers"):
             found.append(_curve(group, int(str(workers)), part, looks[group.label]))

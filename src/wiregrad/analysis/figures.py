@@ -38,6 +38,8 @@ DRAWING = (
     "sweeps",
     "style",
     "measure",
+    "derived",
+    "rates",
     "statistics",
 )
 """Modules whose change makes every picture out of date."""
@@ -80,6 +82,7 @@ def parse(paper: Paper) -> dict[str, FigureSpec]:
         heatmap,
         levels,
         plots,
+        rates,
         speedup,
     )
 

@@ -32,9 +32,10 @@ METRICS = {
     "accuracy": Metric("metric_test", "test accuracy", "points", 100.0, rising=True),
     "train_loss": Metric("loss_train", "train loss"),
     "test_loss": Metric("loss_test", "test loss"),
+    "perplexity": Metric("perplexity", "test perplexity"),
     "grad_norm": Metric("grad_norm", "gradient norm"),
 }
-MetricName = Literal["accuracy", "train_loss", "test_loss", "grad_norm"]
+MetricName = Literal["accuracy", "train_loss", "test_loss", "perplexity", "grad_norm"]
 
 
 @dataclass(frozen=True)

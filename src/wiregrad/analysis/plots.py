@@ -29,21 +29,40 @@ class Axis:
     factor: float = 1.0
 
 
-XAxis = Literal["epoch", "round", "bits_paper", "bits_wire", "total_bits_wire"]
-YAxis = Literal["train_loss", "test_loss", "accuracy", "grad_norm", "compression_error"]
+XAxis = Literal[
+    "epoch",
+    "round",
+    "bits_paper",
+    "bits_wire",
+    "downlink_bits_wire",
+    "total_bits_wire",
+    "total_bits_paper",
+    "all_bits_once",
+    "all_bits_each",
+]
+YAxis = Literal[
+    "train_loss", "test_loss", "accuracy", "perplexity", "grad_norm", "compression_error"
+]
 X_AXES: dict[str, Axis] = {
     "epoch": Axis("epoch", "epochs"),
     "round": Axis("step", "rounds"),
     "bits_paper": Axis("uplink_bits_paper", "uplink bits per worker (paper's count)", "log2"),
     "bits_wire": Axis("uplink_bits_wire", "uplink bits per worker (on the wire)", "log2"),
+    "downlink_bits_wire": Axis("downlink_bits_wire", "downlink bits, one copy (wire)", "log2"),
     "total_bits_wire": Axis("total_bits_wire", "uplink + downlink bits (on the wire)", "log2"),
+    "total_bits_paper": Axis(
+        "total_bits_paper", "uplink + downlink bits per worker (paper's count)", "log2"
+    ),
+    "all_bits_once": Axis("all_bits_once", "bits of all links, broadcast counted once", "log2"),
+    "all_bits_each": Axis("all_bits_each", "bits of all links, broadcast counted n times", "log2"),
 }
 Y_AXES: dict[str, Axis] = {
     "train_loss": Axis("loss_train", "train loss", "log"),
     "test_loss": Axis("loss_test", "test loss", "log"),
     "accuracy": Axis("metric_test", "test accuracy (%)", factor=100.0),
+    "perplexity": Axis("perplexity", "test perplexity", "log"),
     "grad_norm": Axis("grad_norm", "gradient norm ‖∇f(x)‖", "log"),
-    "compression_error": Axis("compression_error", "compression error", "log"),
+    "compression_error": Axis("compression_error", "relative compression error", "log"),
 }
 
 PRIMARY: dict[str, Any] = {
@@ -81,7 +100,9 @@ class Curves(FigureSpec):
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
-        frame = _prepared(results.frame, self.workers)
+        frame = results.frame
+        if self.workers is not None:
+            frame = frame[frame["workers"] == self.workers]
         groups = sorted(self.shown(results), key=lambda group: not self._primary(group))
         groups = [group for group in groups if group.cards]
         looks = style.looks(results.labels or [g.label for g in results.groups], results.colours)
@@ -167,13 +188,6 @@ def median_of(part: pd.DataFrame, title: str, *, x: Axis, y: Axis, primary: bool
     start = 0.1 * part["step"].max() if len(values) >= LONG else 0.0
     late = part[(part["step"] >= start) & (part["outcome"] != "diverged")]
     return Median(title, primary, values, late[y.column])
-
-
-def _prepared(frame: pd.DataFrame, workers: int | None) -> pd.DataFrame:
-    if workers is not None:
-        frame = frame[frame["workers"] == workers]
-    total = frame["uplink_bits_wire"] + frame["downlink_bits_wire"]
-    return frame.assign(total_bits_wire=total)
 
 
 def on_axes(frame: pd.DataFrame, x: Axis, y: Axis) -> pd.DataFrame:
