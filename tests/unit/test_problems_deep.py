@@ -10,7 +10,7 @@ from torch.nn import functional
 from wiregrad.data.splits import EpochBatches, fixed_order, held_out
 from wiregrad.errors import ConfigError
 from wiregrad.problems import registry
-from wiregrad.problems.vision import PAD, crop_and_flip
+from wiregrad.problems.vision import crop_and_flip
 from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
@@ -19,6 +19,7 @@ CASES = {
     "cifar_lenet5": (images((3, 32, 32)), {"batch": 4}),
     "cifar_lenet": (images((3, 32, 32)), {"batch": 4}),
     "imdb_lstm": (reviews(), {"batch": 4}),
+    "tiny_imagenet_small": (images((3, 64, 64)), {"batch": 2}),
     "cifar_resnet18": (images((3, 32, 32), train=4, test=2), {"batch": 2}),
 }
 CHEAP = ["mnist_cnn", "cifar_lenet5", "imdb_lstm"]  # ResNet-18 takes a second a pass
@@ -229,6 +230,9 @@ def test_data_of_another_kind_is_refused():
         registry.build({"name": "mnist_cnn", "batch": 0})
 
 
+PAD = 32 // 8  # pixels of zeros on each side
+
+
 def test_crops_and_flips_are_windows_of_the_padded_image():
     pixels = images((3, 32, 32)).tensors["train_images"][:40]
     out = crop_and_flip(pixels, torch.Generator().manual_seed(4))
@@ -247,6 +251,30 @@ def test_crops_and_flips_are_windows_of_the_padded_image():
         seen.add(places[0])
     assert len({top for top, _, _ in seen}) > 5
     assert {flip for _, _, flip in seen} == {False, True}
+
+
+def photos(classes=7, size=64, train=40):
+    """As the sets of photographs are prepared."""
+    found = images((3, size, size), train=train, test=6)
+    tensors = found.tensors | {
+        "classes": torch.tensor(list("\n".join(map(str, range(classes))).encode())),
+        "channels": torch.tensor([[0.4, 0.5, 0.6], [0.2, 0.3, 0.4]], dtype=torch.float64),
+    }
+    for split in ("train", "test"):
+        tensors[f"{split}_labels"] = tensors[f"{split}_labels"] % classes
+    return dataset(tensors)
+
+
+def test_classes_and_channels_are_those_of_the_data_set():
+    problem = build("tiny_imagenet_small", found=photos())
+    assert dict(zip(problem.layout.names, problem.layout.shapes, strict=True))["fc2.bias"] == (7,)
+    assert build("cifar_lenet5", found=photos(100, 32)).dim == 62_006 + 90 * 85
+    found = photos()
+    batch, _ = problem._splits.train.batch(torch.tensor([3]))
+    expected = found.tensors["train_images"][3, 1] / 255
+    torch.testing.assert_close(batch[0, 1], (expected - 0.5) / 0.3, rtol=1e-5, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"has no images of \(3, 64, 64\)"):
+        build("tiny_imagenet_small", found=images((3, 64, 64)))  # nothing says their channels
 
 
 def test_augmentation_can_be_left_out():

@@ -28,6 +28,8 @@ Layout = Literal[
     "mnist-csv",
     "cifar-binary",
     "cifar-webp",
+    "tiny-imagenet-npz",
+    "tiny-imagenet-zip",
     "imdb-jsonl",
     "imdb-csv",
     "libsvm",
@@ -35,7 +37,6 @@ Layout = Literal[
 ]
 """How a source lays out its files; `wiregrad.data.layouts` has the reader of each."""
 
-_TABLES = {"libsvm", "adult"}  # layouts whose reader takes the options of a table
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 
 
@@ -73,10 +74,14 @@ class MirrorFiles(_Model):
 
 
 class Download(_Model):
-    """One file of an official site; `sha256` is that of the file as it is sent."""
+    """One file of an official site; `sha256` is that of the file as it is sent.
+
+    Where nobody publishes it, `md5`: it tells a damaged file, though not a forged one.
+    """
 
     url: str
     sha256: str | None = None
+    md5: str | None = None
 
 
 class OfficialFiles(_Model):
@@ -164,6 +169,27 @@ class TableOptions(_Model):
     rows: pydantic.PositiveInt | None = None
 
 
+class ImageOptions(_Model):
+    """Of a set of photographs: their `size` and, of a subset, the list of its `classes`.
+
+    `rows` are the numbers of training and of test images, where no digest is known.
+    """
+
+    size: pydantic.PositiveInt
+    classes: str | None = None
+    rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
+
+
+Options = TableOptions | ImageOptions
+_OPTIONS: dict[Layout, type[Options]] = {
+    "libsvm": TableOptions,
+    "adult": TableOptions,
+    "tiny-imagenet-npz": ImageOptions,
+    "tiny-imagenet-zip": ImageOptions,
+}
+"""What the reader of a layout takes; of those that are not here, nothing."""
+
+
 class Entry(_Model):
     """One named variant of a data set.
 
@@ -181,14 +207,14 @@ class Entry(_Model):
     note: str = ""
     bytes: int
     digest: str | None
-    options: TableOptions | None = None
+    options: Options | None = None
     sources: tuple[Source, ...]
 
     @pydantic.model_validator(mode="after")
     def _options_fit(self) -> Entry:
         for source in self.sources:
-            if (source.layout in _TABLES) != (self.options is not None):
-                raise ValueError(f"options are for the layouts {', '.join(sorted(_TABLES))}")
+            if type(self.options) is not _OPTIONS.get(source.layout, type(None)):
+                raise ValueError(f"options are for the layouts {', '.join(sorted(_OPTIONS))}")
         return self
 
     def reader_options(self) -> dict[str, Any]:

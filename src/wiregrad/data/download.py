@@ -6,10 +6,11 @@ archives, and only named members of them are read.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -66,6 +67,16 @@ def http(url: str, target: Path, sha256: str | None) -> Path:
         raise DataUnavailable(f"{url}: {type(error).__name__}") from None
     require_file_sha256(target, sha256, url)
     return target
+
+
+def require_file_md5(path: Path, expected: str | None, where: str) -> None:
+    """Raise DataCorrupt unless the file's md5 is `expected` (None: not known)."""
+    if expected is None:
+        return
+    with path.open("rb") as file:
+        actual = hashlib.file_digest(file, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
+    if actual != expected:
+        raise DataCorrupt(f"{where}: md5 is {actual[:16]}..., expected {expected[:16]}...")
 
 
 def _stream(url: str, target: Path) -> None:

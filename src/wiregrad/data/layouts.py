@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from wiregrad.data import adult, images, libsvm, reviews
+from wiregrad.data import adult, images, libsvm, photos, reviews
 from wiregrad.data.catalogue import Layout
 from wiregrad.data.files import Arrays
 
@@ -17,6 +17,8 @@ LAYOUTS: dict[Layout, Reader] = {
     "mnist-csv": images.read_mnist_csv,
     "cifar-binary": images.read_cifar_binary,
     "cifar-webp": images.read_cifar_webp,
+    "tiny-imagenet-npz": photos.read_tiny_npz,
+    "tiny-imagenet-zip": photos.read_tiny_zip,
     "imdb-jsonl": reviews.read_jsonl,
     "imdb-csv": reviews.read_csv,
     "libsvm": libsvm.read_set,

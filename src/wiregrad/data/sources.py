@@ -116,10 +116,11 @@ def _is_url(location: str) -> bool:
 
 
 def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
-    return {
-        role: download.http(file.url, folder / role, file.sha256)
-        for role, file in source.files.items()
-    }
+    files = {}
+    for role, file in source.files.items():
+        files[role] = download.http(file.url, folder / role, file.sha256)
+        download.require_file_md5(files[role], file.md5, file.url)
+    return files
 
 
 def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""Small convolutional networks: MNIST CNN, LeNet-5 and the LeNet of COMP-AMS's scripts.
+"""Small convolutional networks: MNIST CNN, LeNet-5, the LeNet of COMP-AMS's scripts, and TinyNet.
 
 Where a paper has ReLU or dropout before 2×2 max-pooling the order here is the other way round, on a
 quarter of the values: both are monotone in each value, so that outputs and gradients are the same.
@@ -23,17 +23,17 @@ class MnistCNN(nn.Module):
     dim = 21_840
     together = 4
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = Conv2d(1, 10, 5)
         self.conv2 = Conv2d(10, 20, 5)
         self.drop2 = Dropout(0.5, channels=True)
         self.fc1 = Linear(320, 50)
         self.drop3 = Dropout(0.5)
-        self.fc2 = Linear(50, 10)
+        self.fc2 = Linear(50, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits `[b, 10]`."""
+        """Logits `[b, classes]`."""
         x = pool_relu(self.conv1(x))
         x = self.drop2(pool_relu(self.conv2(x)))
         x = self.drop3(self.fc1(x.flatten(1)).relu())
@@ -50,16 +50,16 @@ class LeNet5(nn.Module):
     dim = 62_006
     together = 4
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = Conv2d(3, 6, 5)
         self.conv2 = Conv2d(6, 16, 5)
         self.fc1 = Linear(400, 120)
         self.fc2 = Linear(120, 84)
-        self.fc3 = Linear(84, 10)
+        self.fc3 = Linear(84, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits `[b, 10]`."""
+        """Logits `[b, classes]`."""
         x = pool_relu(self.conv1(x))
         x = pool_relu(self.conv2(x))
         x = self.fc2(self.fc1(x.flatten(1)).relu()).relu()
@@ -77,18 +77,43 @@ class LeNet(nn.Module):
     dim = 541_094
     together = 4
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = 10) -> None:
         super().__init__()
         self.conv1 = Conv2d(3, 16, 3, padding=1)
         self.conv2 = Conv2d(16, 32, 3, padding=1)
         self.conv3 = Conv2d(32, 64, 3, padding=1)
         self.fc1 = Linear(1024, 500)
         self.drop = Dropout(0.5)
-        self.fc2 = Linear(500, 10)
+        self.fc2 = Linear(500, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits `[b, 10]`."""
+        """Logits `[b, classes]`."""
         for conv in (self.conv1, self.conv2, self.conv3):
             x = pool_relu(conv(x))
         logits: torch.Tensor = self.fc2(self.drop(self.fc1(x.flatten(1)).relu()))
+        return logits
+
+
+class TinyNet(nn.Module):
+    """A small network of ours on images `[b, 3, 64, 64]`: d = 299,602 with 50 classes.
+
+    conv 3→16 5×5 of stride 2, then twice conv 3×3 (16→32→64), each with padding and followed
+    by max-pool 2 and ReLU; fc 1024→256, ReLU; fc 256→classes.
+    """
+
+    together = 4
+
+    def __init__(self, classes: int = 50) -> None:
+        super().__init__()
+        self.conv1 = Conv2d(3, 16, 5, stride=2, padding=2)
+        self.conv2 = Conv2d(16, 32, 3, padding=1)
+        self.conv3 = Conv2d(32, 64, 3, padding=1)
+        self.fc1 = Linear(1024, 256)
+        self.fc2 = Linear(256, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits `[b, classes]`."""
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = pool_relu(conv(x))
+        logits: torch.Tensor = self.fc2(self.fc1(x.flatten(1)).relu())
         return logits

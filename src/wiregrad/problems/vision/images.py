@@ -1,23 +1,20 @@
-"""Image classification: the convolutional networks of COMP-AMS on MNIST and CIFAR-10."""
+"""What the image problems share: normalised and augmented batches, and their configuration."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-import pydantic
 import torch
 from torch import nn
 from torch.nn import functional
 
 from wiregrad.errors import ConfigError
-from wiregrad.problems.base import register
 from wiregrad.problems.deep import DeepSpec, Samples
-from wiregrad.problems.models import convnets, resnet
 
-PAD = 4
-"""Pixels of zeros on each side from which a crop of the original size is taken."""
+Shape = tuple[int, int, int]
+"""Channels, height, width."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +23,6 @@ class Channels:
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
-
-
-MNIST = Channels((0.1307,), (0.3081,))
-CIFAR10 = Channels((0.49140, 0.48216, 0.44653), (0.24703, 0.24348, 0.26159))
 
 
 class Images:
@@ -73,14 +66,15 @@ class Images:
 def crop_and_flip(pixels: torch.Tensor, *generators: torch.Generator) -> torch.Tensor:
     """Each image `[b, c, h, w]` padded by zeros, cropped at a random place, and flipped or not.
 
+    The padding on each side is an eighth of the height: 4 pixels of 32, as is common on CIFAR.
     Each generator draws for an equal part of the images. They are on the CPU: the draws are the
     same on every device.
     """
     b, c, h, w = pixels.shape
-    each = b // len(generators)
+    pad, each = h // 8, b // len(generators)
     draws = [
         (
-            torch.randint(2 * PAD + 1, (2, each, 1), generator=generator),
+            torch.randint(2 * pad + 1, (2, each, 1), generator=generator),
             torch.randint(2, (each, 1), generator=generator, dtype=torch.bool),
         )
         for generator in generators
@@ -90,96 +84,75 @@ def crop_and_flip(pixels: torch.Tensor, *generators: torch.Generator) -> torch.T
     ys = top + torch.arange(h)
     xs = left + torch.arange(w)
     xs = torch.where(flip, xs.flip(1), xs)
-    places = ys[:, :, None] * (w + 2 * PAD) + xs[:, None, :]
-    padded = functional.pad(pixels, (PAD, PAD, PAD, PAD)).view(b, c, -1)
+    places = ys[:, :, None] * (w + 2 * pad) + xs[:, None, :]
+    padded = functional.pad(pixels, (pad, pad, pad, pad)).view(b, c, -1)
     index = places.view(b, 1, h * w).expand(b, c, h * w).to(pixels.device)
     return padded.gather(2, index).view(b, c, h, w)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Vision(DeepSpec):
-    shape: ClassVar[tuple[int, int, int]]
-    channels: ClassVar[Channels]
+class ImageSpec(DeepSpec):
+    """A network on images; a subclass says which, and what images it takes.
+
+    Classes and channel statistics are those of the data set where its tensors say them
+    (``classes``, ``channels``), else those that the class gives.
+    """
+
+    shape: ClassVar[Shape | None]
+    """Of the images; None takes any square."""
+    architecture: ClassVar[Callable[[int], nn.Module]]
+    """The network for so many classes."""
+    classes: ClassVar[int] = 10
+    channels: ClassVar[Channels | None] = None
 
     def _augmented(self) -> bool:
         return False
 
+    def model(self) -> nn.Module:
+        """See DeepSpec."""
+        return type(self).architecture(self.classes)
+
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+        """See DeepSpec: with as many classes as the data set names."""
+        if "classes" not in tensors:
+            return self.model()
+        return type(self).architecture(bytes(tensors["classes"].tolist()).count(b"\n") + 1)
+
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """See DeepSpec. Raises ConfigError where the data set holds no such images."""
         pixels = tensors.get(f"{split}_images")
-        if pixels is None or pixels[0].numel() != torch.Size(self.shape).numel():
+        shape = self._shape(pixels)
+        channels = _channels(tensors) or self.channels
+        if pixels is None or shape is None or channels is None:
             raise ConfigError(
-                f"problem.data: {self.data!r} has no images of {self.shape}, which "
+                f"problem.data: {self.data!r} has no images of {self.shape or '(3, s, s)'}, which "
                 f"{self.name} needs"
             )
-        return Images(
-            pixels.view(-1, *self.shape),
-            tensors[f"{split}_labels"],
-            self.channels,
-            augment=self._augmented(),
-        )
+        labels = tensors[f"{split}_labels"]
+        return Images(pixels.view(-1, *shape), labels, channels, augment=self._augmented())
+
+    def _shape(self, pixels: torch.Tensor | None) -> Shape | None:
+        """Of these images, where the network takes them."""
+        if pixels is None:
+            return None
+        if self.shape is not None:
+            return self.shape if pixels[0].numel() == torch.Size(self.shape).numel() else None
+        return (3, pixels.shape[-2], pixels.shape[-1]) if pixels.shape[1] == 3 else None
 
 
-@register("mnist_cnn")
-@dataclass(frozen=True, kw_only=True)
-class MnistCNN(_Vision):
-    """The CNN of COMP-AMS on MNIST (scripts), d = 21,840; 16 workers with 32 samples each."""
-
-    data: str = "mnist"
-    batch: pydantic.PositiveInt = 32
-    shape = (1, 28, 28)
-    channels = MNIST
-
-    def model(self) -> nn.Module:
-        """See DeepSpec."""
-        return convnets.MnistCNN()
+def _channels(tensors: Mapping[str, torch.Tensor]) -> Channels | None:
+    if "channels" not in tensors:
+        return None
+    mean, std = (tuple(row) for row in tensors["channels"].tolist())
+    return Channels(mean, std)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Cifar(_Vision):
-    data: str = "cifar10"
-    batch: pydantic.PositiveInt = 32
+class AugmentedSpec(ImageSpec):
+    """A network on images that are augmented in training."""
+
     augment: bool = True
-    """Crop from a padding of 4 zeros and flip, in training."""
-    shape = (3, 32, 32)
-    channels = CIFAR10
+    """Crop from a padding of zeros, an eighth of the height wide, and flip, in training."""
 
     def _augmented(self) -> bool:
         return self.augment
-
-
-@register("cifar_lenet5")
-@dataclass(frozen=True, kw_only=True)
-class CifarLeNet5(_Cifar):
-    """LeNet-5 on CIFAR-10, d = 62,006: the network that COMP-AMS's text names."""
-
-    def model(self) -> nn.Module:
-        """See DeepSpec."""
-        return convnets.LeNet5()
-
-
-@register("cifar_lenet")
-@dataclass(frozen=True, kw_only=True)
-class CifarLeNet(_Cifar):
-    """The scripts' LeNet on CIFAR-10, d = 541,094."""
-
-    def model(self) -> nn.Module:
-        """See DeepSpec."""
-        return convnets.LeNet()
-
-
-@register("cifar_resnet18")
-@dataclass(frozen=True, kw_only=True)
-class CifarResNet18(_Cifar):
-    """ResNet-18 on CIFAR-10, d = 11,173,962 (COMP-AMS, appendix); 4 workers with 64 samples each.
-
-    Batch-norm: each worker's batch alone in training; `statistics` says whose running statistics
-    are used in evaluation.
-    """
-
-    batch: pydantic.PositiveInt = 64
-    statistics: Literal["worker_0"] = "worker_0"
-
-    def model(self) -> nn.Module:
-        """See DeepSpec."""
-        return resnet.resnet18_cifar()

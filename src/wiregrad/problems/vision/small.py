@@ -1,0 +1,65 @@
+"""MNIST and CIFAR: the networks of COMP-AMS, and those of CD-Adam on CIFAR."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pydantic
+
+from wiregrad.problems.base import register
+from wiregrad.problems.models import convnets, resnet
+from wiregrad.problems.vision.images import AugmentedSpec, Channels, ImageSpec
+
+MNIST = Channels((0.1307,), (0.3081,))
+CIFAR10 = Channels((0.49140, 0.48216, 0.44653), (0.24703, 0.24348, 0.26159))
+
+
+@register("mnist_cnn")
+@dataclass(frozen=True, kw_only=True)
+class MnistCNN(ImageSpec):
+    """The CNN of COMP-AMS on MNIST (scripts), d = 21,840; 16 workers with 32 samples each."""
+
+    data: str = "mnist"
+    batch: pydantic.PositiveInt = 32
+    shape = (1, 28, 28)
+    channels = MNIST
+    architecture = convnets.MnistCNN
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cifar(AugmentedSpec):
+    data: str = "cifar10"
+    batch: pydantic.PositiveInt = 32
+    shape = (3, 32, 32)
+    channels = CIFAR10
+
+
+@register("cifar_lenet5")
+@dataclass(frozen=True, kw_only=True)
+class CifarLeNet5(_Cifar):
+    """LeNet-5 on CIFAR-10, d = 62,006: the network that COMP-AMS's text names."""
+
+    architecture = convnets.LeNet5
+
+
+@register("cifar_lenet")
+@dataclass(frozen=True, kw_only=True)
+class CifarLeNet(_Cifar):
+    """The scripts' LeNet on CIFAR-10, d = 541,094."""
+
+    architecture = convnets.LeNet
+
+
+@register("cifar_resnet18")
+@dataclass(frozen=True, kw_only=True)
+class CifarResNet18(_Cifar):
+    """ResNet-18 on CIFAR-10, d = 11,173,962 (COMP-AMS, appendix); 4 workers with 64 samples each.
+
+    Batch-norm: each worker's batch alone in training; `statistics` says whose running statistics
+    are used in evaluation.
+    """
+
+    batch: pydantic.PositiveInt = 64
+    statistics: Literal["worker_0"] = "worker_0"
+    architecture = staticmethod(resnet.resnet18_cifar)
