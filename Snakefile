@@ -12,7 +12,6 @@ validate(config, "workflow/schemas/config.schema.yaml")
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
-include: "workflow/rules/sweep.smk"
 include: "workflow/rules/train.smk"
 
 

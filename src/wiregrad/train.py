@@ -24,7 +24,7 @@ from wiregrad.loop import Progress
 from wiregrad.plan import TUNED, Group, PlannedRun, assign
 from wiregrad.pool import Pool
 from wiregrad.record import RunCard
-from wiregrad.sweep.group import chosen
+from wiregrad.sweep.group import chosen, sweep_group
 
 PROGRESS = "progress.json"
 Say = Callable[[str], None]
@@ -80,7 +80,7 @@ def train(group: Group, job: Job) -> dict[str, Any]:
     }
     if group.skip is None:
         try:
-            settings = _settings(group)
+            settings = _settings(group, job)
             for planned in group.runs:
                 card = _run(planned, group.directory / planned.run_id, group, job, settings)
                 manifest["runs"].append(_entry(planned, card))
@@ -145,10 +145,13 @@ def tuned_rate(group: Group) -> float | None:
     return float(found["best"])
 
 
-def _settings(group: Group) -> dict[str, Any]:
-    """What tuning or a sweep chose, by dotted key of a run configuration."""
+def _settings(group: Group, job: Job) -> dict[str, Any]:
+    """What tuning or a sweep chose, by dotted key of a run configuration.
+
+    A sweep is part of the job: its batches take less time than another start of torch would.
+    """
     if group.sweep is not None:
-        return chosen(group)
+        return chosen(group, sweep_group(group, say=job.say))
     rate = tuned_rate(group)
     return {} if rate is None else {"method.lr": rate}
 

@@ -70,15 +70,13 @@ def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
     for label, count in {"gd": 3, "clag": 12}.items():
         group = plan.group("p", "e", label)
         assert group.runs[0].config["method"]["lr"] == TUNED
-        with pytest.raises(ConfigError, match=r"sweep.json: missing or unreadable; run `wiregrad"):
-            train(group, Job(say=quiet))
-        result = sweep_group(group, say=quiet)
+        manifest = train(group, Job(say=quiet))
+        result = json.loads(group.best_file.read_text())
         rows = sweep.read(group.sweep_file)
         assert len(rows) == count == sum(result["outcomes"].values())
         assert not (group.directory / "sweep").exists()
         best = result["best"]
         assert best["reached"]
-        manifest = train(group, Job(say=quiet))
         history = read_history(group.directory / manifest["runs"][0]["id"] / "history.parquet")
         last = history.slice(len(history) - 1).to_pylist()[0]
         assert last["step"] == best["iterations"]
@@ -107,16 +105,33 @@ def test_the_command_leaves_the_same_files_twice_and_warns_at_the_edge(tmp_path)
     assert bytes_of[0] == bytes_of[1]
 
 
+def test_a_finished_sweep_is_kept_until_its_grid_changes(tmp_path):
+    said = []
+    group = plan_of(tmp_path).group("p", "e", "gd")
+    kept = sweep_group(group, say=said.append)
+    before = group.sweep_file.stat().st_mtime_ns
+    said.clear()
+    assert sweep_group(group, say=said.append) == kept
+    assert group.sweep_file.stat().st_mtime_ns == before
+    assert said == []
+    wider = plan_of(tmp_path, sweep=SWEEP | {"multiples": [1, 2, 4, 8]}).group("p", "e", "gd")
+    assert sum(sweep_group(wider, say=quiet)["outcomes"].values()) == 4
+    group.sweep_file.unlink()
+    assert sweep_group(group, say=quiet) == kept
+    assert group.sweep_file.is_file()
+
+
 def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypatch):
     def nothing(name):
         raise DataUnavailable(f"{name}: nowhere")
 
     monkeypatch.setattr(data, "load", nothing)
     group = plan_of(tmp_path, problem={"name": "logistic", "data": "ijcnn1"}).groups[0]
-    assert sweep_group(group, say=quiet)["not_run"] == "no data: ijcnn1: nowhere"
+    result = sweep_group(group, say=quiet)
+    assert result["not_run"] == "no data: ijcnn1: nowhere"
     assert sweep.read(group.sweep_file) == []
     with pytest.raises(DataUnavailable, match="ijcnn1: nowhere"):
-        chosen(group)
+        chosen(group, result)
     assert train(group, Job(say=quiet))["not_run"] == "no data: ijcnn1: nowhere"
 
 

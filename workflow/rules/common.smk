@@ -115,10 +115,8 @@ def data_reports(wildcards):
 
 
 def tuning_result(wildcards):
-    """The tuning or sweep that a train job takes its hyper-parameters from, if there is one."""
+    """The tuning that a train job takes its rate from, if there is one."""
     planned = group(**wildcards)
-    if planned.sweep and not planned.skip:
-        return str(planned.best_file)
     return str(planned.tuning_file) if planned.tuning and not planned.skip else []
 
 

@@ -1,5 +1,5 @@
 # One job trains one group: all runs of one method label in one experiment, so that torch and the
-# data are loaded once. Runs checkpoint themselves and lie beside the declared output, which is all
+# data are loaded once; where the experiment has a sweep, that comes first, in the same job. Runs checkpoint themselves and lie beside the declared output, which is all
 # that Snakemake removes when a job fails: the next call goes on where this one stopped.
 
 

@@ -36,6 +36,7 @@ def sweep(
     """Run the whole grid of one label's steps, k and zeta as batches; choose the best point.
 
     Leaves sweep.parquet, a row a run, and sweep.json; an interrupted sweep goes on where it was.
+    `wiregrad train` does this first by itself.
     """
     startup.begin()
     from wiregrad.sweep.group import sweep_group

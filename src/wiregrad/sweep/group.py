@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from wiregrad import fsio
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.grammar import Sweep
 from wiregrad.plan import Group
+from wiregrad.provenance import method_code_sha256
 from wiregrad.sweep.advance import Stop
 from wiregrad.sweep.rows import Row, best, write
 from wiregrad.sweep.task import COMPRESSED, Task, run, with_k
@@ -43,9 +44,15 @@ def task_of(group: Group) -> Task:
 def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str, Any]:
     """Sweep `group`; write sweep.parquet, then sweep.json, which is returned.
 
-    Without the data, or with a `skip` of the configuration, there are no rows, and the reason.
+    One that is finished, of this grid and this method's code, is kept as it is. Without the data,
+    or with a `skip` of the configuration, there are no rows, and the reason.
     """
     task, where = task_of(group), f"{group.paper}/{group.experiment}/{group.label}"
+    plugins = [group.entry.plugin] if group.entry.plugin else []
+    identity = f"{group.digest()}/{method_code_sha256(group.entry.method['name'], plugins)}"
+    kept = _finished(group, identity)
+    if kept is not None:
+        return kept
     rows: list[Row] = []
     why = group.skip
     if why is None:
@@ -57,6 +64,7 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str
     outcomes = Counter(row["outcome"] for row in rows)
     found = best(rows)
     result = {
+        "identity": identity,
         "not_run": why,
         "best": found,
         "edge": None if found is None else edges(found, group.sweep, group.label),
@@ -88,21 +96,15 @@ def edges(found: Row, sweep: Sweep | None, label: str) -> list[str]:
     return at_end
 
 
-def chosen(group: Group) -> dict[str, Any]:
-    """The hyper-parameters that won, by dotted key of a run configuration.
+def chosen(group: Group, result: Mapping[str, Any]) -> dict[str, Any]:
+    """The hyper-parameters that won in a sweep, by dotted key of a run configuration.
 
-    Raises DataUnavailable where the sweep was not run for want of data, and ConfigError where it
-    is missing or everything diverged.
+    Raises DataUnavailable where the sweep was not run for want of data, and ConfigError where
+    everything diverged.
     """
-    try:
-        found = json.loads(group.best_file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        raise ConfigError(
-            f"{group.best_file}: missing or unreadable; run `wiregrad sweep` for {group.label}"
-        ) from None
-    if found.get("not_run"):
-        raise DataUnavailable(str(found["not_run"]).removeprefix("no data: "))
-    point = found["best"]
+    if result["not_run"]:
+        raise DataUnavailable(str(result["not_run"]).removeprefix("no data: "))
+    point = result["best"]
     if point is None:
         raise ConfigError(
             f"{group.best_file}: every run diverged (smaller multiples, or another grid)"
@@ -114,6 +116,16 @@ def chosen(group: Group) -> dict[str, Any]:
         method = with_k(group.runs[0].config["method"], point["k"])
         settings |= {f"method.{key}": method[key] for key in COMPRESSED if key in method}
     return settings
+
+
+def _finished(group: Group, identity: str) -> dict[str, Any] | None:
+    """What sweep.json says, if it is of this sweep and had its data."""
+    try:
+        found: dict[str, Any] = json.loads(group.best_file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    same = found.get("identity") == identity and found["not_run"] is None
+    return found if same and group.sweep_file.is_file() else None
 
 
 def _remove(folder: Path) -> None:
