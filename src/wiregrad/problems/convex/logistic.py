@@ -24,21 +24,23 @@ if TYPE_CHECKING:
 
 
 class Regulariser(NamedTuple):
-    """r(x) `[R]` and its gradient `[R, d]` at `x` `[R, d]`, both without the factor λ."""
+    """r(x) `[R]`, its gradient and its second derivatives `[R, d]` at `x` `[R, d]`, without λ."""
 
     value: Callable[[torch.Tensor], torch.Tensor]
     gradient: Callable[[torch.Tensor], torch.Tensor]
+    curvature: Callable[[torch.Tensor], torch.Tensor]
 
 
 REGULARISERS = {
-    # r(x) = Σ x²/(1 + x²) and 2x/(1 + x²)²
+    # r(x) = Σ x²/(1 + x²), 2x/(1 + x²)² and (2 − 6x²)/(1 + x²)³
     "nonconvex": Regulariser(
         lambda x: (x.square() / (1 + x.square())).sum(-1),
         lambda x: 2 * x / (1 + x.square()).square(),
+        lambda x: (2 - 6 * x.square()) / (1 + x.square()) ** 3,
     ),
-    # r(x) = ‖x‖²/2 and x
-    "l2": Regulariser(lambda x: x.square().sum(-1) / 2, lambda x: x),
-    "none": Regulariser(lambda x: x.new_zeros(x.shape[:-1]), torch.zeros_like),
+    # r(x) = ‖x‖²/2, x and 1
+    "l2": Regulariser(lambda x: x.square().sum(-1) / 2, lambda x: x, torch.ones_like),
+    "none": Regulariser(lambda x: x.new_zeros(x.shape[:-1]), torch.zeros_like, torch.zeros_like),
 }
 
 
@@ -118,6 +120,13 @@ class Logistic(OverRows):
     def _slope(self, products: torch.Tensor, targets: torch.Tensor | None) -> torch.Tensor:
         del targets
         return -torch.sigmoid(-products)
+
+    def _curvature(self, products: torch.Tensor) -> torch.Tensor:
+        chance = torch.sigmoid(products)
+        return chance * (1 - chance)
+
+    def _regular_curvature(self, x: torch.Tensor) -> torch.Tensor:
+        return self._spec.lam * REGULARISERS[self._spec.regulariser].curvature(x)
 
     def _regular_gradient(self, x: torch.Tensor) -> torch.Tensor:
         return self._spec.lam * REGULARISERS[self._spec.regulariser].gradient(x)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from wiregrad.data import DataSet
 from wiregrad.data.splits import FIXED, Remainder, contiguous, label_skewed
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Layout
-from wiregrad.problems.base import ProblemSpec, provenance
+from wiregrad.problems.base import Evaluation, ProblemSpec, provenance
 from wiregrad.problems.convex.base import Convex, Start
 from wiregrad.problems.convex.csr import Csr, Dense, Rows, rows_of
 from wiregrad.rng import Seeds
@@ -47,6 +47,8 @@ class Parts:
 class OverRows(Convex):
     """f_i(x) = mean over worker i's rows of a loss of aᵀx and its label, plus λ times r(x).
 
+    f is their mean, or their sum where `objective` says so: then evaluations are of n times as
+    much. Gradients are those of the f_i, and constants and batches those of the mean, either way.
     With a batch of b a worker draws b of its rows independently and uniformly, with replacement,
     from the generator ``worker/i/step/t``; else gradients are exact.
     """
@@ -90,6 +92,22 @@ class OverRows(Convex):
             weights = self._slope(part.times(x[None]), self._targets(chosen))
             row.copy_((regular + part.back(weights) / len(chosen))[0])
 
+    def evaluate(self, x: torch.Tensor) -> Evaluation:
+        """See Problem."""
+        found = super().evaluate(x)
+        if self._spec.objective == "mean":
+            return found
+        n = self.workers
+        return replace(found, loss_train=n * found.loss_train, grad_norm=n * found.grad_norm)
+
+    def hessian_times(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """∇²f(x) v for each v `[R, d]`, f the mean, at `x` `[d]`."""
+        total = self.workers * self._regular_curvature(x) * v
+        for matrix, size in zip(self._matrices, self._parts.sizes.tolist(), strict=True):
+            weights = self._curvature(matrix.times(x[None])) * matrix.times(v)
+            total += matrix.back(weights) / size
+        return total / self.workers
+
     def part(self, worker: int) -> Csr:
         """The rows `[m_i, d]` of a worker, with the labels multiplied in where they are signs."""
         return self._signed.slice(self._parts.slice(worker))
@@ -111,6 +129,14 @@ class OverRows(Convex):
     @abstractmethod
     def _slope(self, products: torch.Tensor, targets: torch.Tensor | None) -> torch.Tensor:
         """The derivative of the loss at the rows' products `[m, R]` with the points."""
+
+    @abstractmethod
+    def _curvature(self, products: torch.Tensor) -> torch.Tensor:
+        """The second derivative of the loss at the rows' products `[m, R]` with the points."""
+
+    @abstractmethod
+    def _regular_curvature(self, x: torch.Tensor) -> torch.Tensor:
+        """λ∂²r/∂x_j² `[d]` at `x` `[d]`: r is a sum over coordinates."""
 
     @abstractmethod
     def _regular_gradient(self, x: torch.Tensor) -> torch.Tensor:
@@ -152,6 +178,7 @@ class RowsSpec(ProblemSpec):
     task: ClassVar[str]
 
     data: str = "phishing"
+    """A LIBSVM set of the catalogue, or a name of `wiregrad.data.generated`."""
     lam: pydantic.NonNegativeFloat = 0.1
     split: Literal["contiguous", "shuffled", "dirichlet"] = "contiguous"
     alpha: pydantic.PositiveFloat | None = None
@@ -159,6 +186,8 @@ class RowsSpec(ProblemSpec):
     batch: Literal["full"] | pydantic.PositiveInt = "full"
     dtype: Literal["float64", "float32"] = "float64"
     x0: Start = "zeros"
+    objective: Literal["mean", "sum"] = "mean"
+    """Whether f is the mean or the sum of the workers' f_i."""
 
     def __post_init__(self) -> None:
         if (self.alpha is not None) != (self.split == "dirichlet"):
