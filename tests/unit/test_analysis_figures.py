@@ -96,7 +96,11 @@ def test_the_footer_names_scale_revision_data_seeds_and_gaps():
         "wiregrad · scale cpu · revision 0123456 · data toy · "
         "line: median of 2 seeds, band: their range"
     )
-    assert rest == ["C: not run: no data: gone.", "Diverged (× marks where): B (1 of 2 runs)."]
+    assert rest == [
+        "Budget of a run: 110 rounds, 11 epochs, 11,000 samples, 4 workers.",
+        "C: not run: no data: gone.",
+        "Diverged (× marks where): B (1 of 2 runs).",
+    ]
 
 
 def test_a_part_of_the_data_is_named():

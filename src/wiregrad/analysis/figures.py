@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from wiregrad import fsio
-from wiregrad.analysis import style
+from wiregrad.analysis import budget, style
 from wiregrad.analysis.aggregate import GroupResult, Results, known_experiment, not_run
 from wiregrad.analysis.statistics import BOOTSTRAP_FROM
 from wiregrad.errors import ConfigError
@@ -39,6 +39,7 @@ DRAWING = (
     "style",
     "measure",
     "derived",
+    "budget",
     "rates",
     "statistics",
 )
@@ -130,7 +131,7 @@ def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     groups = spec.shown(mine)
     revisions = ", ".join(revision[:7] for revision in mine.revisions)
     about = [f"scale {mine.scale}", f"revision {revisions}", data_names(groups), _seeds(groups)]
-    lines = [" · ".join(["wiregrad", *about])]
+    lines = [" · ".join(["wiregrad", *about]), *budget.lines(mine)]
     missing: dict[str, list[str]] = {}
     for group in groups:
         if not group.cards:

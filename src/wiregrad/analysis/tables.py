@@ -12,7 +12,7 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio
-from wiregrad.analysis import aggregate, measure, statistics
+from wiregrad.analysis import aggregate, budget, measure, statistics
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.pairs import METRICS, MetricName
 from wiregrad.analysis.statistics import Estimate
@@ -27,8 +27,21 @@ SPENT = {
     "rounds": "step",
     "uplink bits (paper)": "uplink_bits_paper",
     "uplink bits (wire)": "uplink_bits_wire",
+    "downlink bits, one copy (wire)": "downlink_bits_wire",
+    "bits of both links (paper)": "total_bits_paper",
+    "bits of all links, broadcast once": "all_bits_once",
+    "bits of all links, broadcast n times": "all_bits_each",
 }
-"""What is spent until a target, and its column of the history."""
+"""What is spent, and its column of the history or of what is derived of it."""
+Spent = Literal[
+    "rounds",
+    "uplink bits (paper)",
+    "uplink bits (wire)",
+    "downlink bits, one copy (wire)",
+    "bits of both links (paper)",
+    "bits of all links, broadcast once",
+    "bits of all links, broadcast n times",
+]
 
 
 Form = Literal["fixed", "bits", "count", "plain"]
@@ -68,7 +81,11 @@ class TableSpec(pydantic.BaseModel):
     caption: str
     experiment: str
     metrics: tuple[MetricName, ...] = ("train_loss", "accuracy")
+    totals: tuple[Spent, ...] = ("uplink bits (wire)",)
+    """What was spent at the end of the run."""
     target: Target | None = None
+    spent: tuple[Spent, ...] = ("rounds", "uplink bits (paper)", "uplink bits (wire)")
+    """What was spent until the target."""
     workers: int | None = None
 
     def columns(self, mine: Results) -> list[Column]:
@@ -77,15 +94,15 @@ class TableSpec(pydantic.BaseModel):
         if self.workers is not None:
             frame = frame[frame["workers"] == self.workers]
         found = [_final(frame, mine.groups, name) for name in self.metrics]
-        found.append(_total(frame, mine.groups, "uplink_bits_wire", "uplink bits (wire)"))
+        found += [_total(frame, mine.groups, SPENT[what], what) for what in self.totals]
         if self.target is not None:
-            found += [_to_target(frame, mine.groups, self.target, what) for what in SPENT]
+            found += [_to_target(frame, mine.groups, self.target, what) for what in self.spent]
         return found
 
     def notes(self, mine: Results) -> list[str]:
-        """How to read the table."""
-        del mine
-        return ["Mean ± half-width of the 95 % interval over seeds; bold: best mean."]
+        """How to read the table, and what each run was given."""
+        how = "Mean ± half-width of the 95 % interval over seeds; bold: best mean."
+        return [how, *budget.lines(mine)]
 
 
 def parse(paper: Paper) -> dict[str, TableSpec]:

@@ -1,0 +1,41 @@
+"""What runs were given, in words: rounds, epochs, workers, and what tuning was given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from wiregrad.analysis.aggregate import GroupResult, Results
+
+
+def lines(mine: Results) -> list[str]:
+    """The budget of the runs of one experiment, as a line; none where nothing was run."""
+    done = mine.frame[mine.frame["outcome"] == "completed"]
+    if done.empty:
+        return []
+    ends = done.groupby("run_id")[["step", "epoch", "samples"]].max()
+    rounds = _range(ends["step"])
+    parts = [f"{rounds} rounds"]
+    # Where every round takes the whole set, or nothing has samples, an epoch is a round.
+    if not (ends["epoch"] == ends["step"]).all():
+        parts.append(f"{_range(ends['epoch'])} epochs, {_range(ends['samples'])} samples")
+    workers = _range(done["workers"].unique())
+    return [f"Budget of a run: {', '.join(parts)}, {workers} workers{_tuning(mine.groups)}."]
+
+
+def _tuning(groups: Iterable[GroupResult]) -> str:
+    """What tuning was given; nothing where there was none."""
+    tuned = next((group.tuning for group in groups if group.tuning is not None), None)
+    if tuned is None or not tuned.grid:
+        return ""
+    spent = {key: value for key, value in tuned.budget.items() if isinstance(value, (int, float))}
+    amount = ", ".join(f"{value:,} {key}" for key, value in spent.items())
+    each = f" of {amount} each" if amount else ""
+    return f"; learning rates tuned on {len(tuned.grid)} points{each}"
+
+
+def _range(values: Iterable[float]) -> str:
+    """The values, or their ends if they differ."""
+    found = sorted({float(value) for value in values})
+    ends = dict.fromkeys(f"{value:,.4g}" if value < 1000 else f"{value:,.0f}" for value in found)
+    named = list(ends)
+    return named[0] if len(named) == 1 else f"{named[0]} to {named[-1]}"
