@@ -215,6 +215,8 @@ class Pooled(Problem):
     def __init__(self, pool: Pool, config: RunConfig, problem: Divisible) -> None:
         self._pool, self._inner = pool, problem
         self._arena = Arena(problem)
+        for name, value in problem.state_dict().items():
+            self._arena.state[name].copy_(value)
         try:
             order = {"do": "build", "config": config.resolved(), "size": pool.size}
             for member in pool.members:
@@ -222,11 +224,12 @@ class Pooled(Problem):
         finally:
             self._arena.close()
         problem.settle(self._arena.x)
+        problem.share_state(self._arena.state)
         self._mine = shares(len(problem.portions()), pool.size)[0]
         self.layout, self.provenance = problem.layout, problem.provenance
         self.workers, self.device, self.dtype = problem.workers, problem.device, problem.dtype
         self.train_size, self.steps_per_epoch = problem.train_size, problem.steps_per_epoch
-        self.samples_per_step = problem.samples_per_step
+        self.samples_per_step, self.joint_state = problem.samples_per_step, problem.joint_state
         pool.wait()
 
     def x0(self) -> torch.Tensor:
@@ -253,15 +256,13 @@ class Pooled(Problem):
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         """See Problem. Raises RuntimeFailure."""
         self._arena.x.copy_(x)
-        for name, value in self._inner.state_dict().items():
-            self._arena.state[name].copy_(value)
         self._pool.all({"do": "score"})
         score(self._inner, self._arena, 0, self._pool.size)
         self._pool.wait()
         return self._inner.evaluation(self._arena.scores)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """See Problem: worker 0 is computed in this process, so that its state is here."""
+        """See Problem: the state of all workers is in the memory that all processes share."""
         return self._inner.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:

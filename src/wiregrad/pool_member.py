@@ -40,6 +40,7 @@ class Work:
         arena = Arena(problem, fd)
         arena.close()
         problem.settle(arena.x)
+        problem.share_state(arena.state)
         return Work(problem, arena, order["rank"], order["size"])
 
     def gradients(self, step: int) -> None:
@@ -48,8 +49,7 @@ class Work:
         compute(self.problem, self.arena, step, mine)
 
     def score(self) -> None:
-        """This process's parts of an evaluation, with the state of worker 0."""
-        self.problem.load_state_dict(self.arena.state)
+        """This process's parts of an evaluation."""
         score(self.problem, self.arena, self.rank, self.size)
 
 

@@ -20,7 +20,7 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.loop import Loop
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.distributed import own_row
+from wiregrad.runtimes.distributed import own_row, require_own_state
 from wiregrad.runtimes.simulated import Simulated
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine five processes import torch for long
@@ -272,3 +272,12 @@ def test_shared_worker_state_is_refused() -> None:
     state = parsed.method.init(torch.zeros(3), N)
     with pytest.raises(ConfigError, match=r"qadam keeps 1 row\(s\) .*'m' for 4 workers"):
         own_row(state.workers, 0, N, "qadam")
+
+
+def test_statistics_of_all_workers_are_refused() -> None:
+    parsed = RunConfig.parse(config(GENERATED, METHODS["qadam"]))
+    problem = parsed.problem.build(N, Seeds(0), torch.device("cpu"))
+    require_own_state(problem)
+    problem.joint_state = True
+    with pytest.raises(ConfigError, match=r"problem.statistics: averaged .* allowed: worker_0"):
+        require_own_state(problem)

@@ -38,7 +38,9 @@ NORMED = str(Path(__file__).parent / "programs" / "normed.py")
 PROBLEMS = {
     "mnist_cnn": MNIST,
     "imdb_lstm": {"data": "imdb|imdb-train", "batch": 2, "eval_test": 300},
-    "normed": MNIST,  # a plugin with batch-norm: the statistics are worker 0's
+    # a plugin with batch-norm: evaluated are the statistics of worker 0, or those of all
+    "normed": MNIST,
+    "averaged": MNIST | {"name": "normed", "statistics": "averaged"},
 }
 
 
@@ -55,7 +57,7 @@ def run_of(name, **changes):
         "budget": {"steps": 4},
         "log": {"every": 2},
         "seed": 3,
-        "plugins": [NORMED] if name == "normed" else [],
+        "plugins": [NORMED] if name in {"normed", "averaged"} else [],
     } | changes
 
 
@@ -87,7 +89,7 @@ class Interrupted(Exception):
     """What ends a run in the middle."""
 
 
-@pytest.mark.parametrize("name", ["mnist_cnn", "normed"])
+@pytest.mark.parametrize("name", ["mnist_cnn", "averaged"])
 def test_a_run_goes_on_from_the_checkpoint_of_a_pool_of_another_size(name, pools, tmp_path):
     def stop(done, _total, _row):
         if done == 3:

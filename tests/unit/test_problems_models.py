@@ -7,7 +7,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from wiregrad import kernels
-from wiregrad.problems.models import convnets, layers, lstm, resnet, stacked
+from wiregrad.problems.models import convnets, layers, lstm, resnet, stacked, vgg, wide
 
 D = {
     convnets.MnistCNN: 21_840,
@@ -15,6 +15,11 @@ D = {
     convnets.LeNet: 541_094,
     convnets.TinyNet: 299_602,
     resnet.resnet18_cifar: 11_173_962,
+    lambda: resnet.resnet18_cifar(200): 11_271_432,
+    resnet.resnet50_imagenet: 25_557_032,
+    lambda: resnet.resnet50_imagenet(100): 23_712_932,
+    vgg.vgg16_bn_cifar: 14_728_266,
+    wide.wrn16_4: 2_748_890,
     lambda: lstm.ReviewLSTM(2000): 93_442,
 }
 

@@ -50,6 +50,8 @@ class Problem(ABC):
     steps_per_epoch: int
     provenance: dict[str, Any]
     """For the run card: name, variant, source and digest of the data."""
+    joint_state: bool = False
+    """Whether an evaluation reads state of all workers, not of worker 0 alone."""
 
     @abstractmethod
     def x0(self) -> torch.Tensor:
@@ -103,9 +105,13 @@ class Divisible(Problem):
 
     @abstractmethod
     def portions(self) -> Sequence[Sequence[int]]:
-        """The workers, cut into those whose gradients are computed together; worker 0 first.
+        """The workers, cut into those whose gradients are computed together; worker 0 first."""
 
-        State besides x (`state_dict`) changes with the portion of worker 0 alone.
+    @abstractmethod
+    def share_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Keep the state besides x (`state_dict`) in these tensors, which hold it already.
+
+        A worker's gradient changes its own rows alone; an evaluation reads them.
         """
 
     @abstractmethod

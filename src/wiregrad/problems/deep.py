@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal, Protocol
+from typing import Literal
 
 import pydantic
 import torch
@@ -19,47 +19,18 @@ from torch.nn import functional
 
 from wiregrad import data
 from wiregrad.data import DataSet
-from wiregrad.data.splits import EpochBatches, fixed_order, held_out
-from wiregrad.errors import ConfigError
+from wiregrad.data.splits import EpochBatches, held_out
 from wiregrad.layout import Layout
 from wiregrad.problems.base import NAN, Divisible, Evaluation, ProblemSpec, provenance
 from wiregrad.problems.models.layers import Dropout
 from wiregrad.problems.models.stacked import collecting
+from wiregrad.problems.norms import Policy, Statistics
+from wiregrad.problems.sets import Samples, Splits
 from wiregrad.rng import Seeds
 
+__all__ = ["DeepProblem", "DeepSpec", "Samples", "Splits", "joined"]
+
 Tier = Literal["float32", "bfloat16"]
-
-
-class Samples(Protocol):
-    """A labelled set from which batches are taken."""
-
-    eval_batch: int
-    """Samples that are evaluated at a time."""
-
-    def __len__(self) -> int:
-        """Number of samples."""
-
-    def batch(
-        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels `[b]` (int64) of `rows`.
-
-        `generators` (on the CPU) augment them, each an equal part.
-        """
-
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
-        """The same rows in the order in which evaluating them is cheapest."""
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The sets of a problem: `train` and `test`, and which rows of `train` are for what."""
-
-    train: Samples
-    test: Samples
-    train_rows: torch.Tensor
-    valid_rows: torch.Tensor
-    """Empty, or the rows held out of training for tuning."""
 
 
 class DeepProblem(Divisible):
@@ -69,8 +40,7 @@ class DeepProblem(Divisible):
     require one: d counts no others. A network whose samples have several labels each (the tokens
     of a sequence) says how many in its attribute `targets`; means are over labels then. Dropout and
     augmentation draw from generators of the worker and the step; batch-norm sees one worker's
-    batch. Batch-norm statistics: evaluation uses worker 0's running statistics, which are the
-    problem's only state; those of other workers are never kept.
+    batch. Its running statistics (`wiregrad.problems.norms`) are the problem's only state.
     """
 
     dtype = torch.float32
@@ -86,6 +56,7 @@ class DeepProblem(Divisible):
         eval_test: int | None,
         per_pass: int | None,
         gradients: Tier,
+        statistics: Policy,
         seeds: Seeds,
         device: torch.device,
         provenance: dict[str, str],
@@ -101,12 +72,13 @@ class DeepProblem(Divisible):
         self._targets: int = getattr(model, "targets", 1)
         self._per_pass = 1 if together is None else per_pass or joined(workers, together)
         self._low = gradients == "bfloat16"
-        self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        self._statistics = Statistics(self._model, workers, statistics)
+        self.joint_state = statistics == "averaged"
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
         self._splits = splits
         self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
         self._seeds = seeds
-        self._eval = self._chunks(eval_train, eval_test)
+        self._eval = splits.chunks(eval_train, eval_test)
         self.workers, self.device, self.provenance = workers, device, provenance
         self.train_size = self._batches.size
         self.samples_per_step = self._batches.per_step
@@ -184,26 +156,10 @@ class DeepProblem(Divisible):
             ]
             for dropout in self._dropouts:
                 dropout.generators = generators
-        for norm in self._norms:
-            norm.track_running_stats = list(workers) == [0]
-
-    def _chunks(self, train: int | None, test: int | None) -> list[tuple[str, torch.Tensor]]:
-        """What is evaluated at a time, in order: the name of the set, and rows of it."""
-        splits = self._splits
-        sets = {
-            "train": (splits.train, _first("eval_train", splits.train_rows, train)),
-            "test": (splits.test, _first("eval_test", fixed_order(len(splits.test)), test)),
-            "valid": (splits.train, splits.valid_rows),
-        }
-        return [
-            (name, chunk)
-            for name, (samples, rows) in sets.items()
-            if len(rows)
-            for chunk in torch.split(samples.in_order(rows), samples.eval_batch)
-        ]
+        self._statistics.train(workers)
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
-        """See Problem. In evaluation mode: dropout off, running statistics of worker 0."""
+        """See Problem. In evaluation mode: dropout off, running statistics by their policy."""
         scores = torch.empty(self.parts, 2, dtype=torch.float64, device=self.device)
         for part in range(self.parts):
             self.score(x, part, scores[part])
@@ -213,8 +169,7 @@ class DeepProblem(Divisible):
         """See Divisible: the sum of the loss over one chunk, and the number classified right."""
         self._go_to(x)
         self._model.eval()
-        for norm in self._norms:
-            norm.track_running_stats = True
+        self._statistics.evaluate()
         name, rows = self._eval[part]
         samples = self._splits.test if name == "test" else self._splits.train
         with torch.no_grad():
@@ -239,18 +194,16 @@ class DeepProblem(Divisible):
         )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Worker 0's batch-norm statistics."""
-        return {name: buffer.clone() for name, buffer in self._model.named_buffers()}
+        """Batch-norm statistics."""
+        return self._statistics.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """Go on from `state`."""
-        buffers = dict(self._model.named_buffers())
-        if buffers.keys() != state.keys():
-            raise ConfigError(
-                f"checkpoint holds problem state {sorted(state)}, expected {sorted(buffers)}"
-            )
-        for name, buffer in buffers.items():
-            buffer.copy_(state[name])
+        self._statistics.load_state_dict(state)
+
+    def share_state(self, state: dict[str, torch.Tensor]) -> None:
+        """See Divisible."""
+        self._statistics.rows = state
 
 
 def joined(workers: int, together: int) -> int:
@@ -259,12 +212,6 @@ def joined(workers: int, together: int) -> int:
     It depends on the run alone, so that the bits do not depend on how many processes share passes.
     """
     return max(1, min(together, workers * together // 16))
-
-
-def _first(key: str, rows: torch.Tensor, limit: int | None) -> torch.Tensor:
-    if limit is not None and limit > len(rows):
-        raise ConfigError(f"problem.{key}: {limit} is above the {len(rows)} samples there are")
-    return rows[:limit]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -306,6 +253,10 @@ class DeepSpec(ProblemSpec):
         del tensors
         return self.model()
 
+    def whose_statistics(self) -> Policy:
+        """Whose batch-norm statistics are used in evaluation."""
+        return "worker_0"
+
     @abstractmethod
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """The set `split` ("train" or "test") from a data set's tensors, on their device."""
@@ -330,6 +281,7 @@ class DeepSpec(ProblemSpec):
             eval_test=self.eval_test,
             per_pass=self.per_pass,
             gradients=self.gradients,
+            statistics=self.whose_statistics(),
             seeds=seeds,
             device=device,
             provenance=provenance(found),

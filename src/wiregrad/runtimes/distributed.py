@@ -108,6 +108,7 @@ class Distributed:
     ) -> None:
         if exchange.size != problem.workers:
             raise ConfigError(f"{exchange.size} processes for {problem.workers} workers")
+        require_own_state(problem)
         self.problem, self.method, self.exchange = problem, method, exchange
         self.replicated = replicated
         self.serves = replicated or self.leads
@@ -246,6 +247,15 @@ class Distributed:
     def agree(self, order: Order) -> Order:
         """Rank 0's order."""
         return Order(self.exchange.order(order))
+
+
+def require_own_state(problem: Problem) -> None:
+    """Raise ConfigError where an evaluation reads state that lies in other processes."""
+    if problem.joint_state:
+        raise ConfigError(
+            "problem.statistics: averaged reads the statistics of all workers, which the processes "
+            "of runtime.name: distributed do not exchange; allowed: worker_0"
+        )
 
 
 def own_row(workers: Any, rank: int, n: int, method: str) -> Any:

@@ -8,11 +8,12 @@ from torch import nn
 
 from wiregrad.problems import register
 from wiregrad.problems.vision import MnistCNN
+from wiregrad.problems.vision import Normed as WithNorms
 
 
 @register("normed")
 @dataclass(frozen=True, kw_only=True)
-class Normed(MnistCNN):
+class Normed(WithNorms, MnistCNN):
     """conv 1→4 5×5 of stride 4, batch-norm, ReLU, fc."""
 
     def model(self) -> nn.Module:

@@ -11,10 +11,14 @@ from torch import nn
 from torch.nn import functional
 
 from wiregrad.errors import ConfigError
-from wiregrad.problems.deep import DeepSpec, Samples
+from wiregrad.problems.deep import DeepSpec
+from wiregrad.problems.norms import Policy
+from wiregrad.problems.sets import Samples
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
+EVAL_PIXELS = 500 * 64 * 64
+"""Of the images that are evaluated at a time (500 at the most): activations must fit memory."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +32,10 @@ class Channels:
 class Images:
     """Images uint8 `[N, c, h, w]` with labels; batches are float32, normalised by channel."""
 
-    eval_batch = 500
-
     def __init__(
         self, pixels: torch.Tensor, labels: torch.Tensor, channels: Channels, *, augment: bool
     ) -> None:
+        self.eval_batch = max(1, min(500, EVAL_PIXELS // pixels[0, 0].numel()))
         self._pixels, self._labels, self._augment = pixels, labels, augment
         mean, std = (torch.tensor(v, device=pixels.device) for v in (channels.mean, channels.std))
         self._scale = (1.0 / (255.0 * std)).view(-1, 1, 1)
@@ -156,3 +159,15 @@ class AugmentedSpec(ImageSpec):
 
     def _augmented(self) -> bool:
         return self.augment
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normed:
+    """A base, before ImageSpec, of networks with batch-norm; in training it sees one worker."""
+
+    statistics: Policy = "worker_0"
+    """Whose running statistics are used in evaluation: worker 0's, or the mean over workers."""
+
+    def whose_statistics(self) -> Policy:
+        """See DeepSpec."""
+        return self.statistics

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import pydantic
 
 from wiregrad.problems.base import register
-from wiregrad.problems.models import convnets, resnet
-from wiregrad.problems.vision.images import AugmentedSpec, Channels, ImageSpec
+from wiregrad.problems.models import convnets, resnet, vgg, wide
+from wiregrad.problems.vision.images import AugmentedSpec, Channels, ImageSpec, Normed
 
 MNIST = Channels((0.1307,), (0.3081,))
 CIFAR10 = Channels((0.49140, 0.48216, 0.44653), (0.24703, 0.24348, 0.26159))
@@ -51,15 +50,34 @@ class CifarLeNet(_Cifar):
     architecture = convnets.LeNet
 
 
+@dataclass(frozen=True, kw_only=True)
+class _NormedCifar(Normed, _Cifar):
+    batch: pydantic.PositiveInt = 128
+
+
 @register("cifar_resnet18")
 @dataclass(frozen=True, kw_only=True)
-class CifarResNet18(_Cifar):
+class CifarResNet18(_NormedCifar):
     """ResNet-18 on CIFAR-10, d = 11,173,962 (COMP-AMS, appendix); 4 workers with 64 samples each.
 
-    Batch-norm: each worker's batch alone in training; `statistics` says whose running statistics
-    are used in evaluation.
+    CD-Adam has 128 samples a worker.
     """
 
     batch: pydantic.PositiveInt = 64
-    statistics: Literal["worker_0"] = "worker_0"
     architecture = staticmethod(resnet.resnet18_cifar)
+
+
+@register("cifar_vgg16_bn")
+@dataclass(frozen=True, kw_only=True)
+class CifarVGG16(_NormedCifar):
+    """VGG-16-BN on CIFAR-10, d = 14,728,266 (CD-Adam); 128 samples a worker."""
+
+    architecture = staticmethod(vgg.vgg16_bn_cifar)
+
+
+@register("cifar_wrn16_4")
+@dataclass(frozen=True, kw_only=True)
+class CifarWRN16x4(_NormedCifar):
+    """WRN-16-4 on CIFAR-10, d = 2,748,890 (CD-Adam); 128 samples a worker."""
+
+    architecture = staticmethod(wide.wrn16_4)
