@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from wiregrad.compressors.base import Compressor, Params
+from wiregrad.compressors.levels import Levels
 from wiregrad.errors import ConfigError
 from wiregrad.layout import Shape
+
+_SIGNS = {"scaled_sign", "block_sign"}
+_SPARSE = {"top_k", "rand_k"}
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,10 @@ class Convention:
 def _comp_ams_uplink(message: Message) -> int:
     """Scales and indices are free: 32 d dense, d for signs, 32 k for Top-k."""
     name = message.compressor.name
-    if name in {"scaled_sign", "block_sign"}:
+    if name in _SIGNS:
         return message.numel
-    if name in {"top_k", "rand_k"}:
-        return 32 * sum(block[0] for block in message.params)
+    if name in _SPARSE:
+        return 32 * _kept(message)
     if name == "identity":
         return 32 * message.numel
     return message.body_bits
@@ -56,10 +61,38 @@ def _free(_: Message) -> int:
     return 0
 
 
+def _cd_adam(message: Message) -> int:
+    """32 d dense, d_l + 32 for the signs of a block, 64 for an element kept and its index."""
+    name = message.compressor.name
+    if name in _SIGNS:
+        return message.numel + 32 * len(message.shapes)
+    if name in _SPARSE:
+        return 64 * _kept(message)
+    return 32 * message.numel if name == "identity" else message.body_bits
+
+
+def _efficient_adam(message: Message) -> int:
+    """For a quantiser of b bits, b d_l + 32 a block l, padding being free; 32 d dense."""
+    name, family = message.compressor.name, type(message.compressor)
+    if name == "identity":
+        return 32 * message.numel
+    if name in _SIGNS:
+        return message.numel + 32 * len(message.shapes)
+    if not issubclass(family, Levels):
+        return message.body_bits
+    blocks = zip(message.shapes, message.params, strict=True)
+    return sum(family.symbol_bits(params) * math.prod(shape) + 32 for shape, params in blocks)
+
+
+def _kept(message: Message) -> int:
+    """Elements that a sparse message holds."""
+    return sum(block[0] for block in message.params)
+
+
 def _values(bits: int, message: Message, *, indices: bool = False) -> int:
     """`bits` a value sent, Top-k and Rand-k with ⌈log₂ d⌉ more for its index if `indices`."""
     name = message.compressor.name
-    if name in {"top_k", "rand_k"}:
+    if name in _SPARSE:
         counts = [block[0] for block in message.params]
         each = [
             bits + (math.ceil(math.log2(max(math.prod(shape), 1))) if indices else 0)
@@ -71,25 +104,32 @@ def _values(bits: int, message: Message, *, indices: bool = False) -> int:
     return message.body_bits
 
 
-def _both_ways(bits: int, source: str, *, indices: bool = False) -> Convention:
-    def price(message: Message) -> int:
-        return _values(bits, message, indices=indices)
-
+def _both_ways(price: Callable[[Message], int], source: str) -> Convention:
     return Convention(price, price, source)
 
 
 CONVENTIONS: dict[str, Convention] = {
-    "formula": Convention(
-        lambda m: m.body_bits, lambda m: m.body_bits, "payload bodies, in closed form"
-    ),
+    "formula": _both_ways(lambda m: m.body_bits, "payload bodies, in closed form"),
     "comp_ams": Convention(
         _comp_ams_uplink,
         _free,
         "arXiv 2205.05632, figures 1-2: up-link only; scales and indices are not counted",
     ),
-    "values": _both_ways(32, "arXiv 2202.00998, 2211.00188: 32 bits a value, indices free"),
-    "values_64": _both_ways(64, "the same on the quadratics of 2202.00998: 64 bits a value"),
-    "values_and_indices": _both_ways(32, "32 bits a value, ⌈log₂ d⌉ for its index", indices=True),
+    "values": _both_ways(
+        partial(_values, 32), "arXiv 2202.00998, 2211.00188: 32 bits a value, indices free"
+    ),
+    "values_64": _both_ways(
+        partial(_values, 64), "the same on the quadratics of 2202.00998: 64 bits a value"
+    ),
+    "values_and_indices": _both_ways(
+        partial(_values, 32, indices=True), "32 bits a value, ⌈log₂ d⌉ for its index"
+    ),
+    "cd_adam": _both_ways(
+        _cd_adam, "the code of arXiv 2111.00705: up-link of a worker, and one copy of the down-link"
+    ),
+    "efficient_adam": _both_ways(
+        _efficient_adam, "derived here for arXiv 2205.14473: b bits an element, 32 a scale"
+    ),
 }
 
 

@@ -202,6 +202,11 @@ class Levels(Coded[LevelCode]):
         return scale_dtype(dtype).itemsize + wire.packed_bytes(numel, cls._width(params[0]))
 
     @classmethod
+    def symbol_bits(cls, params: Params) -> int:
+        """Bits of an element of a block with these parameters, beside the block's scale."""
+        return cls._width(params[0])
+
+    @classmethod
     @abstractmethod
     def _allowed(cls) -> tuple[int, int]:
         """Smallest and largest block parameter."""

@@ -69,9 +69,9 @@ class EfficientAdam(Method):
 
     def __post_init__(self) -> None:
         if self.theta_schedule == "constant" and not self.theta < 1:
-            raise ConfigError(f"theta: {self.theta}, allowed: below 1, unless it has a schedule")
+            raise ConfigError(f"method.theta: {self.theta}, allowed: below 1 where it is constant")
         if self.theta_schedule == "round" and not self.theta <= 1:
-            raise ConfigError(f"theta: {self.theta}, allowed: up to 1 where theta_t = 1 - theta/t")
+            raise ConfigError(f"method.theta: {self.theta}, allowed: up to 1 (1 - theta/t)")
 
     @classmethod
     def example(cls) -> dict[str, Any]:
