@@ -70,6 +70,20 @@ METHODS: dict[str, dict[str, Any]] = {
         "uplink": {"name": "lag", "zeta": 4.0},
         "downlink": {"name": "three_pc_v4", "compressor": TOP_K, "second": "block_sign"},
     },
+    "cd_adam": {"name": "cd_adam", "lr": 0.01, "compressor": "scaled_sign", "blocks": "per_layer"},
+    "efficient_adam": {
+        "name": "efficient_adam",
+        "lr": 0.01,
+        "compressor": {"name": "log_quantiser", "bits": 3},
+        "server_compressor": {"name": "log_quantiser", "bits": 4},
+    },
+    "efficient_adam_qsgd": {
+        "name": "efficient_adam",
+        "lr": 0.01,
+        "compressor": "qsgd",
+        "server_compressor": "qsgd",
+        "server_feedback": False,
+    },
 }
 SKIPPING = {"name": "skipping_gradient", "lr": 0.1, "threshold": 0.05, "compressor": TOP_K}
 

@@ -49,6 +49,12 @@ METHODS = {
     "diana": {"name": "diana", "compressor": RAND},
     "ef21_bc": {"name": "ef21_bc", "compressor": TOP, "server_compressor": TOP},
     "lag_wk": {"name": "lag_wk"},
+    "cd_adam": {"name": "cd_adam", "compressor": TOP},
+    "efficient_adam": {
+        "name": "efficient_adam",
+        "compressor": {"name": "log_quantiser"},
+        "server_compressor": TOP,
+    },
 }
 
 
