@@ -114,15 +114,14 @@ class Results:
     labels: tuple[str, ...] = ()
     """All method labels, in the order of the method list (which decides colours)."""
 
-    def of(self, paper: str, experiment: str | None = None) -> Results:
-        """The part that belongs to one paper, or to one of its experiments."""
-
-        def match(item: Any) -> Any:
-            hit = item.paper == paper
-            return hit if experiment is None else hit & (item.experiment == experiment)
-
-        groups = tuple(group for group in self.groups if match(group))
-        return replace(self, frame=self.frame[match(self.frame)], groups=groups)
+    def of(self, paper: str, *experiments: str) -> Results:
+        """The part that belongs to one paper, or to some of its experiments."""
+        frame = self.frame[self.frame["paper"] == paper]
+        groups = [group for group in self.groups if group.paper == paper]
+        if experiments:
+            frame = frame[frame["experiment"].isin(experiments)]
+            groups = [group for group in groups if group.experiment in experiments]
+        return replace(self, frame=frame, groups=tuple(groups))
 
     def group(self, label: str) -> GroupResult | None:
         """The group of `label`; call it on the results of one experiment."""

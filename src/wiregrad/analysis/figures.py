@@ -41,6 +41,7 @@ DRAWING = (
     "derived",
     "budget",
     "rates",
+    "arena",
     "statistics",
 )
 """Modules whose change makes every picture out of date."""
@@ -63,9 +64,18 @@ class FigureSpec(abc.ABC):
     caption: str
     experiment: str
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The experiments that it is made of."""
+        return (self.experiment,)
+
+    def gathered(self, results: Results, paper: str) -> Results:
+        """The part of all results that it is made of."""
+        return results.of(paper, *self.reads)
+
     @abc.abstractmethod
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
-        """The picture and notes for its footer, from the results of `self.experiment`.
+        """The picture and notes for its footer, from the results that it `gathered`.
 
         At least one method has runs.
         """
@@ -78,6 +88,7 @@ class FigureSpec(abc.ABC):
 def parse(paper: Paper) -> dict[str, FigureSpec]:
     """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
     from wiregrad.analysis import (  # noqa: F401  (they register the kinds)
+        arena,
         bounds,
         descent,
         heatmap,
@@ -95,13 +106,14 @@ def parse(paper: Paper) -> dict[str, FigureSpec]:
         if not isinstance(kind, str):
             raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
         specs[name] = kinds.build({"name": kind, **fields}, where)
-        known_experiment(paper, specs[name].experiment, f"{where}.experiment")
+        for experiment in specs[name].reads:
+            known_experiment(paper, experiment, f"{where}.experiment")
     return specs
 
 
 def draw(spec: FigureSpec, paper: str, results: Results) -> Figure:
     """The figure from its paper's results, or a placeholder that says why there is none."""
-    mine = results.of(paper, spec.experiment)
+    mine = spec.gathered(results, paper)
     if not any(group.cards for group in spec.shown(mine)):
         return placeholder(spec, mine)
     figure, notes = spec.draw(mine)
@@ -123,7 +135,7 @@ def placeholder(spec: FigureSpec, mine: Results) -> Figure:
 def why_empty(spec: FigureSpec, mine: Results) -> list[str]:
     """Why there is nothing to draw."""
     reasons = sorted({not_run(group.reason) for group in spec.shown(mine)})
-    return reasons or [f"not run: {spec.experiment} is not part of scale {mine.scale}"]
+    return reasons or [f"not run: {', '.join(spec.reads)} is not part of scale {mine.scale}"]
 
 
 def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
@@ -166,7 +178,7 @@ def data_names(groups: tuple[GroupResult, ...]) -> str:
 
 def digest(spec: FigureSpec, paper: str, results: Results) -> str:
     """Hex sha256 of all that the picture is a function of: description, histories, drawing code."""
-    mine = results.of(paper, spec.experiment)
+    mine = spec.gathered(results, paper)
     content = {
         "kind": type(spec).__name__,
         "spec": asdict(spec),

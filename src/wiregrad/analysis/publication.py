@@ -40,7 +40,7 @@ def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
     with _replacing(pictures) as new:
         for paper in plan.papers.values():
             for name, spec in figures.parse(paper).items():
-                mine = found.of(paper.paper, spec.experiment)
+                mine = spec.gathered(found, paper.paper)
                 if any(group.cards for group in spec.shown(mine)):
                     figures.write(spec, paper.paper, found, new / paper.paper / f"{name}.svg")
     return [results, pictures]

@@ -59,13 +59,17 @@ class PaperPart:
         """Id, title and reason of every figure that has none."""
         missing = [(name, spec) for name, spec, mine in self._specs() if not mine]
         return [
-            (name, spec.title, "; ".join(figures.why_empty(spec, self._of(spec.experiment))))
+            (
+                name,
+                spec.title,
+                "; ".join(figures.why_empty(spec, spec.gathered(self.results, self.name))),
+            )
             for name, spec in missing
         ]
 
     def _specs(self) -> Iterator[tuple[str, figures.FigureSpec, bool]]:
         for name, spec in figures.parse(self.paper).items():
-            shown = spec.shown(self._of(spec.experiment))
+            shown = spec.shown(spec.gathered(self.results, self.name))
             yield name, spec, any(group.cards for group in shown)
 
     def _of(self, experiment: str) -> Results:
@@ -82,7 +86,7 @@ class PaperPart:
         """Id, title, caption, rows of (text, is best) and notes of every table that has runs."""
         found = []
         for name, spec in tables.parse(self.paper).items():
-            mine = self._of(spec.experiment)
+            mine = spec.gathered(self.results, self.name)
             if not any(group.cards for group in mine.groups):
                 continue
             shown, best = tables.text(spec, mine)

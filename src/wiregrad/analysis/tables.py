@@ -44,7 +44,7 @@ Spent = Literal[
 ]
 
 
-Form = Literal["fixed", "bits", "count", "plain"]
+Form = Literal["fixed", "bits", "count", "rank", "plain"]
 Cell = Estimate | str
 
 
@@ -88,6 +88,15 @@ class TableSpec(pydantic.BaseModel):
     """What was spent until the target."""
     workers: int | None = None
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The experiments that it is made of."""
+        return (self.experiment,)
+
+    def gathered(self, results: Results, paper: str) -> Results:
+        """The part of all results that it is made of."""
+        return results.of(paper, *self.reads)
+
     def columns(self, mine: Results) -> list[Column]:
         """The numbers of the table; cells hold text where there is no number, and say why."""
         frame = mine.frame
@@ -107,13 +116,17 @@ class TableSpec(pydantic.BaseModel):
 
 def parse(paper: Paper) -> dict[str, TableSpec]:
     """The tables of a paper's configuration by id; ConfigError names the table and the key."""
-    from wiregrad.analysis.sweep_tables import SweepTable  # it builds on this module
+    from wiregrad.analysis.arena import ArenaTable  # they build on this module
+    from wiregrad.analysis.sweep_tables import SweepTable
 
+    by_kind: dict[str, type[TableSpec]] = {"sweep": SweepTable, "arena": ArenaTable}
     specs: dict[str, TableSpec] = {}
     for name, entry in paper.tables.items():
         where = f"config/papers/{paper.paper}.yaml: tables.{name}"
-        specs[name] = checked(SweepTable if "kind" in entry else TableSpec, entry, where)
-        aggregate.known_experiment(paper, specs[name].experiment, f"{where}.experiment")
+        kind = SweepTable if "kind" in entry else TableSpec
+        specs[name] = checked(by_kind.get(entry.get("kind", ""), kind), entry, where)
+        for experiment in specs[name].reads:
+            aggregate.known_experiment(paper, experiment, f"{where}.experiment")
     return specs
 
 
@@ -245,7 +258,8 @@ def _printed(value: float, form: str, spread: float | None = None) -> str:
         unit, factor = (("", " k", " M", " G", " T", " P")[power], 1000.0**power)
         decimals = 2 if value / factor < 10 else 1
     else:
-        decimals = 0 if form == "count" else 2 if abs(value) >= 10 else 4
+        small = 2 if abs(value) >= 10 else 4
+        decimals = {"count": 0, "rank": 1}.get(form, small)
     both = [value] if spread is None else [value, spread]
     return " ± ".join(f"{v / factor:,.{decimals}f}" for v in both) + unit
 
@@ -307,7 +321,7 @@ def _escaped(value: str) -> str:
 
 def write(spec: TableSpec, name: str, paper: str, results: Results, out: Path) -> list[Path]:
     """Write `out`/<paper>/<name>.csv, .md and .tex, each atomically."""
-    mine = results.of(paper, spec.experiment)
+    mine = spec.gathered(results, paper)
     paths = [out / paper / f"{name}.{ending}" for ending in ("csv", "md", "tex")]
     fsio.write_text(paths[0], numbers(spec, mine).to_csv(index=False, lineterminator="\n"))
     fsio.write_text(paths[1], markdown(spec, mine))

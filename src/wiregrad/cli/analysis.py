@@ -64,7 +64,7 @@ def figure(
     specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
-    found = aggregate.collect(plan, {(paper, spec.experiment) for spec in specs.values()})
+    found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     for name, spec in specs.items():
         svg = out if out.suffix == ".svg" else out / paper / f"{name}.svg"
         _say(figures.write(spec, paper, found, svg), quiet=quiet)
@@ -89,7 +89,7 @@ def tables(
 
     plan = load(scale, config_dir, results, methods, [paper])
     specs = _chosen(written.parse(plan.papers[paper]), names, "table")
-    found = aggregate.collect(plan, {(paper, spec.experiment) for spec in specs.values()})
+    found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     folder = out or results / scale / "tables"
     for name, spec in specs.items():
         _say(written.write(spec, name, paper, found, folder), quiet=quiet)
