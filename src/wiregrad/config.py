@@ -21,6 +21,9 @@ from wiregrad.methods import Method
 from wiregrad.methods import registry as methods
 from wiregrad.problems import ProblemSpec
 from wiregrad.problems import registry as problems
+from wiregrad.registry import Named
+from wiregrad.runtimes.specs import RuntimeSpec
+from wiregrad.runtimes.specs import registry as runtimes
 from wiregrad.validation import checked
 
 Count = Annotated[int, pydantic.Field(gt=0, strict=True)]
@@ -28,15 +31,6 @@ Count = Annotated[int, pydantic.Field(gt=0, strict=True)]
 
 class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class RuntimeConfig(_Section):
-    """Which runtime, and how many workers."""
-
-    name: Literal["simulated", "distributed"] = "simulated"
-    workers: Count
-    server: Literal["rank0", "replicated"] = "rank0"
-    """Distributed only: rank 0 as the server, or an all-gather with a server in every process."""
 
 
 class Target(_Section):
@@ -82,14 +76,16 @@ class Budget(_Section):
             raise ValueError("give one of steps, epochs, samples, bits, target")
         return self
 
-    def total_steps(self, steps_per_epoch: int, samples_per_step: int) -> int:
-        """Rounds at the most."""
+    def total_steps(
+        self, steps_per_epoch: int, samples_per_step: int, updates_per_round: int = 1
+    ) -> int:
+        """Rounds at the most, where a step is a round of all workers or a part of it."""
         if self.steps is not None:
             return self.steps
         if self.epochs is not None:
-            return max(1, round(self.epochs * steps_per_epoch))
+            return max(1, round(self.epochs * steps_per_epoch * updates_per_round))
         if self.samples is not None:
-            return max(1, self.samples // samples_per_step)
+            return max(1, self.samples * updates_per_round // samples_per_step)
         return self.MAX_STEPS
 
 
@@ -113,7 +109,7 @@ class Log(_Section):
 
 
 class _Rest(_Section):
-    runtime: RuntimeConfig
+    runtime: Annotated[RuntimeSpec, Named(runtimes, "simulated")]
     budget: Budget
     log: Log = Log()
     seed: Annotated[int, pydantic.Field(ge=0, strict=True)]
@@ -126,7 +122,7 @@ class RunConfig:
 
     problem: ProblemSpec
     method: Method
-    runtime: RuntimeConfig
+    runtime: RuntimeSpec
     budget: Budget
     log: Log
     seed: int
@@ -158,7 +154,7 @@ class RunConfig:
         return {
             "problem": problems.spec(self.problem),
             "method": methods.spec(self.method),
-            "runtime": self.runtime.model_dump(),
+            "runtime": runtimes.spec(self.runtime),
             "budget": self.budget.model_dump(),
             "log": self.log.model_dump(),
             "seed": self.seed,
@@ -166,8 +162,8 @@ class RunConfig:
         }
 
     def sha256(self) -> str:
-        """Digest of the resolved configuration and of the plugins' bytes."""
-        content = [fsio.sha256_file(path) for path in self.plugins]
+        """Digest of the resolved configuration and of the bytes of the files that it names."""
+        content = [fsio.sha256_file(path) for path in (*self.plugins, *self.runtime.files)]
         text = json.dumps([self.resolved(), content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -60,7 +60,7 @@ def _loop(
     seeds = Seeds(config.seed)
     problem = config.problem.build(config.runtime.workers, seeds, device)
     convention = bits.convention(config.log.convention)
-    replicated = config.runtime.server == "replicated"
+    replicated = getattr(config.runtime, "server", "rank0") == "replicated"
     runtime = Distributed(
         problem, config.method, seeds, convention, exchange, replicated=replicated
     )

@@ -25,7 +25,6 @@ from wiregrad.pool import Pool
 from wiregrad.problems.base import Evaluation
 from wiregrad.provenance import method_code_sha256
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.simulated import Simulated
 
 _PACKAGES = ("wiregrad", "torch", "numpy", "pyarrow", "pandas")
 
@@ -40,7 +39,7 @@ def execute(
     progress: Progress | None = None,
     pool: Pool | None = None,
 ) -> record.RunCard:
-    """Run `config` on the simulated runtime into `out`; a finished run is not run again.
+    """Run `config` in this process into `out`; a finished run is not run again.
 
     Leaves `history.parquet`, `timing.parquet` and, last, `run.json`. An interrupted run goes on
     from its checkpoint. The processes of a `pool` share the gradients, to the same bits. Raises
@@ -53,9 +52,10 @@ def execute(
     where = pick_device(device)
     seeds = Seeds(config.seed)
     problem = config.problem.build(config.runtime.workers, seeds, where)
-    if pool is not None:
+    if pool is not None and config.runtime.pooled:
         problem = pool.share(config, problem)
-    runtime = Simulated(problem, config.method, seeds, bits.convention(config.log.convention))
+    convention = bits.convention(config.log.convention)
+    runtime = config.runtime.build(problem, config.method, seeds, convention)
     keeper = Checkpointer(out, identity(config), checkpoint_seconds)
     loop = Loop(config, problem, runtime, keeper, progress)
     loop.run()
@@ -79,6 +79,11 @@ def leave(
     choices.unlink(missing_ok=True)
     if loop.choices:
         record.write_choices(choices, torch.stack(loop.choices).numpy())
+    staleness = out / record.STALENESS
+    staleness.unlink(missing_ok=True)
+    if loop.applied:
+        rows = (gradient._asdict() for gradient in loop.applied)
+        record.write_table(staleness, rows, record.STALENESS_SCHEMA)
     card = record.RunCard(
         schema=record.SCHEMA_VERSION,
         config=config.resolved(),
@@ -97,6 +102,7 @@ def leave(
         outcome=loop.outcome,
         history_sha256=fsio.sha256_file(out / record.HISTORY),
         choices_sha256=fsio.sha256_file(choices) if loop.choices else None,
+        staleness_sha256=fsio.sha256_file(staleness) if loop.applied else None,
         final=_finite(loop.final),
         labels=dict(labels),
     )

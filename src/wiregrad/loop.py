@@ -1,4 +1,4 @@
-"""The loop of a synchronous run: rounds, rows, checkpoints, and when to stop."""
+"""The loop of a run: rounds, rows, checkpoints, and when to stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from wiregrad.errors import NonFiniteError
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Order, Runtime
+from wiregrad.runtimes.base import Applied, Order, Runtime
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, Row | None], None]
@@ -36,6 +37,8 @@ class Loop:
     timing: list[Row] = field(default_factory=list)
     choices: list[torch.Tensor] = field(default_factory=list)
     """Of each round from the first on, int8 `[n]`; empty for methods that offer no choice."""
+    applied: list[Applied] = field(default_factory=list)
+    """Every gradient so far, where the runtime keeps its staleness."""
     outcome: str = "completed"
     final: Evaluation = field(default_factory=Evaluation)
     done: int = 0
@@ -44,8 +47,16 @@ class Loop:
     @property
     def total(self) -> int:
         """Rounds at the most."""
-        problem = self.problem
-        return self.config.budget.total_steps(problem.steps_per_epoch, problem.samples_per_step)
+        return self.config.budget.total_steps(
+            self.problem.steps_per_epoch,
+            self.problem.samples_per_step,
+            self.runtime.updates_per_round,
+        )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Rounds of the runtime in a pass over the training set."""
+        return self.problem.steps_per_epoch * self.runtime.updates_per_round
 
     def run(self) -> None:
         """Rounds until the budget is used, a target is met, or the run diverges.
@@ -77,14 +88,14 @@ class Loop:
         return Order.SAVE if due else Order.GO
 
     def _step(self, t: int) -> Step:
-        epoch = (t - 1) / self.problem.steps_per_epoch
+        epoch = (t - 1) / self.steps_per_epoch
         lr = self.config.method.lr_at(epoch)
         return Step(t, self.total, lr, epoch, Seeds(self.config.seed))
 
     def _advance(self) -> bool:
         """One round and, where due, its row; whether to stop."""
         step = self._step(self.done + 1)
-        due = step.t == self.total or self.config.log.due(step.t, self.problem.steps_per_epoch)
+        due = step.t == self.total or self.config.log.due(step.t, self.steps_per_epoch)
         began = time.perf_counter()
         try:
             self.runtime.round(step, due)
@@ -94,6 +105,7 @@ class Loop:
             return True
         self.seconds += time.perf_counter() - began
         self.done = step.t
+        self.applied += self.runtime.applied()
         chosen = self.runtime.choices()
         if chosen is not None:
             self._choose(chosen)
@@ -133,10 +145,11 @@ class Loop:
         self.timing.append({"step": row["step"], "seconds": self.seconds})
 
     def _row(self, lr: float, measured: Evaluation) -> Row:
-        samples = self.done * self.problem.samples_per_step
+        samples = self.done * self.problem.samples_per_step // self.runtime.updates_per_round
+        stale = self._staleness()
         return {
             "step": self.done,
-            "epoch": self.done / self.problem.steps_per_epoch,
+            "epoch": self.done / self.steps_per_epoch,
             "samples": samples,
             "loss_train": measured.loss_train,
             "loss_test": measured.loss_test,
@@ -144,11 +157,17 @@ class Loop:
             "grad_norm": measured.grad_norm,
             **asdict(self.runtime.bits()),
             "compression_error": self.runtime.compression_error() if self.done else math.nan,
-            "staleness_mean": 0.0,
-            "staleness_max": 0,
+            "staleness_mean": sum(stale) / len(stale) if stale else 0.0,
+            "staleness_max": max(stale, default=0),
             "lr": lr,
             "diverged": False,
         }
+
+    def _staleness(self) -> list[int]:
+        """Of the gradients since the row before."""
+        last = self.rows[-1]["step"] if self.rows else 0
+        fresh = takewhile(lambda gradient: gradient.update > last, reversed(self.applied))
+        return [gradient.staleness for gradient in fresh]
 
     def _resume(self) -> None:
         saved = None if self.checkpointer is None else self.checkpointer.load()
@@ -157,6 +176,7 @@ class Loop:
         self.rows, self.timing = saved["rows"], saved["timing"]
         self.done, self.seconds = saved["done"], saved["seconds"]
         self.choices = list(saved["choices"])
+        self.applied = [Applied(*each) for each in saved["applied"]]
         self.runtime.load_state_dict(saved["runtime"])
 
     def _save(self) -> None:
@@ -167,6 +187,7 @@ class Loop:
                 "rows": self.rows,
                 "timing": self.timing,
                 "choices": self.choices,
+                "applied": [tuple(each) for each in self.applied],
                 "done": self.done,
                 "seconds": self.seconds,
                 "runtime": self.runtime.state_dict(),

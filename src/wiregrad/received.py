@@ -32,14 +32,21 @@ class Received(ABC):
         The order makes it the same to the bit on every runtime and in every form of the messages.
         """
         del dim  # spelt out as for a tensor
+        return self._added(len(self.sent))
+
+    def sum(self) -> torch.Tensor:
+        """Their sum `[d]` over the senders, as a new tensor: rows are added in their order."""
+        return self._added(1)
+
+    def _added(self, divisor: int) -> torch.Tensor:
         rows = self.rows()
-        mean = torch.zeros_like(rows[0])
+        total = torch.zeros_like(rows[0])
         if kernels.fits(rows):
-            mean_rows(rows, mean)
-            return mean
+            mean_rows(rows, total, divisor)
+            return total
         for row in rows:
-            mean += row
-        return mean.div_(len(rows))
+            total += row
+        return total.div_(divisor)
 
 
 class Decoded(Received):
@@ -114,15 +121,14 @@ class Packets(Received):
             rows[list(part.senders)] += part.packet.decode()[list(part.picked)]
         return rows
 
-    def mean(self, dim: Literal[0] = 0) -> torch.Tensor:
-        """See Received."""
+    def _added(self, divisor: int) -> torch.Tensor:
         at_hand = len(self._deliveries) == 1 and self._deliveries[0].packet.decoded is not None
         if at_hand or not self._whole(self.sent.nonzero()[:, 0].tolist()):
-            return super().mean(dim)
+            return super()._added(divisor)
         total = torch.zeros_like(self._like)
         for part in self._deliveries:
             part.packet.add_to(total)
-        return total.div_(len(self.sent))
+        return total.div_(divisor)
 
     def _whole(self, senders: list[int]) -> bool:
         """Whether the packets hold just the messages of `senders`, in their order."""

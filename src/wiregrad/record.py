@@ -49,7 +49,8 @@ HISTORY_SCHEMA = pa.schema(
 """One row per logged step; row `step = 0` is x⁰. NaN where a column was not measured.
 
 Bits are cumulative since the start: uplink as the mean over workers, downlink as one copy of the
-broadcast. `epoch` is passes over the training set, `metric_test` is accuracy in [0, 1].
+broadcast. `epoch` is passes over the training set, `metric_test` is accuracy in [0, 1]. Staleness
+is that of the gradients applied since the row before; 0 where rounds are synchronous.
 """
 
 TIMING_SCHEMA = pa.schema(
@@ -68,8 +69,28 @@ CHOICES_SCHEMA = pa.schema(
 is 0 in a round in which nothing was left to choose.
 """
 
+STALENESS_SCHEMA = pa.schema(
+    [
+        ("update", pa.int64()),
+        ("worker", pa.int64()),
+        ("staleness", pa.int64()),
+        ("start", pa.float64()),
+        ("end", pa.float64()),
+        ("applied", pa.float64()),
+    ],
+    metadata={"wiregrad_staleness": str(SCHEMA_VERSION)},
+)
+"""For asynchronous and delayed runs: one row a gradient, in the order in which they were applied.
+
+`update` is the server's update, from 1, that used the gradient of `worker`; `staleness` the updates
+between its reading of x and this one. Its computation ran from `start` to `end`, and it was used at
+`applied`: in simulated seconds; in updates where the runtime is given delays; in seconds of the
+clock where the workers are processes.
+"""
+
 HISTORY, TIMING, CARD = "history.parquet", "timing.parquet", "run.json"
 CHOICES = "choices.parquet"
+STALENESS = "staleness.parquet"
 
 
 class RunCard(pydantic.BaseModel):
@@ -95,6 +116,7 @@ class RunCard(pydantic.BaseModel):
     outcome: str
     history_sha256: str
     choices_sha256: str | None = None
+    staleness_sha256: str | None = None
     final: dict[str, float] = {}
     """The last evaluation, with the validation figures that tuning reads."""
     labels: dict[str, str] = {}
@@ -185,6 +207,17 @@ def read_choices(path: Path) -> Grid:
         raise RecordError(f"{path}: not one row for every round and worker, in order")
     found: Grid = choices.reshape(rounds, n)
     return found
+
+
+def read_staleness(path: Path) -> pa.Table:
+    """The gradients at `path`; RecordError where it is no such table."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise RecordError(f"{path}: not readable staleness ({_one_line(error)})") from None
+    if not table.schema.equals(STALENESS_SCHEMA, check_metadata=True):
+        raise RecordError(f"{path}: not staleness of this version")
+    return table
 
 
 def write_card(path: Path, card: RunCard) -> None:

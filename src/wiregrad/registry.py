@@ -9,11 +9,16 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pydantic
+from pydantic_core import core_schema
 
 from wiregrad.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 T = TypeVar("T")
 C = TypeVar("C", bound=type)
@@ -98,7 +103,7 @@ class Registry(Generic[T]):
         return f"unknown {self.what} {name!r}{hint} (known: {', '.join(self)})"
 
     def _entry_schema(self, name: str) -> dict[str, Any]:
-        schema = pydantic.TypeAdapter(self[name]).json_schema()
+        schema = _without_references(pydantic.TypeAdapter(self[name]).json_schema())
         schema["properties"] = {"name": {"const": name}} | schema.get("properties", {})
         for field in dataclasses.fields(self[name]):  # type: ignore[arg-type]
             if dataclasses.is_dataclass(field.default):  # pydantic leaves out its name
@@ -106,6 +111,55 @@ class Registry(Generic[T]):
         schema["required"] = ["name", *schema.get("required", [])]
         schema["title"] = name
         return schema
+
+
+@dataclass(frozen=True)
+class Named:
+    """Marks the type of a field: ``Annotated[Delay, Named(delays)]`` takes ``{name: ..., ...}``.
+
+    `default` is the name of a mapping without one.
+    """
+
+    registry: Registry[Any]
+    default: str | None = None
+
+    def read(self, spec: Any) -> Any:
+        """What the mapping, or the bare name, describes."""
+        if isinstance(spec, Mapping) and self.default is not None:
+            spec = {"name": self.default} | dict(spec)
+        built = isinstance(spec, tuple(self.registry[name] for name in self.registry))
+        if not (built or isinstance(spec, (str, Mapping))):
+            raise ValueError(f"a mapping with a name is required (got {spec!r})")
+        return self.registry.validate(spec)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        del source, handler  # the registry knows its classes
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        del schema, handler
+        return self.registry.json_schema()
+
+
+def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with each of its definitions spelt out, so that it can be part of another one."""
+    definitions = schema.pop("$defs", {})
+
+    def spelt_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [spelt_out(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        rest = {key: spelt_out(value) for key, value in part.items() if key != "$ref"}
+        if not isinstance(part.get("$ref"), str):
+            return rest
+        return spelt_out(definitions[part["$ref"].removeprefix("#/$defs/")]) | rest
+
+    return {key: spelt_out(value) for key, value in schema.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -64,7 +64,8 @@ def _first(
         names = f" (allowed: {', '.join(allowed)})" if allowed else ""
         return f"{key}: unknown key{hint}{names}"
     if first["type"] in {"missing", "value_error"}:
-        return f"{key}: {message}" if key else message
+        inner = message.startswith(".")  # a registered class names the key below
+        return f"{key}{'' if inner else ': '}{message}" if key else message
     return f"{key}: {message} (got {first['input']!r})"
 
 

@@ -171,8 +171,15 @@ FAMILY: dict[str, list[dict]] = {
     ],
 }
 
+SUMS = [{"compressor": UNBIASED}, *FEW, {"compressor": RATIO, "schedule": SCHEDULE}]
+
 CASES: dict[str, list[dict]] = {
     **FAMILY,
+    "q_gd": SUMS,
+    "distributed_q_gd": SUMS,
+    "q_iag": SUMS,
+    "async_sgd": [*SUMS, {"compressor": UNBIASED, "parts": 3}],
+    "async_ef_sgd": [*FEW, {"compressor": RATIO, "schedule": SCHEDULE}],
     "comp_ams": [
         *MESSAGES,
         SCRIPTS,

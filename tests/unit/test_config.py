@@ -82,12 +82,19 @@ def test_set_refuses_what_it_cannot_read(bad):
         set_keys({"a": {"b": 1}}, [bad])
 
 
+def _runtimes(schema):
+    return schema["properties"]["runtime"]["oneOf"]
+
+
 def test_json_schema_lists_every_method_and_problem():
     schema = configs.json_schema()
     names = [entry["title"] for entry in schema["properties"]["method"]["oneOf"]]
     assert names == list(configs.methods)
+    runtimes = {entry["title"]: entry["properties"] for entry in _runtimes(schema)}
+    assert set(runtimes["asynchronous"]["link"]["properties"]) == {"latency", "bandwidth"}
+    assert set(runtimes["delayed"]["delay"]["oneOf"][0]["properties"]) == {"name", "tau"}
     assert schema["required"][:2] == ["problem", "method"]
-    json.dumps(schema)
+    assert "$ref" not in json.dumps([schema["properties"][k] for k in ("method", "runtime")])
 
 
 def test_budget_turns_epochs_and_samples_into_rounds():

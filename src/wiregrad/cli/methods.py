@@ -44,7 +44,7 @@ def methods(
 
 def _described(method: type, schema: dict[str, Any]) -> dict[str, Any]:
     parameters = {
-        key: {"required": key in schema["required"], "allowed": _allowed(value, schema)}
+        key: {"required": key in schema["required"], "allowed": _allowed(value)}
         | ({"default": value["default"]} if "default" in value else {})
         for key, value in schema["properties"].items()
         if key != "name"
@@ -57,15 +57,14 @@ def _described(method: type, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _allowed(schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """What a JSON Schema lets through, in words; `root` holds its definitions."""
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a JSON Schema lets through, in words."""
     if "oneOf" in schema:
         return "a compressor"
     if "anyOf" in schema:
-        return " or ".join(_allowed(option, root) for option in schema["anyOf"])
-    if "$ref" in schema:
-        definition = root["$defs"][schema["$ref"].rpartition("/")[2]]
-        return "{" + ", ".join(definition["properties"]) + "}"
+        return " or ".join(_allowed(option) for option in schema["anyOf"])
+    if "properties" in schema:
+        return "{" + ", ".join(schema["properties"]) + "}"
     if "enum" in schema:
         return ", ".join(map(str, schema["enum"]))
     if schema.get("type") == "boolean":

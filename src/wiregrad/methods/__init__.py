@@ -3,6 +3,7 @@
 from wiregrad.methods import (
     adacgd,
     adam,
+    asynchronous,
     baselines,
     bidirectional,
     cd_adam,
@@ -27,6 +28,7 @@ __all__ = [
     "Step",
     "adacgd",
     "adam",
+    "asynchronous",
     "baselines",
     "bidirectional",
     "cd_adam",

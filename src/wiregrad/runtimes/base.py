@@ -1,11 +1,11 @@
-"""What the loop of a run needs from a synchronous runtime."""
+"""What the loop of a run needs from a runtime."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -24,6 +24,22 @@ class Bits:
     downlink_bits_paper: int = 0
 
 
+class Applied(NamedTuple):
+    """A gradient that the server has applied."""
+
+    update: int
+    """The server's update, from 1, that used it."""
+    worker: int
+    staleness: int
+    """Updates between the reading of x and this one."""
+    start: float
+    """When its computation began: seconds on the runtime's clock; updates where it has none."""
+    end: float
+    """When its computation ended."""
+    applied: float
+    """When the server used it."""
+
+
 class Order(IntEnum):
     """What all processes of a run do next."""
 
@@ -34,7 +50,10 @@ class Order(IntEnum):
 
 
 class Runtime(Protocol):
-    """One process's part in a synchronous run."""
+    """One process's part in a run."""
+
+    updates_per_round: int
+    """Rounds of this runtime that use one gradient of every worker; 1 if a round waits for all."""
 
     @property
     def x(self) -> torch.Tensor:
@@ -49,7 +68,10 @@ class Runtime(Protocol):
         """Bytes that are no payload: headers and orders between processes."""
 
     def round(self, step: Step, measure: bool) -> None:
-        """One exchange. Raises NonFiniteError on divergence."""
+        """One update of x. Raises NonFiniteError on divergence."""
+
+    def applied(self) -> Sequence[Applied]:
+        """The gradients of the last round, where their staleness is kept; else none."""
 
     def bits(self) -> Bits:
         """Bits since the start, as a history counts them."""

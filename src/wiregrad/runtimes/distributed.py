@@ -33,7 +33,7 @@ but checkpoints until rank 0 has the whole history.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -48,7 +48,7 @@ from wiregrad.methods.base import Empty, Method, State, Step
 from wiregrad.problems.base import Problem
 from wiregrad.received import Decoded, Delivery
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Bits, Order, load_tensors, tensors_of
+from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_of
 from wiregrad.runtimes.exchange import NOT_FINITE, Exchange, Header, Spoken
 from wiregrad.wire import EMPTY, Payload
 
@@ -95,6 +95,8 @@ class Distributed:
 
     Raises ConfigError for a method whose workers do not each have a state of their own.
     """
+
+    updates_per_round = 1
 
     def __init__(
         self,
@@ -219,6 +221,10 @@ class Distributed:
     def compression_error(self) -> float:
         """Mean relative error of the last round's uplink; NaN unless it was measured."""
         return self._error
+
+    def applied(self) -> Sequence[Applied]:
+        """See Runtime: no gradient is ever stale."""
+        return ()
 
     def choices(self) -> torch.Tensor | None:
         """See Runtime: each process sees its own workers' alone."""

@@ -15,7 +15,7 @@ from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
 from wiregrad.received import Delivery, Packets
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Bits, Order, load_tensors, tensors_of
+from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_of
 from wiregrad.wire import Payload
 
 
@@ -44,6 +44,7 @@ class Simulated:
 
     control_bytes = 0
     leads = True
+    updates_per_round = 1
 
     def __init__(
         self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
@@ -94,13 +95,16 @@ class Simulated:
         for portion in portions:
             if self._grads is None:
                 self._grads = self.problem.gradient_buffer(max(map(len, portions)))
-            grads = self._grads[: len(portion)]
-            self.problem.gradients(self.x, step.t, grads, portion)
-            self._work(portion, grads, step)
-            if len(portions) > 1 and self.up.received.refer_to(grads):
+            self._portion(portion, self._grads[: len(portion)], step)
+            if len(portions) > 1 and self.up.received.refer_to(self._grads):
                 self._lean, self._grads = False, None
 
-    def _work(self, portion: Sequence[int], grads: torch.Tensor, step: Step) -> None:
+    def _portion(self, portion: Sequence[int], grads: torch.Tensor, step: Step) -> None:
+        """Gradients and uplink of these workers, into their rows `grads` `[m, d]`."""
+        self.problem.gradients(self.x, step.t, grads, portion)
+        self._work(portion, grads, step, self.state.replica)
+
+    def _work(self, portion: Sequence[int], grads: torch.Tensor, step: Step, replica: Any) -> None:
         """What these workers say; a state of one row belongs to all of them."""
         rows = slice(portion[0], portion[-1] + 1)
         views = {
@@ -108,7 +112,7 @@ class Simulated:
             for name, value in tensors_of(self.state.workers).items()
         }
         mine = type(self.state.workers)(**views)
-        self.method.work(mine, self.state.replica, grads, self.up, step)
+        self.method.work(mine, replica, grads, self.up, step)
         for name, view in views.items():
             if getattr(mine, name) is not view:
                 view.copy_(getattr(mine, name))
@@ -122,6 +126,10 @@ class Simulated:
     def compression_error(self) -> float:
         """Mean relative error of the last measured round's uplink."""
         return self.up.compression_error()
+
+    def applied(self) -> Sequence[Applied]:
+        """See Runtime: no gradient is ever stale."""
+        return ()
 
     def choices(self) -> torch.Tensor | None:
         """See Runtime."""

@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from twins import (
+    asynchronous,
     cd_adam,
     comp_ams,
     efficient_adam,
@@ -61,4 +62,9 @@ TWINS: dict[str, Callable[..., np.ndarray]] = {
     "marina": unbiased.marina,
     "marina_perm_k": unbiased.marina_perm_k,
     "diana": unbiased.diana,
+    "q_gd": asynchronous.q_gd,
+    "distributed_q_gd": asynchronous.distributed_q_gd,
+    "q_iag": asynchronous.distributed_q_gd,  # everyone is heard in every round
+    "async_sgd": asynchronous.distributed_q_gd,
+    "async_ef_sgd": asynchronous.async_ef_sgd,
 }
