@@ -97,6 +97,35 @@ def test_cifar_binary_archive(tmp_path):
         images.read_cifar_binary({"archive": path})
 
 
+def test_cifar100_binary_archive(tmp_path):
+    rng = np.random.default_rng(4)
+    pixels = rng.integers(0, 256, (9, 3, 32, 32), dtype=np.uint8)
+    fine, coarse = rng.permutation(9).astype(np.uint8), np.full(9, 99, dtype=np.uint8)
+    records = np.hstack([coarse[:, None], fine[:, None], pixels.reshape(9, -1)])
+    names = "\n".join(f"name_{i}" for i in range(9))
+    members = {"train.bin": records[:6], "test.bin": records[6:], "fine_label_names.txt": names}
+
+    def archive():
+        with tarfile.open(path, "w:gz") as tar:
+            for name, part in members.items():
+                raw = part.encode() if isinstance(part, str) else part.tobytes()
+                member = tarfile.TarInfo(f"cifar-100-binary/{name}")
+                member.size = len(raw)
+                tar.addfile(member, io.BytesIO(raw))
+
+    path = tmp_path / "cifar100.tar.gz"
+    archive()
+    found = images.read_cifar100_binary({"archive": path})
+    assert np.array_equal(found["train_images"], pixels[:6])
+    assert found["test_labels"].tolist() == fine[6:].tolist()
+    assert bytes(found["classes"]).decode() == names
+    assert np.allclose(found["channels"][0], pixels[:6].mean((0, 2, 3)) / 255)
+    members["fine_label_names.txt"] = "only one"
+    archive()
+    with pytest.raises(DataCorrupt, match=r"labels are 0\.\.1"):
+        images.read_cifar100_binary({"archive": path})
+
+
 def test_cifar_strips(tmp_path):
     from PIL import Image
 

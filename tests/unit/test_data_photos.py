@@ -9,11 +9,13 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from wiregrad import data
-from wiregrad.data import photos
-from wiregrad.data.catalogue import ImageOptions
-from wiregrad.errors import ConfigError, DataCorrupt
+from wiregrad.cli.data import app
+from wiregrad.data import loading, photos
+from wiregrad.data.catalogue import HuggingFace, ImageOptions
+from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 WNIDS = ["n02", "n01", "n03"]
 
@@ -149,6 +151,86 @@ def test_large_sets_are_put_together_in_a_file(tmp_path, pictures, monkeypatch):
     assert isinstance(found["train_images"], np.memmap)
     check(found, pictures)
     assert not list((tmp_path / "data").iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path, pictures):
+    """The pictures in ImageFolder's layout."""
+    root = tmp_path / "set"
+    for split, rows in pictures.items():
+        for w, name, raw in rows:
+            path = root / split / w / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(raw)
+    return root
+
+
+def test_a_folder_is_a_data_set_and_is_prepared_anew_when_it_changes(
+    tmp_path, folder, pictures, monkeypatch
+):
+    monkeypatch.setenv("WIREGRAD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WIREGRAD_SOURCES", "package")  # it is the user's own, whatever this says
+    name = f"folder:{folder}?size=8"
+    found = data.load(name)
+    check({key: tensor.numpy() for key, tensor in found.tensors.items()}, pictures)
+    assert (found.name, found.source) == ("folder", f"folder {folder}")
+    assert found.variant == data.load(name).variant != data.load(name.replace("=8", "=4")).variant
+    assert data.entry(name).bytes > 9 * 3 * 64
+    (folder / "train/n01/more.png").write_bytes(jpeg(7))
+    (folder / "val").rename(folder / "test")
+    changed = data.load(name)
+    assert len(changed.tensors["train_labels"]) == 7
+    assert changed.digest != found.digest
+    listed = CliRunner().invoke(app, ["list", name])
+    assert listed.exit_code == 0
+    assert "cached, from folder" in listed.output
+    assert "folder:PATH?size=64" in CliRunner().invoke(app, ["list"]).output
+
+
+def test_a_folder_that_is_none(tmp_path, folder, monkeypatch):
+    monkeypatch.setenv("WIREGRAD_CACHE", str(tmp_path / "cache"))
+    for name in ("folder:x", "folder:?size=8", "folder:x?size=0", "folder:x?size=8&more=1"):
+        with pytest.raises(ConfigError, match=r"allowed is folder:PATH\?size=PIXELS"):
+            data.entry(name)
+    with pytest.raises(ConfigError, match="unknown list of classes 'y'"):
+        data.entry("folder:x?size=8&classes=y")
+    with pytest.raises(DataUnavailable, match=r"none is not there"):
+        data.load(f"folder:{tmp_path}/none?size=8")
+    with pytest.raises(DataUnavailable, match="no training images of n0"):
+        data.load(f"folder:{folder}?size=8&classes=imagenet100")
+    (folder / "val/n04").mkdir()
+    (folder / "val/n04/a.jpg").write_bytes(jpeg(0))
+    with pytest.raises(DataUnavailable, match="only test images of n04"):
+        data.load(f"folder:{folder}?size=8")
+    (folder / "val/n04/a.jpg").unlink()
+    (folder / "val/n01/val_1.JPEG").write_bytes(b"no picture")
+    with pytest.raises(DataUnavailable, match=r"n01/val_1\.JPEG"):
+        data.load(f"folder:{folder}?size=8")
+
+
+def test_pictures_of_the_hub(tmp_path, folder, pictures, monkeypatch):
+    """`datasets` reads a folder as it reads a repository of the hub: labels and encoded images."""
+    monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02", "n03")}.__getitem__)
+    (folder / "val").rename(folder / "validation")
+    hub = HuggingFace(
+        kind="datasets",
+        layout="image-folder",
+        path=str(folder),
+        revision=None,
+        splits=("train", "validation"),
+        classes="ours",
+    )
+    entry = data.entry("imagenet100").model_copy(
+        update={"options": ImageOptions(size=8, classes="ours", rows=(6, 3))}
+    )
+    found = loading.read_source(entry, hub, tmp_path)
+    for rows in pictures.values():  # the hub has no file names: rows stay in its own order
+        rows.sort()
+    check(found, pictures)
+    monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02")}.__getitem__)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(DataCorrupt, match="it has other classes than the list ours"):
+        loading.read_source(entry, hub, tmp_path / "again")
 
 
 def test_an_archive_in_folders(tmp_path, pictures):

@@ -49,6 +49,7 @@ def list_sets(names: Names = None) -> None:
     for each in entries().values():
         table.add_row(each.name, f"{each.bytes / 1e6:.1f}", _state(each), each.licence)
     console.print(table)
+    console.print("besides: folder:PATH?size=64, images of your own (wiregrad.data.folders)")
     mirror = sources.mirror_location() or "none"
     console.print(f"cache:  {prepared.cache_folder()} (WIREGRAD_CACHE)", soft_wrap=True)
     console.print(f"mirror: {mirror} (WIREGRAD_MIRROR)", soft_wrap=True)
@@ -190,8 +191,7 @@ def _state(entry: Entry) -> str:
         return "[yellow]out of date[/]"
     if found is not None:
         return f"[green]cached[/], from {found.get('source')}"
-    permitted = sources.allowed()
-    usable = [s for s in entry.sources if sources.GROUP[s.kind] in permitted]
+    usable = [s for s in entry.sources if sources.permitted(s)]
     if any(s.kind == "mirror" and sources.mirror_has(s) for s in usable):
         return "available from mirror"
     remote = [s.title for s in usable if s.kind != "mirror" or sources.mirror_is_remote()]

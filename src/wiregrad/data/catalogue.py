@@ -30,6 +30,9 @@ Layout = Literal[
     "cifar-webp",
     "tiny-imagenet-npz",
     "tiny-imagenet-zip",
+    "image-tar",
+    "image-folder",
+    "cifar100-binary",
     "imdb-jsonl",
     "imdb-csv",
     "libsvm",
@@ -112,18 +115,36 @@ class Torchvision(_Model):
 
 
 class HuggingFace(_Model):
-    """A data set of the Hugging Face hub at one revision, through `datasets`; one file a split."""
+    """A data set of the Hugging Face hub at one revision, through `datasets`; one file a split.
+
+    Of pictures (layout ``image-folder``) there is one file each; `classes` is then the list of the
+    package whose lines, in their order, are the hub's labels 0, 1, ...
+    """
 
     kind: Literal["datasets"]
     layout: Layout
     path: str
     revision: str | None
     splits: tuple[str, ...]
+    classes: str | None = None
 
     @property
     def title(self) -> str:
         """The source as run cards and messages name it."""
         return f"datasets {self.path}"
+
+
+class FolderFiles(_Model):
+    """A folder of the user's, as it lies there."""
+
+    kind: Literal["folder"]
+    layout: Literal["image-folder"]
+    path: str
+
+    @property
+    def title(self) -> str:
+        """The source as run cards and messages name it."""
+        return f"folder {self.path}"
 
 
 class Member(_Model):
@@ -152,7 +173,7 @@ class Package(_Model):
 
 
 Source = Annotated[
-    MirrorFiles | OfficialFiles | Torchvision | HuggingFace | Package,
+    MirrorFiles | OfficialFiles | Torchvision | HuggingFace | Package | FolderFiles,
     pydantic.Field(discriminator="kind"),
 ]
 
@@ -186,6 +207,8 @@ _OPTIONS: dict[Layout, type[Options]] = {
     "adult": TableOptions,
     "tiny-imagenet-npz": ImageOptions,
     "tiny-imagenet-zip": ImageOptions,
+    "image-tar": ImageOptions,
+    "image-folder": ImageOptions,
 }
 """What the reader of a layout takes; of those that are not here, nothing."""
 
@@ -266,7 +289,11 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
 
 
 def entry(name: str) -> Entry:
-    """The entry of one variant. Raises ConfigError naming the known ones."""
+    """The entry of one variant, or of a folder. Raises ConfigError naming the known ones."""
+    if name.startswith("folder:"):
+        from wiregrad.data import folders
+
+        return folders.entry(name)
     known = entries()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)

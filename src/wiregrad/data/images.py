@@ -1,6 +1,6 @@
-"""MNIST and CIFAR-10 in the layouts in which their sources carry them, as uint8 arrays.
+"""MNIST, CIFAR-10 and CIFAR-100 in the layouts in which their sources carry them, as uint8 arrays.
 
-MNIST: ``train_images``/``test_images`` uint8 [N, 28, 28]; CIFAR-10: uint8 [N, 3, 32, 32];
+MNIST: ``train_images``/``test_images`` uint8 [N, 28, 28]; CIFAR: uint8 [N, 3, 32, 32];
 ``train_labels``/``test_labels`` int64 [N]. Values are the stored ones, 0..255, not normalised.
 """
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wiregrad.data.files import Arrays, read_bytes, read_member
+from wiregrad.data.photos import channels
 from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
@@ -97,16 +98,38 @@ def read_cifar_binary(files: Mapping[str, Path]) -> Arrays:
     holds pickles, which wiregrad does not open.)
     """
     batches = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+    return _records(files["archive"], "cifar-10-batches-bin", batches, head=1, classes=10)
+
+
+def read_cifar100_binary(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``cifar100-binary``: the same for CIFAR-100, labelled by its 100 fine classes.
+
+    Each record has two label bytes, coarse and fine. Besides: ``classes`` and ``channels``, as
+    `wiregrad.data.photos` has them.
+    """
+    path, folder = files["archive"], "cifar-100-binary"
+    names = read_member(path, f"{folder}/fine_label_names.txt").decode().split()
+    batches = {"train": ["train.bin"], "test": ["test.bin"]}
+    arrays = _records(path, folder, batches, head=2, classes=len(names))
+    arrays["classes"] = np.frombuffer("\n".join(names).encode(), dtype=np.uint8)
+    arrays["channels"] = channels(arrays["train_images"])
+    return arrays
+
+
+def _records(
+    path: Path, folder: str, batches: Mapping[str, list[str]], *, head: int, classes: int
+) -> Arrays:
+    """Members of an archive with records of `head` label bytes, the last of which counts."""
     arrays: Arrays = {}
+    length = head + 3072
     for split, members in batches.items():
-        folder = "cifar-10-batches-bin"
-        raw = b"".join(read_member(files["archive"], f"{folder}/{name}") for name in members)
-        if len(raw) % 3073:
-            raise DataCorrupt(f"{files['archive']}: {split}: {len(raw)} bytes, not n x 3073")
-        records = np.frombuffer(raw, dtype=np.uint8).reshape(-1, 3073)
-        images = records[:, 1:].reshape(-1, 3, 32, 32)
-        labels = records[:, 0].astype(np.int64)
-        arrays |= _checked(split, images, labels, (3, 32, 32), files["archive"])
+        raw = b"".join(read_member(path, f"{folder}/{name}") for name in members)
+        if len(raw) % length:
+            raise DataCorrupt(f"{path}: {split}: {len(raw)} bytes, not n x {length}")
+        records = np.frombuffer(raw, dtype=np.uint8).reshape(-1, length)
+        images = records[:, head:].reshape(-1, 3, 32, 32)
+        labels = records[:, head - 1].astype(np.int64)
+        arrays |= _checked(split, images, labels, (3, 32, 32), path, classes)
     return arrays
 
 
@@ -146,14 +169,19 @@ def _image_key(image: Bytes) -> bytes:
 
 
 def _checked(
-    split: str, images: Bytes, labels: npt.NDArray[np.int64], shape: tuple[int, ...], path: Path
+    split: str,
+    images: Bytes,
+    labels: npt.NDArray[np.int64],
+    shape: tuple[int, ...],
+    path: Path,
+    classes: int = 10,
 ) -> Arrays:
     if images.shape[1:] != shape or len(images) != len(labels):
         raise DataCorrupt(
             f"{path}: {split}: images {images.shape} and {len(labels)} labels, expected N x {shape}"
         )
-    if len(labels) == 0 or labels.min() < 0 or labels.max() > 9:
-        raise DataCorrupt(f"{path}: {split}: labels are 0..9 and there is at least one")
+    if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
+        raise DataCorrupt(f"{path}: {split}: labels are 0..{classes - 1} and there is one")
     return {
         f"{split}_images": np.ascontiguousarray(images),
         f"{split}_labels": np.ascontiguousarray(labels),

@@ -106,9 +106,8 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
 
 def try_sources(entry: Entry, folder: Path, say: Say = log.info) -> Iterator[Attempt]:
     """Try the entry's sources in order: its arrays, or why there are none, for each."""
-    permitted = sources.allowed()
     for number, source in enumerate(entry.sources):
-        if sources.GROUP[source.kind] not in permitted:
+        if not sources.permitted(source):
             yield Attempt(source.title, None, "ruled out by WIREGRAD_SOURCES")
             continue
         say(f"{entry.name}: trying {source.title}")

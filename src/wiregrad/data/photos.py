@@ -58,12 +58,12 @@ class Photo:
 
 @cache
 def class_list(name: str) -> tuple[str, ...]:
-    """The classes of a subset that ``classes.yaml`` of this package names, in order."""
+    """The classes of a subset that ``classes.yaml`` of this package names, in the list's order."""
     text = resources.files("wiregrad.data").joinpath("classes.yaml").read_text(encoding="utf-8")
     lists: dict[str, list[str]] = parse_yaml(text)
     if name not in lists:
         raise ConfigError(f"data: unknown list of classes {name!r} (known: {', '.join(lists)})")
-    return tuple(sorted(lists[name]))
+    return tuple(lists[name])
 
 
 def read_tiny_npz(files: Mapping[str, Path], **options: object) -> Arrays:
@@ -167,7 +167,7 @@ def _classes(
     photos: Mapping[str, Sequence[Photo]], where: str, chosen: str | None
 ) -> tuple[str, ...]:
     found = {photo.label for photo in photos["train"]}
-    wanted = tuple(sorted(found)) if chosen is None else class_list(chosen)
+    wanted = tuple(sorted(found)) if chosen is None else tuple(sorted(class_list(chosen)))
     missing = sorted(set(wanted) - found)
     if missing or not wanted:
         raise DataCorrupt(f"{where}: no training images of {', '.join(missing[:3]) or 'any class'}")

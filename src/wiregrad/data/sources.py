@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wiregrad.data import download
-from wiregrad.data.catalogue import HuggingFace, MirrorFiles, OfficialFiles, Package, Torchvision
+from wiregrad.data.catalogue import (
+    FolderFiles,
+    HuggingFace,
+    MirrorFiles,
+    OfficialFiles,
+    Package,
+    Source,
+    Torchvision,
+)
 from wiregrad.data.files import read_member, require_sha256
 from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
@@ -30,6 +38,7 @@ GROUP = {
     "datasets": "official",
     "package": "package",
 }
+"""The group of each kind of source; a folder of the user's is in none."""
 
 
 def allowed() -> tuple[str, ...]:
@@ -44,17 +53,25 @@ def allowed() -> tuple[str, ...]:
     return groups
 
 
+def permitted(source: Source) -> bool:
+    """Whether this source may be used; a folder that the user names always may."""
+    return source.kind == "folder" or GROUP[source.kind] in allowed()
+
+
 def fetch(source: Any, folder: Path) -> dict[str, Path]:
     """The source's files by role, checked; downloads go to `folder`.
 
     Raises DataUnavailable (this source cannot be had) or DataCorrupt (it is not what was promised).
     """
+    from wiregrad.data import folders
+
     fetchers: dict[type, Callable[[Any, Path], dict[str, Path]]] = {
         MirrorFiles: _mirror,
         OfficialFiles: _official,
         Torchvision: _torchvision,
         HuggingFace: _huggingface,
         Package: _package,
+        FolderFiles: lambda chosen, _: folders.fetch(chosen),
     }
     return fetchers[type(source)](source, folder)
 
@@ -148,7 +165,8 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
         raise DataUnavailable(reason)
     import datasets
 
-    files = {}
+    write = _pictures if source.layout == "image-folder" else _lines
+    files: dict[str, Path] = {}
     try:
         for split in source.splits:
             rows = datasets.load_dataset(
@@ -158,13 +176,42 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
                 cache_dir=str(folder / "datasets"),
                 download_config=datasets.DownloadConfig(max_retries=download.ATTEMPTS),
             )
-            files[split] = folder / f"{split}.jsonl"
-            with files[split].open("w", encoding="utf-8") as out:
-                out.writelines(json.dumps([row["label"], row["text"]]) + "\n" for row in rows)
+            files |= write(rows, source, split, folder)
+    except DataCorrupt:
+        raise
     except Exception as error:  # noqa: BLE001 - the library has no common root of its errors
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataUnavailable(f"datasets {source.path}: {first}") from None
     return files
+
+
+def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
+    """A split of texts as JSON lines."""
+    del source
+    path = folder / f"{split}.jsonl"
+    with path.open("w", encoding="utf-8") as out:
+        out.writelines(json.dumps([row["label"], row["text"]]) + "\n" for row in rows)
+    return {split: path}
+
+
+def _pictures(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
+    """A split of pictures as files, as they are encoded, in a folder for each class."""
+    import datasets
+
+    from wiregrad.data.photos import class_list
+
+    names = rows.features["label"].names if source.classes is None else class_list(source.classes)
+    if len(names) != len(rows.features["label"].names):
+        raise DataCorrupt(f"{source.path}: it has other classes than the list {source.classes}")
+    root = folder / "pictures"
+    mine = root / ("train" if split == "train" else "val")
+    for name in names:
+        (mine / name).mkdir(parents=True)
+    for number, row in enumerate(rows.cast_column("image", datasets.Image(decode=False))):
+        picture = row["image"]
+        raw = picture["bytes"] or Path(picture["path"]).read_bytes()
+        (mine / names[row["label"]] / f"{number:07d}.jpg").write_bytes(raw)
+    return {"root": root}
 
 
 def _package(source: Package, folder: Path) -> dict[str, Path]:
