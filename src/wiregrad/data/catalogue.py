@@ -35,6 +35,19 @@ Layout = Literal[
     "cifar100-binary",
     "imdb-jsonl",
     "imdb-csv",
+    "imdb-text-jsonl",
+    "sst2-tsv",
+    "sst2-jsonl",
+    "cola-tsv",
+    "cola-jsonl",
+    "rte-tsv",
+    "rte-jsonl",
+    "ag-news-tsv",
+    "ag-news-csv",
+    "text",
+    "text-lines",
+    "text-lines-jsonl",
+    "encoder",
     "libsvm",
     "adult",
 ]
@@ -85,6 +98,8 @@ class Download(_Model):
     url: str
     sha256: str | None = None
     md5: str | None = None
+    member: str | None = None
+    """The one file that is wanted of an archive."""
 
 
 class OfficialFiles(_Model):
@@ -119,11 +134,14 @@ class HuggingFace(_Model):
 
     Of pictures (layout ``image-folder``) there is one file each; `classes` is then the list of the
     package whose lines, in their order, are the hub's labels 0, 1, ...
+    Of rows of text, each is the JSON list of its `columns`; `subset` is the hub's configuration.
     """
 
     kind: Literal["datasets"]
     layout: Layout
     path: str
+    subset: str | None = None
+    columns: tuple[str, ...] = ("label", "text")
     revision: str | None
     splits: tuple[str, ...]
     classes: str | None = None
@@ -201,7 +219,13 @@ class ImageOptions(_Model):
     rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
 
 
-Options = TableOptions | ImageOptions
+class RowOptions(_Model):
+    """Of a text that could never be had, so that no digest is known: the `rows` of each split."""
+
+    rows: dict[Literal["train", "test"], pydantic.PositiveInt]
+
+
+Options = TableOptions | ImageOptions | RowOptions
 _OPTIONS: dict[Layout, type[Options]] = {
     "libsvm": TableOptions,
     "adult": TableOptions,
@@ -209,6 +233,9 @@ _OPTIONS: dict[Layout, type[Options]] = {
     "tiny-imagenet-zip": ImageOptions,
     "image-tar": ImageOptions,
     "image-folder": ImageOptions,
+    "ag-news-csv": RowOptions,
+    "text-lines": RowOptions,
+    "text-lines-jsonl": RowOptions,
 }
 """What the reader of a layout takes; of those that are not here, nothing."""
 

@@ -42,6 +42,14 @@ def read_bytes(path: Path) -> bytes:
     return decompress(raw, str(path))
 
 
+def read_text(path: Path) -> str:
+    """The text of `path`, UTF-8, decompressed as `read_bytes` does. Raises DataCorrupt."""
+    try:
+        return read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataCorrupt(f"{path}: not UTF-8 ({error.reason})") from None
+
+
 def decompress(raw: bytes, where: str) -> bytes:
     """`raw` decompressed if it is xz, bzip2 or gzip, else as it is; `where` is for the message."""
     for magic, (kind, decompressor) in _DECOMPRESSORS.items():

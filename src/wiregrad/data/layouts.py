@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from wiregrad.data import adult, folders, images, libsvm, photos, reviews
+from wiregrad.data import (
+    adult,
+    corpora,
+    encoder,
+    folders,
+    images,
+    libsvm,
+    photos,
+    reviews,
+    sentences,
+)
 from wiregrad.data.catalogue import Layout
 from wiregrad.data.files import Arrays
 
@@ -24,6 +35,19 @@ LAYOUTS: dict[Layout, Reader] = {
     "image-folder": folders.read_folder,
     "imdb-jsonl": reviews.read_jsonl,
     "imdb-csv": reviews.read_csv,
+    "imdb-text-jsonl": sentences.read_jsonl,
+    "sst2-tsv": partial(sentences.read_table, table=sentences.SST2),
+    "sst2-jsonl": sentences.read_jsonl,
+    "cola-tsv": partial(sentences.read_table, table=sentences.COLA),
+    "cola-jsonl": sentences.read_jsonl,
+    "rte-tsv": partial(sentences.read_table, table=sentences.RTE),
+    "rte-jsonl": partial(sentences.read_jsonl, texts=2),
+    "ag-news-tsv": partial(sentences.read_table, table=sentences.AG_NEWS),
+    "ag-news-csv": partial(sentences.read_table, table=sentences.AG_NEWS_CSV),
+    "text": corpora.read_whole,
+    "text-lines": corpora.read_lines,
+    "text-lines-jsonl": corpora.read_lines_jsonl,
+    "encoder": encoder.read_encoder,
     "libsvm": libsvm.read_set,
     "adult": adult.read_adult,
 }

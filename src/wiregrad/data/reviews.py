@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wiregrad.data.files import Arrays, read_bytes
+from wiregrad.data.files import Arrays, read_text
 from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def read_jsonl(files: Mapping[str, Path]) -> Arrays:
 def read_csv(files: Mapping[str, Path]) -> Arrays:
     """Layout ``imdb-csv``: a table text, label, source; rows of source imdb are the train half."""
     path = files["data"]
-    text = _utf8(path)
+    text = read_text(path)
     limit = csv.field_size_limit(1 << 24)
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
@@ -113,7 +113,7 @@ def _cut(reviews: Sequence[Review]) -> tuple[list[Review], list[Review]]:
 
 def _jsonl(path: Path) -> list[Review]:
     reviews = []
-    for number, line in enumerate(_utf8(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line:
             continue
         try:
@@ -134,10 +134,3 @@ def _ordered(reviews: Iterable[Review], path: Path) -> list[Review]:
     if not keyed:
         raise DataCorrupt(f"{path}: no reviews")
     return [(label, clean) for _, label, clean in sorted(keyed)]
-
-
-def _utf8(path: Path) -> str:
-    try:
-        return read_bytes(path).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataCorrupt(f"{path}: not UTF-8 ({error.reason})") from None

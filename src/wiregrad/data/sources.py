@@ -133,10 +133,17 @@ def _is_url(location: str) -> bool:
 
 
 def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
+    sent: dict[str, Path] = {}
     files = {}
     for role, file in source.files.items():
-        files[role] = download.http(file.url, folder / role, file.sha256)
-        download.require_file_md5(files[role], file.md5, file.url)
+        if file.url not in sent:  # several roles may be members of one archive
+            path = download.http(file.url, folder / f"{role}.sent", file.sha256)
+            download.require_file_md5(path, file.md5, file.url)
+            sent[file.url] = path
+        files[role] = sent[file.url]
+        if file.member is not None:
+            files[role] = folder / role
+            files[role].write_bytes(read_member(sent[file.url], file.member))
     return files
 
 
@@ -171,6 +178,7 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
         for split in source.splits:
             rows = datasets.load_dataset(
                 source.path,
+                source.subset,
                 split=split,
                 revision=source.revision,
                 cache_dir=str(folder / "datasets"),
@@ -190,7 +198,7 @@ def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str
     del source
     path = folder / f"{split}.jsonl"
     with path.open("w", encoding="utf-8") as out:
-        out.writelines(json.dumps([row["label"], row["text"]]) + "\n" for row in rows)
+        out.writelines(json.dumps([row[c] for c in source.columns]) + "\n" for row in rows)
     return {split: path}
 
 

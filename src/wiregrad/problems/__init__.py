@@ -1,6 +1,6 @@
 """Problems; importing the package registers all of them."""
 
-from wiregrad.problems import convex, language, vision
+from wiregrad.problems import convex, finetune, language, vision
 from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register, registry
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Problem",
     "ProblemSpec",
     "convex",
+    "finetune",
     "language",
     "register",
     "registry",

@@ -1,0 +1,42 @@
+"""A pretrained encoder as its files carry it: configuration, tokeniser and weights, never code.
+
+Tensors: ``config`` and ``tokenizer`` uint8 [bytes], the JSON files of these names as they are;
+``weights/NAME`` the floating-point weights under their own names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wiregrad.data.files import Arrays, read_bytes
+from wiregrad.errors import DataCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+WEIGHTS = "weights/"
+
+
+def read_encoder(files: Mapping[str, Path]) -> Arrays:
+    """Layout ``encoder``: `config` and `tokenizer` (JSON), `weights` (safetensors)."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    arrays: Arrays = {}
+    for role in ("config", "tokenizer"):
+        raw = read_bytes(files[role])
+        try:
+            json.loads(raw)
+        except ValueError as error:
+            raise DataCorrupt(f"{files[role]}: not JSON ({error})") from None
+        arrays[role] = np.frombuffer(raw, dtype=np.uint8)
+    try:
+        weights = load(read_bytes(files["weights"]))
+    except SafetensorError as error:
+        raise DataCorrupt(f"{files['weights']}: not safetensors ({error})") from None
+    floating = {k: v for k, v in weights.items() if np.issubdtype(v.dtype, np.floating)}
+    return arrays | {WEIGHTS + name: value for name, value in floating.items()}

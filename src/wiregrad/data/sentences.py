@@ -1,0 +1,149 @@
+"""Labelled sentences and pairs of sentences as text, the same from every source.
+
+SST-2, CoLA and RTE (of GLUE, whose test labels are not public, so that its development set is the
+test set here), AG News (the descriptions, without titles), IMDB. Preparation: ``<br />`` and runs
+of whitespace become one space. Order: by the sha256 of that text (then label), so that it is the
+same whatever order a source has, and mixes the classes.
+
+Tensors, for ``train`` and ``test``: ``*_text`` uint8 [bytes], all texts in UTF-8 one after the
+other; ``*_text_ends`` int64 [N], where each ends; ``*_labels`` int64 [N]; of pairs (RTE) the second
+likewise, ``*_second`` and ``*_second_ends``. `wiregrad.data.tokens` turns them into token ids.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wiregrad.data.files import Arrays, read_text
+from wiregrad.errors import DataCorrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+Row = tuple[int, tuple[str, ...]]
+"""A label, and one text or two."""
+
+PARTS = ("text", "second")
+"""Tensors of the texts of a row."""
+
+FIELD_LIMIT = 1 << 24
+
+
+@dataclass(frozen=True)
+class Table:
+    """Which columns (from 0) of a table hold the label and the texts.
+
+    `labels` are its names of the labels 0, 1, ...; without `quoted` a line is cut at every tab.
+    """
+
+    label: int
+    texts: tuple[int, ...]
+    labels: tuple[str, ...] = ("0", "1")
+    header: bool = False
+    quoted: bool = False
+
+
+TOPICS = ("World", "Sports", "Business", "Sci/Tech")
+
+SST2 = Table(label=1, texts=(0,), header=True)
+COLA = Table(label=1, texts=(3,))
+RTE = Table(label=3, texts=(1, 2), labels=("entailment", "not_entailment"), header=True)
+AG_NEWS = Table(label=1, texts=(0,), labels=TOPICS)
+AG_NEWS_CSV = Table(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=True)
+
+
+def read_table(
+    files: Mapping[str, Path], table: Table, rows: Mapping[str, int] | None = None
+) -> Arrays:
+    """Files `train` and `test` in the form of `table`, held to the number of their `rows`."""
+    splits = {role: _table(path, table) for role, path in files.items()}
+    for split, expected in (rows or {}).items():
+        if len(splits[split]) != expected:
+            raise DataCorrupt(f"{split}: {len(splits[split])} rows, expected {expected}")
+    return prepare(splits)
+
+
+def read_jsonl(files: Mapping[str, Path], texts: int = 1) -> Arrays:
+    """Files `train` and `test` (or `validation`), lines ``[label, ..., text]``; last `texts`."""
+    return prepare({role: _jsonl(path, texts) for role, path in files.items()})
+
+
+def prepare(splits: Mapping[str, Sequence[Row]]) -> Arrays:
+    """The tensors from the rows of `train` and of `test`, which may be called `validation`."""
+    test = splits.get("test") or splits["validation"]
+    arrays: Arrays = {}
+    for split, rows in (("train", splits["train"]), ("test", test)):
+        ordered = _ordered(rows)
+        arrays[f"{split}_labels"] = np.array([label for label, _ in ordered], dtype=np.int64)
+        for column, part in enumerate(PARTS[: len(ordered[0][1])]):
+            encoded = [texts[column].encode() for _, texts in ordered]
+            arrays[f"{split}_{part}"] = np.frombuffer(b"".join(encoded), dtype=np.uint8)
+            ends = np.fromiter(accumulate(map(len, encoded)), dtype=np.int64)
+            arrays[f"{split}_{part}_ends"] = ends
+    return arrays
+
+
+def _ordered(rows: Iterable[Row]) -> list[Row]:
+    keyed = []
+    for label, texts in rows:
+        clean = tuple(" ".join(text.replace("<br />", " ").split()) for text in texts)
+        keyed.append((hashlib.sha256("\t".join(clean).encode()).digest(), label, clean))
+    return [(label, clean) for _, label, clean in sorted(keyed)]
+
+
+def _table(path: Path, table: Table) -> list[Row]:
+    numbers = {name: number for number, name in enumerate(table.labels)}
+    rows = []
+    for number, cells in enumerate(_cells(path, table), start=1):
+        if number == 1 and table.header:
+            continue
+        try:
+            rows.append((numbers[cells[table.label]], tuple(cells[i] for i in table.texts)))
+        except LookupError:
+            raise DataCorrupt(
+                f"{path}, row {number}: no label of {', '.join(table.labels)} in column "
+                f"{table.label + 1}, or no text in {', '.join(str(i + 1) for i in table.texts)}"
+            ) from None
+    if not rows:
+        raise DataCorrupt(f"{path}: no rows")
+    return rows
+
+
+def _cells(path: Path, table: Table) -> Iterable[list[str]]:
+    text = read_text(path)
+    if not table.quoted:
+        return [line.split("\t") for line in text.split("\n") if line]
+    limit = csv.field_size_limit(FIELD_LIMIT)
+    try:
+        return list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise DataCorrupt(f"{path}: not a table ({error})") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _jsonl(path: Path, texts: int) -> list[Row]:
+    rows = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if not line:
+            continue
+        try:
+            row = json.loads(line)
+            found = tuple(row[1:][-texts:])
+            if len(found) != texts or not all(isinstance(text, str) for text in found):
+                raise ValueError(line)
+            rows.append((int(row[0]), found))
+        except (ValueError, TypeError, LookupError):
+            raise DataCorrupt(f"{path}, line {number}: not [label, ..., text]") from None
+    if not rows:
+        raise DataCorrupt(f"{path}: no rows")
+    return rows

@@ -1,0 +1,126 @@
+"""Fine-tuning of a pretrained encoder for the classification of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pydantic
+import torch
+from torch import nn
+
+from wiregrad import data
+from wiregrad.data import DataSet, tokens
+from wiregrad.errors import ConfigError
+from wiregrad.problems.base import register
+from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.models import pretrained
+from wiregrad.rng import Seeds
+
+Name = Literal["sst2", "cola", "rte", "ag_news", "imdb"]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: its data set, or a preference list, and its number of classes."""
+
+    data: str
+    classes: int = 2
+
+
+TASKS: dict[Name, Task] = {
+    "sst2": Task("sst2"),
+    "cola": Task("cola"),
+    "rte": Task("rte"),
+    "ag_news": Task("ag-news|ag-news-10k", classes=4),
+    "imdb": Task("imdb-text"),
+}
+
+
+class Sentences:
+    """Token ids `[N, length]`, padded at the end by -1, with labels; of pairs segments too."""
+
+    eval_batch = 128
+
+    def __init__(
+        self,
+        ids: torch.Tensor,
+        lengths: torch.Tensor,
+        labels: torch.Tensor,
+        segments: torch.Tensor | None = None,
+    ) -> None:
+        self._ids, self._lengths, self._labels, self._segments = ids, lengths, labels, segments
+
+    def __len__(self) -> int:
+        """Number of sentences, or pairs."""
+        return len(self._labels)
+
+    def batch(
+        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids int64 `[b, l]` and labels `[b]`; l is the longest of these, nothing is augmented.
+
+        Of pairs `[b, 2, l]`: ids and segments.
+        """
+        del generators
+        rows = rows.to(self._labels.device)
+        width = int(self._lengths[rows].max())
+        ids = self._ids[rows, :width].long()
+        if self._segments is not None:
+            ids = torch.stack([ids, self._segments[rows, :width].long()], dim=1)
+        return ids, self._labels[rows]
+
+    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows by rising length, so that batches have little padding."""
+        return rows[self._lengths.cpu()[rows].argsort(stable=True)]
+
+
+@register("finetune")
+@dataclass(frozen=True, kw_only=True)
+class Finetune(DeepSpec):
+    """A pretrained encoder with a fresh classification head; the metric is accuracy on every task.
+
+    (GLUE reports Matthews' correlation on CoLA; accuracy is what all our figures have.) Efficient-
+    Adam's paper fine-tunes too, with settings that are not known: those here are the suite's own.
+    """
+
+    model: str = "minilm-l6-v2"  # type: ignore[assignment]  # a name here; `network` builds it
+    """A pretrained encoder of the catalogue, a folder, or a name of the Hugging Face hub."""
+    task: Name
+    data: str = ""
+    """Empty for the task's own data set."""
+    batch: pydantic.PositiveInt = 8
+    max_length: int = pydantic.Field(64, ge=8)
+    """Tokens of a sentence (or pair) that are read, special ones included."""
+    dropout: float = pydantic.Field(0.1, ge=0.0, lt=1.0)
+    """Probability of every dropout but those of attention, which are off."""
+    trainable: Literal["all", "head"] | pydantic.PositiveInt = "all"
+    """What is trained, and counted in d: all, the head alone, or the head, the pooler and so many
+    of the last layers."""
+
+    def build(self, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
+        """See ProblemSpec."""
+        found = data.load(self.data or TASKS[self.task].data)
+        return self.bind(found, workers, seeds, device)
+
+    def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
+        """See DeepSpec; the text is tokenised by the model's own tokeniser."""
+        if "train_text_ends" not in found.tensors:
+            raise ConfigError(f"problem.data: {found.variant!r} has no sentences")
+        start = pretrained.load(self.model)
+        read = tokens.sentences(found, start.tokeniser, self.max_length)
+        problem = super().bind(read, workers, seeds, device)
+        problem.provenance |= {"model": start.name, "model_sha256": start.digest}
+        return problem
+
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+        """See DeepSpec."""
+        start = pretrained.load(self.model)
+        classes = TASKS[self.task].classes
+        return pretrained.classifier(start, classes, self.dropout, self.trainable)
+
+    def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
+        """See DeepSpec."""
+        ids, lengths, labels = (tensors[f"{split}_{p}"] for p in ("tokens", "lengths", "labels"))
+        return Sentences(ids, lengths, labels, tensors.get(f"{split}_segments"))
