@@ -126,7 +126,7 @@ def classifier(
     _set_dropout(config, dropout)
     auto: Any = AutoModelForSequenceClassification  # its methods have no types
     network: nn.Module = auto.from_config(config, dtype=torch.float32)
-    base: nn.Module = network.base_model  # type: ignore[assignment]  # a property, to nn.Module a tensor
+    base: Any = network.base_model
     missing, _ = base.load_state_dict(dict(pretrained.weights), strict=False)
     absent = [key for key in missing if not key.startswith("pooler.")]
     if absent:
