@@ -195,7 +195,6 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
 
 def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
     """A split of texts as JSON lines."""
-    del source
     path = folder / f"{split}.jsonl"
     with path.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps([row[c] for c in source.columns]) + "\n" for row in rows)
