@@ -19,6 +19,10 @@ class DataUnavailable(WiregradError):
     """A data set that no source yields: a run that needs it is "not run: no data"."""
 
 
+class AllDiverged(WiregradError):
+    """A grid of which every point diverged: a run at its best is "not run"."""
+
+
 class DataCorrupt(WiregradError):
     """A data file whose bytes or format are not what was promised; names the file (and line)."""
 

@@ -75,7 +75,7 @@ def _swept(task: Task, folder: Path, device: str) -> float:
         seeds=task.seeds[:1],
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
-    return float(run(short, folder / "sweep", device)[0]["lr"])
+    return float(run(short, folder / "sweep", device).rows[0]["lr"])
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:

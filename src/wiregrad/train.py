@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from wiregrad import fsio
 from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.errors import AllDiverged, ConfigError, DataUnavailable
 from wiregrad.experiment import execute
 from wiregrad.loop import Progress
 from wiregrad.plan import TUNED, Group, PlannedRun, assign
@@ -67,8 +67,8 @@ def _alone(work: Callable[[Group, Job], dict[str, Any]]) -> Callable[[Group, Job
 def train(group: Group, job: Job) -> dict[str, Any]:
     """Run every planned run of `group` and write group.json; finished runs are kept as they are.
 
-    A data set that cannot be had, or a `skip` of the configuration, is recorded as the reason why
-    nothing was run. Returns the manifest.
+    A data set that cannot be had, a sweep of which every point diverged, or a `skip` of the
+    configuration, is recorded as the reason why nothing was run. Returns the manifest.
     """
     manifest: dict[str, Any] = {
         "paper": group.paper,
@@ -85,9 +85,10 @@ def train(group: Group, job: Job) -> dict[str, Any]:
                 card = _run(planned, group.directory / planned.run_id, group, job, settings)
                 manifest["runs"].append(_entry(planned, card))
             _remove_others(group)
-        except DataUnavailable as error:
-            manifest["runs"], manifest["not_run"] = [], f"no data: {error}"
-            job.say(f"{group.experiment}/{group.label}: not run: no data: {error}")
+        except (DataUnavailable, AllDiverged) as error:
+            why = f"no data: {error}" if isinstance(error, DataUnavailable) else str(error)
+            manifest["runs"], manifest["not_run"] = [], why
+            job.say(f"{group.experiment}/{group.label}: not run: {why}")
     fsio.write_json(group.manifest, manifest)
     return manifest
 

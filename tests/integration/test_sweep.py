@@ -12,7 +12,7 @@ from wiregrad import data, sweep
 from wiregrad.cli.sweep import app
 from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.plan import TUNED, load_plan
-from wiregrad.record import read_history
+from wiregrad.record import read_card, read_history
 from wiregrad.sweep.group import chosen, sweep_group
 from wiregrad.train import Job, train
 
@@ -133,6 +133,28 @@ def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypa
     with pytest.raises(DataUnavailable, match="ijcnn1: nowhere"):
         chosen(group, result)
     assert train(group, Job(say=quiet))["not_run"] == "no data: ijcnn1: nowhere"
+
+
+def test_where_every_point_diverges_nothing_is_run_and_the_reason_is_kept(tmp_path):
+    group = plan_of(tmp_path, sweep=SWEEP | {"multiples": [1e300, 1e305]}).group("p", "e", "gd")
+    said = []
+    manifest = train(group, Job(say=said.append))
+    assert json.loads(group.best_file.read_text())["outcomes"] == {"diverged": 2}
+    reason = "every point of the sweep diverged (smaller multiples, or another grid)"
+    assert json.loads(group.manifest.read_text()) == manifest
+    assert (manifest["runs"], manifest["not_run"]) == ([], reason)
+    assert said[-1] == f"e/gd: not run: {reason}"
+    assert train(group, Job(say=quiet)) == manifest  # from the sweep that is there
+
+
+def test_a_sweep_says_which_revision_and_which_data_it_is_of(tmp_path):
+    group = plan_of(tmp_path).group("p", "e", "gd")
+    card = train(group, Job(say=quiet))["runs"][0]
+    run = read_card(group.directory / card["id"] / "run.json")
+    result = json.loads(group.best_file.read_text())
+    assert result["git_revision"] == run.git_revision
+    assert result["data"] == run.data
+    assert len(result["data"]["sha256"]) == 64
 
 
 @pytest.mark.parametrize(

@@ -212,26 +212,26 @@ def task(tmp_path, monkeypatch, **fields):
 
 def test_a_sweep_has_a_row_a_run_and_goes_on_where_it_was(tmp_path, monkeypatch):
     grid = task(tmp_path, monkeypatch)
-    found = sweep.run(grid)
+    found = sweep.run(grid).rows
     assert len(found) == len({(r["k"], r["zeta"], r["multiple"], r["seed"]) for r in found}) == 16
-    assert sweep.run(grid, tmp_path / "parts") == found
+    assert sweep.run(grid, tmp_path / "parts").rows == found
     assert len(list((tmp_path / "parts").iterdir())) == 4  # of each k and seed
     # finished batches are not run again
     first = min((tmp_path / "parts").iterdir())
     kept = sweep.read(first)
     sweep.write(first, [row | {"iterations": 12345} for row in kept])
-    again = sweep.run(grid, tmp_path / "parts")
+    again = sweep.run(grid, tmp_path / "parts").rows
     assert sum(row["iterations"] == 12345 for row in again) == 4
     # another grid has other batches
     other = task(tmp_path, monkeypatch, zeta=(0.5,))
-    assert all(row["iterations"] < 12345 for row in sweep.run(other, tmp_path / "parts"))
+    assert all(row["iterations"] < 12345 for row in sweep.run(other, tmp_path / "parts").rows)
     (tmp_path / "bad.parquet").write_bytes(b"x")
     with pytest.raises(RecordError, match=r"bad\.parquet: not a readable sweep"):
         sweep.read(tmp_path / "bad.parquet")
 
 
 def test_steps_are_multiples_of_the_theory_and_bytes_depend_on_the_rows(tmp_path, monkeypatch):
-    found = sweep.run(task(tmp_path, monkeypatch, k=(), zeta=()))
+    found = sweep.run(task(tmp_path, monkeypatch, k=(), zeta=())).rows
     assert {(row["k"], row["zeta"]) for row in found} == {(None, None)}
     assert len({row["lr"] / row["multiple"] for row in found}) == 1
     for name in ("a", "b"):
@@ -288,11 +288,11 @@ def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
     }
     stop = Stop(norm=1e-9, max_rounds=5)
     task = sweep.Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
-    coarse, fine = sweep.run(task)
+    coarse, fine = sweep.run(task).rows
     assert (coarse["k"], fine["k"]) == (1, 20)
     # with zeta = 0 every message after the first is of the finest level, or exact with less
     assert coarse["uplink_bits_paper"] == 32 * (20 + 4 * 1)
     assert coarse["uplink_bits_paper"] < fine["uplink_bits_paper"] <= 32 * (20 + 4 * 20)
-    pl = sweep.run(dataclasses.replace(task, regime="pl"))
+    pl = sweep.run(dataclasses.replace(task, regime="pl")).rows
     assert pl[0]["lr"] < coarse["lr"]
     assert 0 < pl[0]["mu"] <= pl[0]["L_minus"] <= pl[0]["L_plus"]

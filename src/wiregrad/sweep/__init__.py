@@ -7,11 +7,12 @@ Each batch leaves a file, so that an interrupted sweep goes on with the next one
 
 from wiregrad.sweep.advance import Ended, Point, Stop, advance
 from wiregrad.sweep.rows import SCHEMA, Row, best, read, write
-from wiregrad.sweep.task import Task, run
+from wiregrad.sweep.task import Found, Task, run
 
 __all__ = [
     "SCHEMA",
     "Ended",
+    "Found",
     "Point",
     "Row",
     "Stop",

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad import fsio
-from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.errors import AllDiverged, ConfigError, DataUnavailable
+from wiregrad.experiment import git_revision
 from wiregrad.grammar import Sweep
 from wiregrad.plan import Group
 from wiregrad.provenance import method_code_sha256
@@ -53,11 +54,10 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str
     kept = _finished(group, identity)
     if kept is not None:
         return kept
-    rows: list[Row] = []
-    why = group.skip
+    rows, source, why = list[Row](), dict[str, Any](), group.skip
     if why is None:
         try:
-            rows = run(task, group.directory / PARTS, device)
+            rows, source = run(task, group.directory / PARTS, device)
         except DataUnavailable as error:
             why = f"no data: {error}"
     write(group.sweep_file, rows)
@@ -69,6 +69,8 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str
         "best": found,
         "edge": None if found is None else edges(found, group.sweep, group.label),
         "outcomes": dict(outcomes),
+        "git_revision": git_revision(),
+        "data": source,
     }
     fsio.write_json(group.best_file, result)
     _remove(group.directory / PARTS)
@@ -99,16 +101,13 @@ def edges(found: Row, sweep: Sweep | None, label: str) -> list[str]:
 def chosen(group: Group, result: Mapping[str, Any]) -> dict[str, Any]:
     """The hyper-parameters that won in a sweep, by dotted key of a run configuration.
 
-    Raises DataUnavailable where the sweep was not run for want of data, and ConfigError where
-    everything diverged.
+    Raises DataUnavailable where the sweep was not run for want of data, and AllDiverged.
     """
     if result["not_run"]:
         raise DataUnavailable(str(result["not_run"]).removeprefix("no data: "))
     point = result["best"]
     if point is None:
-        raise ConfigError(
-            f"{group.best_file}: every run diverged (smaller multiples, or another grid)"
-        )
+        raise AllDiverged("every point of the sweep diverged (smaller multiples, or another grid)")
     settings = {"method.lr": point["lr"]}
     if point["zeta"] is not None:
         settings["method.zeta"] = point["zeta"]

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -58,8 +58,15 @@ class Task:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def run(task: Task, parts: Path | None = None, device: str = "cpu") -> list[Row]:
-    """Sweep; the rows of `SCHEMA`, ordered by k, seed, ζ and multiple.
+class Found(NamedTuple):
+    """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
+
+    rows: list[Row]
+    data: dict[str, Any]
+
+
+def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
+    """Sweep.
 
     `parts`: a folder for the rows of each batch; those found there are not run again. Raises
     ConfigError where the problem or the method cannot be swept, DataUnavailable without the data.
@@ -67,19 +74,20 @@ def run(task: Task, parts: Path | None = None, device: str = "cpu") -> list[Row]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of a sum is part of the result
     try:
-        return [row for batch in _batches(task, parts, device) for row in batch]
+        bench = _Bench.of(task, device)
+        rows = [row for batch in _batches(bench, parts) for row in batch]
+        return Found(rows, dict(bench.problem.provenance))
     finally:
         torch.set_num_threads(threads)
 
 
-def _batches(task: Task, parts: Path | None, device: str) -> Iterator[list[Row]]:
-    bench: _Bench | None = None
+def _batches(bench: _Bench, parts: Path | None) -> Iterator[list[Row]]:
+    task = bench.task
     for k, seed in itertools.product(_axis(task, "k"), task.seeds):
         path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
         if path is not None and path.is_file():
             yield read(path)
             continue
-        bench = _Bench.of(task, device) if bench is None else bench
         rows = list(bench.rows(k, seed))
         if path is not None:
             write(path, rows)
