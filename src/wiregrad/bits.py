@@ -29,6 +29,8 @@ class Message:
     shapes: tuple[Shape, ...]
     params: tuple[Params, ...]
     body_bits: int
+    nonzeros: Callable[[], tuple[int, ...]]
+    """Elements of each block that decode to other than 0: to be asked for only where it counts."""
 
     @property
     def numel(self) -> int:
@@ -84,6 +86,29 @@ def _efficient_adam(message: Message) -> int:
     return sum(family.symbol_bits(params) * math.prod(shape) + 32 for shape, params in blocks)
 
 
+def _async_compressed(message: Message) -> int:
+    """⌈log₂ d⌉ an index, 32 a value or norm, 1 a sign; low precision ⌈log₂ s⌉ more for its level.
+
+    Sums over blocks. A ternary message that is coded densely has 2 bits an element.
+    """
+    name = message.compressor.name
+    if name == "identity":
+        return 32 * message.numel
+    if name not in {*_SPARSE, "sparsifier", "ternary", "qsgd"}:
+        return message.body_bits
+    total, counted = 0, message.nonzeros() if name == "qsgd" else ()
+    for place, (shape, params) in enumerate(zip(message.shapes, message.params, strict=True)):
+        d = math.prod(shape)
+        index = (d - 1).bit_length() if d else 0
+        if name == "ternary":
+            total += 32 + (params[1] * (index + 1) if params[0] else 2 * d)
+        elif name == "qsgd":
+            total += 32 + counted[place] * (index + 1 + (params[0] - 1).bit_length())
+        else:
+            total += params[0] * (index + 32)
+    return total
+
+
 def _kept(message: Message) -> int:
     """Elements that a sparse message holds."""
     return sum(block[0] for block in message.params)
@@ -126,6 +151,9 @@ CONVENTIONS: dict[str, Convention] = {
     ),
     "cd_adam": _both_ways(
         _cd_adam, "the code of arXiv 2111.00705: up-link of a worker, and one copy of the down-link"
+    ),
+    "async_compressed": _both_ways(
+        _async_compressed, "recalled for arXiv 1806.06573: nonzeros with their indices"
     ),
     "efficient_adam": _both_ways(
         _efficient_adam, "derived here for arXiv 2205.14473: b bits an element, 32 a scale"

@@ -323,11 +323,31 @@ class Channel(ABC):
 
 def _prices(packet: Packet, price: Callable[[Message], int]) -> list[int]:
     """What a paper's books charge for each row."""
-    blocked, known = packet.blocked, dict[Any, int]()
-    for params, (body_bits, _) in zip(packet.params, packet.costs(), strict=True):
+    blocked, known, prices = packet.blocked, dict[Any, int](), list[int]()
+    for row, (params, (body_bits, _)) in enumerate(zip(packet.params, packet.costs(), strict=True)):
+        counted = Nonzeros(packet, row)
         if params not in known:
-            known[params] = price(Message(blocked.inner, blocked.shapes, params, body_bits))
-    return [known[params] for params in packet.params]
+            message = Message(blocked.inner, blocked.shapes, params, body_bits, counted)
+            known[params] = price(message)
+        prices.append(known[params])
+        if counted.asked:  # the price is this row's own
+            del known[params]
+    return prices
+
+
+@dataclass
+class Nonzeros:
+    """Counts, when asked, the elements of each block of one row that are not 0."""
+
+    packet: Packet
+    row: int
+    asked: bool = False
+
+    def __call__(self) -> tuple[int, ...]:
+        """Their number in each block."""
+        self.asked = True
+        pieces = self.packet.blocked.split(self.packet.decode()[self.row])
+        return tuple(int(piece.count_nonzero()) for piece in pieces)
 
 
 _PART = 1 << 16

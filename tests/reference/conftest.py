@@ -61,6 +61,12 @@ class TwinProblem(Problem):
 
 
 @pytest.fixture
+def twin_problem() -> type[Problem]:
+    """The class of a twin's problem for the package."""
+    return TwinProblem
+
+
+@pytest.fixture
 def drive() -> Callable[[dict, Logistic, int], np.ndarray]:
     """The iterates x_0..x_T of a method (a mapping as in a run configuration)."""
 

@@ -16,11 +16,13 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError
 from wiregrad.experiment import execute
 from wiregrad.methods import Step
+from wiregrad.methods import registry as methods
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Applied
 from wiregrad.runtimes.compute import registry as times
 from wiregrad.runtimes.delays import Moment
 from wiregrad.runtimes.delays import registry as delays
+from wiregrad.runtimes.partial import OURS
 
 N = 4
 TOP_K = {"name": "top_k", "k": 2}
@@ -334,6 +336,12 @@ def test_a_bad_runtime_is_one_line(runtime: Any, message: str) -> None:
             }
         )
     assert "\n" not in str(caught.value)
+
+
+def test_the_table_of_asynchronous_forms_names_methods_that_there_are() -> None:
+    assert set(OURS) <= set(methods)
+    own = {name for name in methods if getattr(methods[name], "partial", None)}
+    assert own == {"q_iag", "async_sgd", "async_ef_sgd"}
 
 
 def test_a_method_that_must_hear_everyone_is_refused(tmp_path: Path) -> None:

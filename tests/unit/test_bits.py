@@ -5,6 +5,7 @@ from rounds import N, Rounds, noise
 
 from wiregrad.bits import convention
 from wiregrad.errors import ConfigError
+from wiregrad.methods import Step
 
 STEPS = 3
 TOP_3, SIGN = {"name": "top_k", "k": 3}, {"name": "scaled_sign"}
@@ -53,6 +54,34 @@ def test_books_of_two_way_compression(books: str, spec: dict, up: int, down: int
     rounds.run(noise(), STEPS)
     assert rounds.up.meter.paper == STEPS * N * up
     assert rounds.down.meter.paper == STEPS * down  # one copy of the broadcast
+
+
+SPARSIFIER = {"name": "sparsifier", "ratio": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("compressor", "fixed", "each"),
+    [
+        (IDENTITY, 32 * 21, 0),
+        (SPARSIFIER, 0, 5 + 32),
+        (TOP_3, 0, 5 + 32),
+        ({"name": "ternary", "coding": "sparse"}, 32, 5 + 1),
+        ({"name": "ternary", "coding": "dense"}, 32 + 2 * 21, 0),
+        ({"name": "qsgd", "levels": 4}, 32, 5 + 1 + 2),
+    ],
+)
+def test_books_of_asynchronous_compressed_gradients(
+    compressor: dict, fixed: int, each: int
+) -> None:
+    """⌈log₂ 21⌉ = 5 bits an index; what is charged is each message's own nonzeros."""
+    rounds = Rounds({"name": "async_sgd", "compressor": compressor}, books="async_compressed")
+    gradients, expected = noise(), 0
+    for t in range(1, STEPS + 1):
+        rounds.round(gradients(rounds.state.replica.x, t), Step(t, STEPS, 0.01))
+        counts = (rounds.up.received.rows() != 0).sum(-1).tolist()
+        expected += sum(fixed + each * nonzeros for nonzeros in counts)
+    assert rounds.up.meter.paper == expected
+    assert rounds.down.meter.paper == STEPS * 32 * 21
 
 
 def test_an_unknown_convention_names_those_there_are() -> None:

@@ -126,6 +126,21 @@ def test_optimal_probabilities_meet_the_budget_with_less_variance() -> None:
     assert spread["optimal"] < 0.2 * spread["uniform"]
 
 
+def test_given_probabilities_are_those_of_their_elements() -> None:
+    """Repeated along the vector; what is sent is divided by them."""
+    compressor = build("sparsifier", probabilities=[0.2, 1.0, 0.5])
+    drawing = [torch.Generator().manual_seed(4)] * 4000
+    x = torch.tensor([1.0, -2.0, 3.0, 4.0]).double()
+    kept = compressor.roundtrip(x.expand(4000, -1), generators=drawing).decoded
+    shares = (kept != 0).double().mean(0)
+    assert torch.allclose(shares, torch.tensor([0.2, 1.0, 0.5, 0.2]).double(), atol=0.03)
+    assert sorted(set(kept[:, 0].tolist())) == pytest.approx([0.0, 5.0])
+    assert compressor.contract((4,)).constant == 5.0
+    for bad in ({}, {"ratio": 0.5, "probabilities": [0.5]}):
+        with pytest.raises(ConfigError, match=r"\.ratio: allowed, and required, unless"):
+            build("sparsifier", **bad)
+
+
 def test_optimal_probabilities_send_few_nonzeros_as_they_are() -> None:
     x = torch.zeros(20)
     x[[3, 9]] = torch.tensor([5.0, -1e-3])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
+import pydantic
 import torch
 
 from wiregrad.compressors.base import Code, Contract, Generators, register
@@ -27,14 +28,17 @@ _PASS = 1 << 18
 """Elements drawn at a time: bounds the temporaries."""
 
 
+Given = Annotated[tuple[Ratio, ...], pydantic.Field(min_length=1)]
+
+
 @register("sparsifier")
 @dataclass(frozen=True, kw_only=True)
 class Sparsifier(Sparse):
-    """v_j/p_j with probability p_j, else 0; ratio·d elements are expected. Unbiased.
+    """v_j/p_j with probability p_j, else 0. Unbiased, E‖Q(v)‖² = Σ v_j²/p_j.
 
-    uniform: p_j = ratio. optimal: p_j = min(1, λ|v_j|), of all probabilities with the same sum
-    those of least variance; where fewer elements than that are nonzero, all of these are sent.
-    Either way E‖Q(v)‖² = Σ v_j²/p_j ≤ ‖v‖²/ratio, so α = 1/ratio.
+    uniform: p_j = ratio, so α = 1/ratio. optimal: p_j = min(1, λ|v_j|), of all probabilities with
+    the sum ratio·d those of least variance, so the same α; where fewer elements than that are
+    nonzero, all of these are sent. A list: p_j given, repeated along each block; α = 1/min p.
     """
 
     codec = 8
@@ -44,9 +48,21 @@ class Sparsifier(Sparse):
         "optimal: arXiv 1710.09854, α derived here"
     )
 
-    ratio: Ratio
-    probabilities: Literal["uniform", "optimal"] = "uniform"
+    ratio: Ratio | None = None
+    """Expected share of the elements; none where probabilities are given."""
+    probabilities: Literal["uniform", "optimal"] | Given = "uniform"
     index_bits: IndexBits = "log"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.probabilities, str) == (self.ratio is None):
+            raise ValueError(".ratio: allowed, and required, unless probabilities are a list")
+
+    @property
+    def share(self) -> float:
+        """Expected share of the elements that are sent, where none is 0."""
+        if isinstance(self.probabilities, str):
+            return self.ratio or 0.0  # it is there, see above
+        return math.fsum(self.probabilities) / len(self.probabilities)
 
     @classmethod
     def examples(cls) -> list[dict[str, Any]]:
@@ -54,10 +70,12 @@ class Sparsifier(Sparse):
             {"ratio": 0.25},
             {"ratio": 0.3, "probabilities": "optimal"},
             {"ratio": 1.0, "index_bits": 32},
+            {"probabilities": (0.1, 0.5, 1.0)},
         ]
 
     def contract(self, shape: Shape) -> Contract:
-        return Contract("unbiased", 1 / self.ratio)
+        given = self.probabilities
+        return Contract("unbiased", 1 / (self.share if isinstance(given, str) else min(given)))
 
     def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
         if self.probabilities == "uniform" and fits(x):
@@ -78,7 +96,7 @@ class Sparsifier(Sparse):
     def _keep(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
     ) -> Code:
-        chance = math.ceil(self.ratio * (1 << BITS))
+        chance = math.ceil(self.share * (1 << BITS))
         found, status = kernel.sparsify(e, g, keys_of(generators), chance, subtract)
         check_status(self.name, status)
         kept = map(Selection, found.indices, found.values)
@@ -103,8 +121,11 @@ class Sparsifier(Sparse):
     def _probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """p_j of the rows `[n, d]`, float64."""
         if self.probabilities == "uniform":
-            return torch.full_like(x, self.ratio, dtype=torch.float64)
-        return torch.stack([_optimal(row.double(), self.ratio * len(row)) for row in x])
+            return torch.full_like(x, self.share, dtype=torch.float64)
+        if self.probabilities == "optimal":
+            return torch.stack([_optimal(row.double(), self.share * len(row)) for row in x])
+        d, given = x.shape[-1], torch.tensor(self.probabilities, dtype=torch.float64)
+        return given.repeat(-(-d // len(given)))[:d].to(x.device).repeat(len(x), 1)
 
 
 def _optimal(v: torch.Tensor, budget: float) -> torch.Tensor:

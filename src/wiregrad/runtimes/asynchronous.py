@@ -140,7 +140,8 @@ class Asynchronous:
         end = start + self.spec.compute.seconds(self._seeds, worker, t)
         channel = self.up[worker]
         before = replace(channel.meter)
-        self._work(worker, replace(step, t=t))
+        total = max(1, step.total // self.updates_per_round)
+        self._work(worker, replace(step, t=t, total=total))
         wire = channel.meter.wire - before.wire
         return Flight(
             worker=worker,

@@ -10,7 +10,7 @@ import torch
 
 from wiregrad import wire
 from wiregrad.bits import Message
-from wiregrad.channel import Accept, Channel, Link
+from wiregrad.channel import Accept, Channel, Link, Nonzeros
 from wiregrad.compressors.base import Compressor
 from wiregrad.compressors.identity import Identity
 from wiregrad.compressors.sparse import resolve_k
@@ -214,8 +214,10 @@ class BatchedChannel(Channel):
         packet = self.blocked(compressor).code(rows, [self.generators[i] for i in senders.tolist()])
         blocked = packet.blocked
         bits = []
-        for params, (body, whole) in zip(packet.params, packet.costs(), strict=True):
-            message = Message(blocked.inner, blocked.shapes, params, body)
+        each = zip(packet.params, packet.costs(), strict=True)
+        for row, (params, (body, whole)) in enumerate(each):
+            counted = Nonzeros(packet, row)
+            message = Message(blocked.inner, blocked.shapes, params, body, counted)
             bits.append([whole, *(price(message) for price in self._prices)])
         return packet.decode(), torch.tensor(bits).T
 
@@ -226,7 +228,8 @@ class BatchedChannel(Channel):
             packet = self.blocked(compressor).code(rows[:1], None)
             body, whole = packet.costs()[0]
             blocked = packet.blocked
-            message = Message(blocked.inner, blocked.shapes, packet.params[0], body)
+            counted = Nonzeros(packet, 0)
+            message = Message(blocked.inner, blocked.shapes, packet.params[0], body, counted)
             self._known[key] = [whole, *(price(message) for price in self._prices)]
         return torch.tensor(self._known[key])
 

@@ -110,7 +110,7 @@ def expected_nonzeros(compressor: Compressor, d: int, nonzeros: int | None = Non
             found: float = most
         case Sparsifier():
             kept = most if compressor.probabilities == "uniform" else d
-            found = compressor.ratio * kept
+            found = compressor.share * kept
         case Ternary(norm="l2"):
             found = math.sqrt(most)
         case QSGD():

@@ -1,8 +1,11 @@
 """Compressed gradients of arXiv 1806.06573, whose objective is the sum of the f_i."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from twins import compressors
+from twins.comp_ams import AMSGrad
 from twins.draws import Stream
 from twins.problem import Logistic, learning_rate
 
@@ -73,3 +76,50 @@ def async_ef_sgd(
             x = x - c
         iterates.append(x)
     return np.array(iterates)
+
+
+Arrival = tuple[int, int]
+"""Worker, and the updates since it read x."""
+
+
+def arriving(
+    name: str, problem: Logistic, arrivals: Sequence[Arrival], lr: float, compressor: dict
+) -> np.ndarray:
+    """The iterates of a server that applies one message after the other, each on arrival."""
+    C = compressors.build(compressor, "whole", problem.tensors)
+    n, d = problem.n, problem.d
+    xs, kept, error = [np.zeros(d)], np.zeros((n, d)), np.zeros((n, d))
+    m, v, heard = np.zeros((n, d)), np.full((n, d), 1e-8), [False] * n
+    server, server_error, g_server = AMSGrad(d, 0.9, 0.999, 1e-8, inside=True), np.zeros(d), 0
+    for k, (i, staleness) in enumerate(arrivals):
+        x, g = xs[k], problem.gradient(i, xs[k - staleness])
+        if name == "async_sgd":
+            x = x - lr * C(g)
+        elif name == "q_iag":
+            kept[i] = C(g)
+            x = x - lr * sum(kept)
+        elif name == "async_ef_sgd":
+            c = C(lr * g + error[i])
+            error[i] = lr * g + error[i] - c
+            x = x - c
+        elif name == "comp_ams":
+            c = C(g + error[i])
+            error[i] = g + error[i] - c
+            server.update(c, lr)
+            x = server.x.copy()
+        elif name == "ef21":
+            change = C(g - kept[i]) if heard[i] else g
+            kept[i], heard[i] = kept[i] + change, True
+            g_server = g_server + change / n
+            x = x - lr * g_server
+        elif name == "efficient_adam":
+            v[i] = 0.999 * v[i] + 0.001 * g**2
+            m[i] = 0.9 * m[i] + 0.1 * g
+            u = lr * m[i] / np.sqrt(v[i])
+            c = C(u + error[i])
+            error[i] = u + error[i] - c
+            D = C(c + server_error)
+            server_error = c + server_error - D
+            x = x - D
+        xs.append(x)
+    return np.array(xs)
