@@ -187,7 +187,7 @@ class RanksFigure(FigureSpec):
         figure = Figure(figsize=(7.4, height * len(placed) + 0.4))
         axes = figure.subplots(len(placed), 1, squeeze=False).ravel()
         for axis, (value, table) in zip(axes, placed.items(), strict=True):
-            colours = {titles[label]: looks[label].colour for label in table}
+            colours = {titles[label]: looks[label].colour for label in map(str, table)}
             notes.append(diagram(axis, table.rename(columns=titles), colours, HEADINGS[value]))
             left = [titles[g.label] for g in results.groups if g.cards and g.label not in table]
             if left:

@@ -38,11 +38,13 @@ class Budget(pydantic.BaseModel):
     epochs: float | None = None
     samples: float | None = None
     steps: float | None = None
+    ours: bool = False
+    """Whether it is ours: the task is not the paper's, or what it spent is not known."""
 
     def items(self) -> list[tuple[str, str, float]]:
         """(key, history column, amount) of each bound that is set."""
         columns = {"epochs": "epoch", "samples": "samples", "steps": "step"}
-        return [(k, columns[k], float(v)) for k, v in self if v is not None]
+        return [(k, column, float(v)) for k, column in columns.items() if (v := getattr(self, k))]
 
 
 class Claim(pydantic.BaseModel):
@@ -194,8 +196,9 @@ def _budget(claim: Claim, check: checks.Check, mine: Results) -> tuple[str, str]
     got = {column: float(spent[column].min()) for _, column, _ in items}
     for key, column, amount in items:  # the first bound that is missed says it
         if got[column] < BUDGET_SLACK * amount:
-            part = f"{_count(got[column])} of the paper's {_count(amount)} {key}"
-            return part.replace("the paper's ", ""), part
+            whose = "the" if claim.budget.ours else "the paper's"
+            least = f"{_count(amount)} {key}"
+            return f"{_count(got[column])} of {least}", f"{_count(got[column])} of {whose} {least}"
     key, column, amount = items[0]
     return f"{_count(got[column])} of {_count(amount)} {key}", ""
 

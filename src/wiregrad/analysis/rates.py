@@ -59,7 +59,7 @@ class RateFigure(FigureSpec):
         """See FigureSpec."""
         looks = style.looks(results.labels or [g.label for g in results.groups], results.colours)
         table = averages(results.frame)
-        figure = Figure(figsize=(6.6, 3.6))
+        figure = Figure(figsize=(6.6, 4.2))
         axis = figure.subplots()
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
@@ -69,7 +69,9 @@ class RateFigure(FigureSpec):
                 self._line(axis, mine, group.title, looks[group.label])
         self._expected(axis, table)
         axis.set(xlabel="rounds of the run, T", ylabel="mean of ‖∇f(x)‖² over the run")
-        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+        bottom, top = axis.get_ylim()
+        axis.set_ylim(bottom, top * (top / bottom) ** 0.35)  # room for the legend
+        axis.legend(loc="upper right")
         return figure, ["Slopes are fitted in each seed; in brackets their 95 % interval."]
 
     def _line(self, axis: Axes, mine: pd.DataFrame, title: str, look: style.Look) -> None:
