@@ -1,6 +1,6 @@
 """Problems; importing the package registers all of them."""
 
-from wiregrad.problems import convex, finetune, language, vision
+from wiregrad.problems import convex, finetune, language, language_model, vision
 from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register, registry
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "convex",
     "finetune",
     "language",
+    "language_model",
     "register",
     "registry",
     "vision",

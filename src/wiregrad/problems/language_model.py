@@ -1,0 +1,125 @@
+"""Language modelling: predict each next token of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pydantic
+import torch
+from torch import nn
+
+from wiregrad.data import DataSet, tokens
+from wiregrad.errors import ConfigError
+from wiregrad.problems.base import register
+from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.models import pretrained
+from wiregrad.problems.models.language import SHAPES, Decoder, LSTMModel, Size
+from wiregrad.rng import Seeds
+
+
+class Windows:
+    """A stream of token ids `[n]`, cut into windows of `context` tokens, each with its next one.
+
+    Window i has the tokens from ``i * context`` on; what is left at the end is dropped.
+    """
+
+    eval_batch = 32
+
+    def __init__(self, stream: torch.Tensor, context: int) -> None:
+        count = (len(stream) - 1) // context
+        self._inputs = stream[: count * context].view(count, context)
+        self._labels = stream[1 : count * context + 1].view(count, context)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self._inputs)
+
+    def batch(
+        self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids int64 `[b, context]` and the ids that follow each, `[b * context]`."""
+        del generators
+        rows = rows.to(self._inputs.device)
+        return self._inputs[rows].long(), self._labels[rows].long().flatten()
+
+    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows as they are: all windows cost the same."""
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LanguageModel(DeepSpec):
+    data: str = "tiny-shakespeare"
+    """A text: tiny-shakespeare, war-and-peace, ptb, wikitext-2, wikitext-103."""
+    batch: pydantic.PositiveInt = 8
+    """Windows a worker reads in one round."""
+    context: int = pydantic.Field(64, ge=2)
+    """Tokens of a window; losses and accuracies are means over its tokens."""
+    tokeniser: str = "byte"
+    """`byte`, `word`, or the name of a pretrained encoder whose tokeniser is taken."""
+    vocabulary: int | None = pydantic.Field(None, ge=2)
+    """Words that `word` keeps; null is all of the training text."""
+
+    def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
+        """See DeepSpec. Raises ConfigError where the data set is not a text, or is too short."""
+        if found.tensors.keys() != {"train_text", "test_text"}:
+            raise ConfigError(f"problem.data: {found.variant!r} is not a text to model")
+        if self.vocabulary is not None and self.tokeniser != "word":
+            raise ConfigError("problem.vocabulary: only words are counted (tokeniser: word)")
+        how = self.tokeniser
+        if how not in {"byte", "word"}:
+            how = pretrained.load(how).tokeniser
+        read = tokens.stream(found, how, self.vocabulary)
+        if min(len(read.tensors[f"{split}_tokens"]) for split in tokens.SPLITS) <= self.context:
+            raise ConfigError(f"problem.context: {self.context} is more than {found.variant} has")
+        return super().bind(read, workers, seeds, device)
+
+    def model(self) -> nn.Module:
+        """See DeepSpec; a language model needs the vocabulary (`network`)."""
+        raise NotImplementedError
+
+    def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
+        """See DeepSpec."""
+        return Windows(tensors[f"{split}_tokens"], self.context)
+
+
+@register("lm_gpt2")
+@dataclass(frozen=True, kw_only=True)
+class GPT2(_LanguageModel):
+    """A decoder of the form of GPT-2 from a random start; the metric is next-token accuracy.
+
+    Perplexity is the exponential of the loss per token. `small` on bytes: d = 834,304 with a
+    context of 64.
+    """
+
+    size: Size = "small"
+    dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
+    """Of embeddings and residuals; attention has none."""
+
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+        """See DeepSpec."""
+        return Decoder(SHAPES[self.size], int(tensors["size"]), self.context, self.dropout)
+
+
+@register("lm_lstm")
+@dataclass(frozen=True, kw_only=True)
+class LSTM(_LanguageModel):
+    """An LSTM language model; the metric is next-token accuracy.
+
+    On bytes d = 493,824 with what is the default here.
+    """
+
+    embedding: pydantic.PositiveInt = 128
+    hidden: pydantic.PositiveInt = 256
+    layers: pydantic.PositiveInt = 1
+
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
+        """See DeepSpec."""
+        return LSTMModel(
+            int(tensors["size"]),
+            self.context,
+            embedding=self.embedding,
+            hidden=self.hidden,
+            layers=self.layers,
+        )
