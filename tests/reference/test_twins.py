@@ -78,10 +78,16 @@ ADACGD = {"name": "adacgd"} | ADACGD_METHOD
 V3 = {"name": "three_pc_v3", "compressor": TOP_K, "inner": {"name": "lag", "zeta": 4.0}}
 
 
-CORRECTED = [*AMSGRAD, {"bias_correction": True}, {"weight_decay": 0.05}]
-CODE = {"bias_correction": True, "eps_inside": False, "weight_decay": 5e-4}
+CODE = {"bias_correction": True, "eps_inside": False, "weight_decay": 0.05}
 """What the published code of CD-Adam adds to its text."""
 DECAYED = [{"weight_decay": 0.05}, {"schedule": SCHEDULE}]
+BOTH_LINKS = [
+    {"compressor": IDENTITY},
+    {"compressor": TOP_K, "blocks": "per_layer"},
+    {"compressor": SIGN},
+    {"compressor": RATIO, "blocks": "per_tensor", "schedule": SCHEDULE},
+]
+SWITCHED = {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3} | CODE
 
 
 def having(base: dict, cases: list[dict]) -> list[dict]:
@@ -207,38 +213,39 @@ CASES: dict[str, list[dict]] = {
         {"schedule": SCHEDULE},
     ],
     "cd_adam": [
-        *MESSAGES,
-        CODE | {"compressor": SIGN},
-        CODE | {"compressor": RATIO, "blocks": "per_layer"},
-        *having({"compressor": RATIO}, CORRECTED),
+        *BOTH_LINKS,
+        {"compressor": BLOCK_SIGN, "blocks": "auto"},
+        {"compressor": LOG_3},
+        CODE | {"compressor": SIGN, "blocks": "per_layer"},
+        *having(
+            {"compressor": RATIO},
+            [*AMSGRAD, {"bias_correction": True}, {"weight_decay": 0.05}],
+        ),
     ],
-    "naive_two_way": [*FEW, CODE | {"compressor": SIGN}, *having({"compressor": RATIO}, CORRECTED)],
-    "ef_two_way": [*FEW, CODE | {"compressor": SIGN}, *having({"compressor": RATIO}, CORRECTED)],
-    "ef21_two_way": [*FEW, *having({"compressor": RATIO}, DECAYED)],
-    "double_squeeze": [*FEW, *having({"compressor": RATIO}, DECAYED)],
+    "naive_two_way": [*BOTH_LINKS, SWITCHED | {"compressor": RATIO}],
+    "ef_two_way": [*BOTH_LINKS, SWITCHED | {"compressor": RATIO}],
+    "ef21_two_way": [*BOTH_LINKS, *having({"compressor": RATIO}, DECAYED)],
+    "double_squeeze": [*BOTH_LINKS, *having({"compressor": RATIO}, DECAYED)],
     "dist_adam": [
-        *having({}, [{}, {"blocks": "per_tensor"}, *CORRECTED]),
-        {"eps_inside": True},
-        {"bias_correction": False},
+        {},
+        {"blocks": "per_tensor", "schedule": SCHEDULE},
+        {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3, "weight_decay": 0.05},
+        {"eps_inside": True, "bias_correction": False},
+        {"eps_inside": True, "eps": 1e-3},
     ],
     "efficient_adam": having(
         {"compressor": LOG_3, "server_compressor": LOG_3},
         [
             {},
             *having({"server_compressor": IDENTITY}, FEW),
-            *({"compressor": IDENTITY, "server_compressor": c} for c in (LOG_3, TOP_K, SIGN)),
-            {"compressor": IDENTITY, "server_compressor": IDENTITY},
+            {"compressor": IDENTITY, "server_compressor": TOP_K},
             {"compressor": LOG_3 | {"bits": 2}, "server_compressor": LOG_3 | {"bits": 4}},
-            *({"blocks": blocks} for blocks in ("whole", "per_layer")),
-            {"worker_feedback": False},
-            {"server_feedback": False},
-            {"worker_feedback": False, "server_feedback": False},
-            {"beta": 0.5},
-            {"theta": 0.9},
+            {"blocks": "whole", "worker_feedback": False},
+            {"blocks": "per_layer", "server_feedback": False},
+            {"beta": 0.5, "theta": 0.9},
             {"theta_schedule": "horizon", "lr_schedule": "horizon", "theta": 2.0},
             {"theta_schedule": "round", "lr_schedule": "round"},
-            {"v0": 0.1},
-            {"schedule": SCHEDULE},
+            {"v0": 0.1, "schedule": SCHEDULE},
         ],
     ),
     "one_bit_adam": ONE_BIT,
