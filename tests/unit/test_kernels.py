@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from wiregrad import kernels, wire
 from wiregrad.compressors.base import Compressor
 from wiregrad.compressors.reduce import mean_abs, root_mean_square
-from wiregrad.compressors.sign import BlockSign
+from wiregrad.compressors.sign import BlockSign, ScaledSign
 from wiregrad.compressors.top_k import TopK
 from wiregrad.errors import ConfigError
 from wiregrad.kernels import dense, sign, sparse, top_k
@@ -124,6 +124,20 @@ def test_sign_equals_torch(kind, n, d, seed, adds, subtract, share) -> None:
 )
 def test_sign_equals_torch_on_long_rows(d: int, size: int) -> None:
     check_sign(draw("heavy", 2, d, 1), draw("normal", 2, d, 2), size, subtract=True)
+
+
+@pytest.mark.parametrize("d", [1, 77, 70_001, 140_003])
+@pytest.mark.parametrize("adds", [True, False])
+def test_sign_feedback_of_torch_alone(d: int, adds: bool) -> None:
+    """Without kernels the residual and the messages are theirs, worked on piece by piece or not."""
+    e, g = draw("ties", 3, d, 1), draw("heavy", 3, d, 2) if adds else None
+    found = []
+    for name in ("auto", "off"):
+        with kernels.using(name):
+            residual = e.clone()
+            code = ScaledSign().feedback(residual, g, None, (d,))
+            found.append((residual.numpy().tobytes(), [code.body(row) for row in range(3)]))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("d", [5, 1000, 100_000])

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 
+Visit = Callable[[slice], None]
+"""Is called with columns, the first of them a multiple of 8."""
+
 _WIDTH = 1 << 15
 """Columns that a row is folded into before they are halved. Part of the order of summation."""
+VISITED = 2 * _WIDTH
+"""Columns visited at a time, at most."""
 _MAX_EXPONENT = 1000
 """Scaling by more than this power of two could itself leave the float64 range."""
 
@@ -34,9 +40,14 @@ def norm1(x: torch.Tensor) -> torch.Tensor:
     return _reduce(x, torch.Tensor.abs_)
 
 
-def mean_abs(x: torch.Tensor) -> torch.Tensor:
-    """‖x‖₁ / d of each row, float64, never above the largest value of x's type."""
-    return _reduce(x, torch.Tensor.abs_, mean=True).clamp_(max=torch.finfo(x.dtype).max)
+def mean_abs(x: torch.Tensor, first: Visit | None = None) -> torch.Tensor:
+    """‖x‖₁ / d of each row, float64, never above the largest value of x's type.
+
+    `first` is called with every run of columns before they are read: what it makes of them is
+    summed while they are in the cache.
+    """
+    mean = _reduce(x, torch.Tensor.abs_, mean=True, first=first)
+    return mean.clamp_(max=torch.finfo(x.dtype).max)
 
 
 def norm2(x: torch.Tensor) -> torch.Tensor:
@@ -73,12 +84,17 @@ def _reduce(
     term: Callable[[torch.Tensor], torch.Tensor],
     mean: bool = False,
     root: bool = False,
+    first: Visit | None = None,
 ) -> torch.Tensor:
+    by_numpy = term is torch.Tensor.abs_ and x.dtype == torch.float32 and x.device.type == "cpu"
+    if first is not None and not by_numpy:
+        for start in range(0, x.shape[-1], VISITED):
+            first(slice(start, min(start + VISITED, x.shape[-1])))
     # The squares and sums of all narrower types stay within float64 as they are.
     wide = x.dtype == torch.float64
     power = exponent(x).clamp_(-_MAX_EXPONENT, _MAX_EXPONENT) if wide else None
-    if term is torch.Tensor.abs_ and x.dtype == torch.float32 and x.device.type == "cpu":
-        total = _folded_sizes(x)
+    if by_numpy:
+        total = _folded_sizes(x, first)
     else:
         width = min(_WIDTH, x.shape[-1])
         total, values = x.new_zeros(2, *x.shape[:-1], width, dtype=torch.float64)
@@ -95,25 +111,31 @@ def _reduce(
     return total if power is None else total * torch.exp2(power.double())
 
 
-def _folded_sizes(x: torch.Tensor) -> torch.Tensor:
+def _folded_sizes(x: torch.Tensor, first: Visit | None) -> torch.Tensor:
     """The folded |x|, by NumPy, which adds float32 to float64 about twice as fast as torch."""
     rows = x.numpy()
     width = min(_WIDTH, rows.shape[-1])
     total = np.zeros((*rows.shape[:-1], width))
     sizes = np.empty_like(total, dtype=np.float32)
     for start in range(0, rows.shape[-1], _WIDTH):
+        if first is not None and start % VISITED == 0:
+            first(slice(start, min(start + VISITED, rows.shape[-1])))
         piece = rows[..., start : start + _WIDTH]
         some = np.abs(piece, out=sizes[..., : piece.shape[-1]])
-        total[..., : piece.shape[-1]] += some
+        mine = total[..., : piece.shape[-1]]
+        np.add(mine, some, out=mine)
     return torch.from_numpy(total)
 
 
 def _halve(values: torch.Tensor) -> torch.Tensor:
     """Sum over the last dimension by halving it; overwrites `values`."""
+    # NumPy has less of a cost for each step, of which there are many.
+    rows: Any = values.numpy() if values.device.type == "cpu" else values
     width = values.shape[-1]
     while width > 1:
         half = (width + 1) // 2
-        values[..., : width - half] += values[..., half:width]
+        lower = rows[..., : width - half]
+        lower += rows[..., half:width]
         width = half
     return values[..., 0].clone()
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pydantic
 import torch
-from torch.nn import functional
 
 from wiregrad import kernels, wire
 from wiregrad.compressors.base import (
@@ -24,74 +21,11 @@ from wiregrad.compressors.base import (
     register,
 )
 from wiregrad.compressors.code import passes, stacked
-from wiregrad.compressors.identity import value_bytes, values_from
-from wiregrad.compressors.reduce import mean_abs, root_mean_square, scale_dtype
+from wiregrad.compressors.identity import values_from
+from wiregrad.compressors.reduce import VISITED, mean_abs, root_mean_square, scale_dtype
+from wiregrad.compressors.signs import Signs, packed_signs
 from wiregrad.kernels import sign as fused
 from wiregrad.layout import BlockKind, Shape
-
-_PART = 1 << 16
-"""Elements decoded at a time, a multiple of 8."""
-
-
-class Signs(Code):
-    """Rows of signs: `scales` `[n, ⌈d/size⌉]`, one for every `size` of the d elements.
-
-    `bits` uint8 `[n, ⌈d/8⌉]` as in the body: the first element in the lowest bit, set where it is
-    negative (so sign(±0) = +1).
-    """
-
-    def __init__(
-        self, bits: torch.Tensor, scales: torch.Tensor, size: int, params: Params = ()
-    ) -> None:
-        self.bits, self.scales, self.size = bits, scales, size
-        self.params = [params] * len(bits)
-
-    def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if self._fused(out):
-            fused.decode(self._packed(rows, out.shape[-1]), out)
-            return
-        for row, into in enumerate(out, rows.start):
-            for part, signs in self._signs(row, into):
-                part.copy_(signs)
-
-    def subtract_from(self, x: torch.Tensor) -> None:
-        # By parts: what is decoded never leaves the cache.
-        for row, mine in enumerate(x):
-            for part, signs in self._signs(row, mine):
-                part.sub_(signs)
-
-    def _signs(self, row: int, like: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Parts of `like` `[d]`, and what is decoded there, in a buffer that is used again."""
-        d, patterns = len(like), _patterns(like.dtype, like.device)
-        scales = self.scales[row].to(like.dtype)
-        if len(scales) == 1:
-            patterns = patterns * scales
-        buffer = like.new_empty(min(_PART, d + 7) // 8, 8)
-        for start in range(0, d, _PART):
-            part = like[start : start + _PART]
-            bits = self.bits[row, start // 8 : (start + len(part) + 7) // 8]
-            signs = _looked_up(patterns, bits, buffer[: len(bits)]).flatten()[: len(part)]
-            if len(scales) > 1:
-                places = torch.arange(start, start + len(part), device=like.device)
-                signs *= scales[places // self.size]
-            yield part, signs
-
-    def add_to(self, total: torch.Tensor) -> None:
-        if self._fused(total):
-            fused.accumulate(self._packed(slice(None), len(total)), total)
-            return
-        for row in range(len(self.bits)):
-            for part, signs in self._signs(row, total):
-                part.add_(signs)
-
-    def body(self, row: int) -> bytes:
-        return value_bytes(self.scales[row]) + self.bits[row].cpu().numpy().tobytes()
-
-    def _fused(self, x: torch.Tensor) -> bool:
-        return self.scales.dtype == torch.float32 and kernels.fits(x)
-
-    def _packed(self, rows: slice, d: int) -> fused.SignRows:
-        return fused.SignRows(self.scales[rows], self.bits[rows], d, self.size)
 
 
 class _Signs(Compressor):
@@ -120,7 +54,7 @@ class _Signs(Compressor):
     def _plain(self, x: torch.Tensor, size: int) -> Signs:
         norm = root_mean_square if self._square else mean_abs
         scales = torch.cat([norm(run) for run in _runs(x, size)], dim=-1)
-        return Signs(_negative(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size))
+        return Signs(packed_signs(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size))
 
     def feedback(
         self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
@@ -139,13 +73,35 @@ class _Signs(Compressor):
         return Signs(found.bits, found.scales, size, self._params_of(size))
 
     def _plain_feedback(self, residual: torch.Tensor, x: torch.Tensor | None, size: int) -> Signs:
-        if x is not None:
-            residual += x
-        code = self._plain(residual, size)
+        by_numpy = residual.dtype == torch.float32 and residual.device.type == "cpu"
+        if by_numpy and size == residual.shape[-1] and not self._square:
+            code = self._plain_sum(residual, x)
+        else:
+            if x is not None:
+                residual += x
+            code = self._plain(residual, size)
         if not bool((code.scales < torch.finfo(code.scales.dtype).max).all()):
             self.require_finite(residual)  # what is not finite shows in its scale
         code.subtract_from(residual)
         return code
+
+    def _plain_sum(self, residual: torch.Tensor, x: torch.Tensor | None) -> Signs:
+        """Residual ← residual + x, its signs and one scale a row, in one go; float32 on the CPU."""
+        n, d = residual.shape
+        bits = np.empty((n, -(-d // 8)), dtype=np.uint8)
+        room = np.empty((n, min(d, VISITED)), dtype=np.bool_)
+        e, g = residual.numpy(), None if x is None else x.numpy()
+
+        def add(columns: slice) -> None:
+            some = e[:, columns]
+            if g is not None:
+                np.add(some, g[:, columns], out=some)
+            negative = np.less(some, 0, out=room[:, : some.shape[1]])
+            into = bits[:, columns.start // 8 : -(-columns.stop // 8)]
+            into[:] = np.packbits(negative, axis=-1, bitorder="little")
+
+        scales = mean_abs(residual, first=add)[:, None].float()
+        return Signs(torch.from_numpy(bits), scales, d, self._params_of(d))
 
     @classmethod
     def _read(cls, body: bytes, numel: int, size: int, dtype: torch.dtype) -> torch.Tensor:
@@ -177,34 +133,6 @@ def _runs(x: torch.Tensor, size: int) -> list[torch.Tensor]:
     full = x.shape[-1] // size * size
     runs = [torch.unflatten(x[:, :full], -1, (-1, size))] if full else []
     return runs if full == x.shape[-1] else [*runs, x[:, None, full:]]
-
-
-def _negative(x: torch.Tensor) -> torch.Tensor:
-    """Where `x` `[n, d]` is negative, as uint8 `[n, ⌈d/8⌉]`, the first in the lowest bit."""
-    if x.device.type == "cpu":
-        # NumPy compares to bytes several times as fast as torch; it knows no bfloat16.
-        wide = x if x.dtype in {torch.float32, torch.float64} else x.float()
-        negative = np.less(wide.contiguous().numpy(), 0)
-        return torch.from_numpy(np.packbits(negative, axis=-1, bitorder="little"))
-    padded = functional.pad((x < 0).to(torch.uint8), (0, -x.shape[-1] % 8))
-    places = torch.arange(8, dtype=torch.uint8, device=x.device)
-    return (torch.unflatten(padded, -1, (-1, 8)) << places).sum(-1, dtype=torch.uint8)
-
-
-@cache
-def _patterns(dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-    """`[256, 8]`: the signs ±1 that a byte stands for."""
-    bytes_ = torch.arange(256, device=device)[:, None]
-    return (1 - 2 * (bytes_ >> torch.arange(8, device=device) & 1)).to(dtype)
-
-
-def _looked_up(table: torch.Tensor, places: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """The rows of `table` at `places` (uint8), written to `out`."""
-    if table.device.type == "cpu" and table.dtype in {torch.float32, torch.float64}:
-        # Twice as fast as torch; a byte is never out of range, and "clip" needs no buffer.
-        np.take(table.numpy(), places.numpy(), axis=0, out=out.numpy(), mode="clip")
-        return out
-    return torch.index_select(table, 0, places.int(), out=out)
 
 
 @register("scaled_sign")
