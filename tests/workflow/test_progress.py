@@ -41,6 +41,16 @@ def test_nothing_is_known_before_the_first_run(tracker):
     assert (state.done, state.total, state.seconds_left, state.now) == (0, 4, None, "")
 
 
+def test_of_the_targets_only_papers_narrow_what_is_counted(tracker):
+    known = sorted({group.paper for group in tracker._groups()})
+    for targets, total in (([known[0]], 4), (["all"], 4), ([known[0], "report"], 4)):
+        tracker.targets = targets
+        assert tracker.state().total == total
+    tracker._plan.papers["another"] = tracker._plan.papers[known[0]]
+    tracker.targets = ["another"]
+    assert tracker.state().total == 0
+
+
 def test_time_left_is_what_is_missing_at_the_pace_so_far(tracker):
     first, second, *_ = tracker.folders
     leave(first, "run.json", json.dumps({"wall_seconds": 10.0}))

@@ -51,7 +51,8 @@ def main() -> int:
     targets = ["--config", f"scale={options.scale}", "--", *options.targets]
     command = _snakemake("--cores", str(options.jobs), *targets)
     console.print(" ".join(["snakemake", *command[3:]]))
-    status = run(command, Tracker(options.scale, config, options.jobs), results, console)
+    tracker = Tracker(options.scale, config, options.jobs, options.targets)
+    status = run(command, tracker, results, console)
     if status == 0:
         _say_where(console, config, results)
     elif status == 130:

@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,11 +36,15 @@ class State:
 
 @dataclass
 class Tracker:
-    """Reads the state of the runs that a scale asks for; `jobs` of them go side by side."""
+    """Reads the state of the runs that a scale asks for; `jobs` of them go side by side.
+
+    With `targets` that are all papers' names, those of these papers.
+    """
 
     scale: str
     config: Mapping[str, Any]
     jobs: int
+    targets: Sequence[str] = ()
     _plan: Plan | None = None
     _extra: str | None = None
     _seconds: dict[Path, float] = field(default_factory=dict)
@@ -75,7 +79,10 @@ class Tracker:
                 self.config["results"],
                 read_yaml(extra) if text is not None else None,
             )
-        return [group for group in self._plan.groups if group.skip is None]
+        papers = set(self.targets)
+        if not papers or papers - self._plan.papers.keys():
+            papers = set(self._plan.papers)
+        return [g for g in self._plan.groups if g.skip is None and g.paper in papers]
 
     def _fraction(self, folder: Path) -> float:
         """0 before a run, 1 after it, in between while it goes."""
