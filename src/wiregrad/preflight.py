@@ -22,6 +22,8 @@ from wiregrad.sweep.group import task_of
 ROUNDS = 2
 _EVALUATED = 64
 """Samples that the two evaluations of a preflight read."""
+_BATCH = 8
+"""Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,13 @@ def _swept(task: Task, folder: Path, device: str) -> float:
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
-    """The run with a budget of two rounds, evaluated on a few samples."""
+    """The run with a budget of two rounds, evaluated on a few samples, in small batches."""
     short = copy.deepcopy(config)
     short["budget"] = {"steps": ROUNDS}
     short["log"] = short.get("log", {}) | {"every": 1}
-    if issubclass(registry[short["problem"]["name"]], DeepSpec):
+    spec = registry[short["problem"]["name"]]
+    if issubclass(spec, DeepSpec):
+        batch = short["problem"].get("batch", getattr(spec, "batch", _BATCH))
         short["problem"] |= {"eval_train": _EVALUATED, "eval_test": _EVALUATED}
+        short["problem"]["batch"] = min(batch, _BATCH)
     return short

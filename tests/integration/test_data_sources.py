@@ -22,7 +22,7 @@ import pytest
 
 from wiregrad import data
 from wiregrad.data import download, loading, sources
-from wiregrad.data.catalogue import Download, HuggingFace, OfficialFiles, Package, Torchvision
+from wiregrad.data.origins import Download, HuggingFace, OfficialFiles, Package, Torchvision
 from wiregrad.errors import DataCorrupt, DataUnavailable
 
 MIRROR = os.environ.get("WIREGRAD_MIRROR")

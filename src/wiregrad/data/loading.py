@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wiregrad.data import generated, prepared, sources
-from wiregrad.data.catalogue import Entry, Source, alternatives
+from wiregrad.data.catalogue import Entry, alternatives
+from wiregrad.data.origins import Source
 from wiregrad.errors import DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wiregrad.data import download
-from wiregrad.data.catalogue import (
+from wiregrad.data.files import read_member, require_sha256
+from wiregrad.data.origins import (
     FolderFiles,
     HuggingFace,
     MirrorFiles,
@@ -22,7 +23,6 @@ from wiregrad.data.catalogue import (
     Source,
     Torchvision,
 )
-from wiregrad.data.files import read_member, require_sha256
 from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:
