@@ -27,6 +27,8 @@ from wiregrad.record import RunCard
 from wiregrad.sweep.group import chosen, sweep_group
 
 PROGRESS = "progress.json"
+NO_DATA = "no data: "
+"""What the reason begins with where data cannot be had."""
 Say = Callable[[str], None]
 
 
@@ -67,8 +69,8 @@ def _alone(work: Callable[[Group, Job], dict[str, Any]]) -> Callable[[Group, Job
 def train(group: Group, job: Job) -> dict[str, Any]:
     """Run every planned run of `group` and write group.json; finished runs are kept as they are.
 
-    A data set that cannot be had, a sweep of which every point diverged, or a `skip` of the
-    configuration, is recorded as the reason why nothing was run. Returns the manifest.
+    A data set that cannot be had, a tuning or sweep of which every point diverged, or a `skip` of
+    the configuration, is recorded as the reason why nothing was run. Returns the manifest.
     """
     manifest: dict[str, Any] = {
         "paper": group.paper,
@@ -86,7 +88,7 @@ def train(group: Group, job: Job) -> dict[str, Any]:
                 manifest["runs"].append(_entry(planned, card))
             _remove_others(group)
         except (DataUnavailable, AllDiverged) as error:
-            why = f"no data: {error}" if isinstance(error, DataUnavailable) else str(error)
+            why = f"{NO_DATA}{error}" if isinstance(error, DataUnavailable) else str(error)
             manifest["runs"], manifest["not_run"] = [], why
             job.say(f"{group.experiment}/{group.label}: not run: {why}")
     fsio.write_json(group.manifest, manifest)
@@ -120,10 +122,13 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
             scores.setdefault(repr(rate), []).append(value)
     except DataUnavailable as error:
         scores.clear()
-        result["not_run"] = f"no data: {error}"
+        result["not_run"] = f"{NO_DATA}{error}"
     if result["not_run"] is None:
-        result["best"] = _best(group, scores, minimise=tuning.minimise)
+        result["best"] = _best(scores, minimise=tuning.minimise)
         result["edge"] = result["best"] in (min(result["grid"]), max(result["grid"]))
+        if result["best"] is None:
+            result["not_run"] = "every rate of the tuning grid diverged"
+            job.say(f"{group.experiment}/{group.label}: {result['not_run']}")
         if result["edge"]:
             job.say(f"warning: {group.label}: the best rate {result['best']} is at the grid's edge")
     fsio.write_json(group.tuning_file, result)
@@ -131,7 +136,10 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
 
 
 def tuned_rate(group: Group) -> float | None:
-    """The rate that tuning chose; None where the group is not tuned."""
+    """The rate that tuning chose; None where the group is not tuned.
+
+    Raises DataUnavailable where tuning was not run for want of data, and AllDiverged.
+    """
     if group.tuning is None:
         return None
     try:
@@ -141,8 +149,11 @@ def tuned_rate(group: Group) -> float | None:
             f"{group.tuning_file}: missing or unreadable; run `wiregrad tune` for {group.label}"
             " first"
         ) from None
-    if found.get("not_run"):
-        raise DataUnavailable(str(found["not_run"]).removeprefix("no data: "))
+    reason = str(found.get("not_run") or "")
+    if reason.startswith(NO_DATA):
+        raise DataUnavailable(reason.removeprefix(NO_DATA))
+    if reason:
+        raise AllDiverged(reason)
     return float(found["best"])
 
 
@@ -157,7 +168,9 @@ def _settings(group: Group, job: Job) -> dict[str, Any]:
     return {} if rate is None else {"method.lr": rate}
 
 
-def _best(group: Group, scores: dict[str, list[float | None]], *, minimise: bool) -> float:
+def _best(scores: dict[str, list[float | None]], *, minimise: bool) -> float | None:
+    """The rate with the best mean score; None where every one has a diverged run."""
+
     def score(values: list[float | None]) -> float:
         if any(v is None or not math.isfinite(v) for v in values):
             return math.inf
@@ -165,11 +178,7 @@ def _best(group: Group, scores: dict[str, list[float | None]], *, minimise: bool
         return mean if minimise else -mean
 
     best = min(scores, key=lambda rate: (score(scores[rate]), float(rate)))
-    if math.isinf(score(scores[best])):
-        raise ConfigError(
-            f"{group.experiment}/{group.label}: every rate of the tuning grid diverged"
-        )
-    return float(best)
+    return None if math.isinf(score(scores[best])) else float(best)
 
 
 def _run(

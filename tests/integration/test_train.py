@@ -95,6 +95,17 @@ def test_the_best_rate_at_the_edge_is_a_warning(tmp_path):
     assert any("grid's edge" in line for line in said)
 
 
+def test_where_every_rate_diverges_nothing_is_run_and_the_reason_is_kept(tmp_path):
+    toy = {"name": "quadratic", "dim": 5}
+    tuning = {"grid": [1e200, 1e250], "seeds": [9], "budget": {"steps": 5}, "metric": "loss_train"}
+    group = plan_of(tmp_path, problem=toy, tuning=tuning).groups[0]
+    result = tune(group, JOB)
+    assert (result["best"], result["edge"]) == (None, False)
+    manifest = train(group, JOB)
+    assert (manifest["runs"], manifest["not_run"]) == ([], result["not_run"])
+    assert manifest["not_run"] == "every rate of the tuning grid diverged"
+
+
 def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
     monkeypatch.setenv("WIREGRAD_CACHE", str(tmp_path / "empty"))
     monkeypatch.setenv("WIREGRAD_MIRROR", str(tmp_path / "nowhere"))
