@@ -1,4 +1,4 @@
-"""The configurations of CD-Adam and Efficient-Adam: runs are valid, claims have their labels."""
+"""The configurations of CD-Adam, Efficient-Adam and the arena: valid runs, claims with labels."""
 
 from functools import cache
 from pathlib import Path
@@ -7,10 +7,11 @@ import pytest
 
 from wiregrad.analysis import claims, figures, tables
 from wiregrad.config import RunConfig
+from wiregrad.methods import registry as methods
 from wiregrad.plan import TUNED, load_plan
 
 CONFIG = Path(__file__).parents[2] / "config"
-PAPERS = ["cd_adam", "efficient_adam"]
+PAPERS = ["cd_adam", "efficient_adam", "arena"]
 
 
 @cache
@@ -26,13 +27,18 @@ def plan(request):
 def test_every_run_is_valid(plan):
     groups = [group for group in plan.groups if not group.skip]
     assert {group.paper for group in groups} == set(PAPERS)
+    seen = set()
     for group in groups:
-        ends = {run.run_id: run for run in (group.runs[0], group.runs[-1])}
-        for run in [*ends.values(), *(run for _, run in group.tuning_runs[:1])]:
-            lr = 0.1 if run.config["method"]["lr"] == TUNED else run.config["method"]["lr"]
-            config = run.config | {"method": run.config["method"] | {"lr": lr}}
+        for part in ((group.paper, group.experiment), group.label):
+            if part in seen:  # each task once, and each method once
+                continue
+            seen |= {(group.paper, group.experiment), group.label}
+            run = group.runs[-1].config
+            lr = 0.1 if run["method"]["lr"] == TUNED else run["method"]["lr"]
+            config = run | {"method": run["method"] | {"lr": lr}}
             where = f"{group.experiment}/{group.label}"
-            assert RunConfig.parse(config, where).log.convention == group.paper
+            convention = "formula" if group.paper == "arena" else group.paper
+            assert RunConfig.parse(config, where).log.convention == convention
 
 
 def labels_of(plan):
@@ -47,7 +53,7 @@ def test_figures_tables_and_claims_name_what_there_is(plan):
     for name, paper in plan.papers.items():
         for key, figure in figures.parse(paper).items():
             named = {*getattr(figure, "methods", ()), *getattr(figure, "emphasise", ())}
-            assert named <= full[name, figure.experiment], key
+            assert all(named <= full[name, experiment] for experiment in figure.reads), key
         assert tables.parse(paper)
         for claim in claims.parse(paper):
             check = claim.build(name)
@@ -60,3 +66,9 @@ def test_every_method_of_an_experiment_has_as_many_tuning_points(plan):
     for group in plan.groups:
         if group.tuning is not None and not group.skip:
             assert len(group.tuning_runs) == 4 * len(group.tuning.seeds)
+
+
+def test_the_arena_has_every_method_that_runs_on_any_task_in_step():
+    used = {g.entry.method["name"] for g in loaded("paper").groups if g.paper == "arena"}
+    theirs = {"async_sgd", "async_ef_sgd", "q_gd", "distributed_q_gd", "q_iag"}  # asynchronous
+    assert set(methods) - used == theirs | {"lag_ps"}

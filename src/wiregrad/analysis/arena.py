@@ -49,6 +49,8 @@ def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.D
     parts = []
     for name, task in tasks.items():
         metric, mine = METRICS[task.metric], frame[frame["experiment"] == name]
+        if mine.empty:
+            continue
         if value == "final":
             table = measure.per_run(mine, metric.column)
             table = table.assign(value=table["value"] * metric.factor)
