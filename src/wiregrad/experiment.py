@@ -25,6 +25,7 @@ from wiregrad.pool import Pool
 from wiregrad.problems.base import Evaluation
 from wiregrad.provenance import method_code_sha256
 from wiregrad.rng import Seeds
+from wiregrad.runtimes.specs import ParameterServerSpec
 
 _PACKAGES = ("wiregrad", "torch", "numpy", "pyarrow", "pandas")
 
@@ -48,6 +49,10 @@ def execute(
     card = finished(out, config)
     if card is not None:
         return card
+    if isinstance(config.runtime, ParameterServerSpec):
+        from wiregrad import served  # noqa: PLC0415 - it starts processes, others need not load it
+
+        return served.execute(config, config.runtime, out, labels=labels, progress=progress)
     began = time.perf_counter()
     where = pick_device(device)
     seeds = Seeds(config.seed)
@@ -71,6 +76,7 @@ def leave(
     device: str,
     wall_seconds: float,
     labels: Mapping[str, str],
+    messages: Mapping[str, int] | None = None,
 ) -> record.RunCard:
     """Write a finished loop's history, timing and run card."""
     record.write_table(out / record.HISTORY, loop.rows)
@@ -102,6 +108,7 @@ def leave(
         outcome=loop.outcome,
         history_sha256=fsio.sha256_file(out / record.HISTORY),
         choices_sha256=fsio.sha256_file(choices) if loop.choices else None,
+        messages=dict(messages or {}),
         staleness_sha256=fsio.sha256_file(staleness) if loop.applied else None,
         final=_finite(loop.final),
         labels=dict(labels),

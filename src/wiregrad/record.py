@@ -117,6 +117,8 @@ class RunCard(pydantic.BaseModel):
     history_sha256: str
     choices_sha256: str | None = None
     staleness_sha256: str | None = None
+    messages: dict[str, int] = {}
+    """Of a parameter server: messages sent = applied + rejected; processes joined, and lost."""
     final: dict[str, float] = {}
     """The last evaluation, with the validation figures that tuning reads."""
     labels: dict[str, str] = {}

@@ -24,6 +24,7 @@ def launch(
 ) -> None:
     """Execute one run as real processes on this machine, one a worker; rank 0 is the server.
 
+    With `runtime.name: parameter_server` this process is the server, as for `wiregrad run`.
     On several machines start `wiregrad run` with torchrun instead.
     """
     from wiregrad import experiment
@@ -31,11 +32,16 @@ def launch(
     from wiregrad.runtimes.launcher import launch as start
     from wiregrad.validation import read_yaml
 
-    changes = ["runtime.name=distributed"]
+    mapping = set_keys(read_yaml(config), assign)
+    runtime = mapping.get("runtime")
+    served = isinstance(runtime, dict) and runtime.get("name") == "parameter_server"
+    changes = [] if served else ["runtime.name=distributed"]
     changes += [f"runtime.workers={ranks}"] if ranks is not None else []
     changes += assign
     parsed = RunConfig.parse(set_keys(read_yaml(config), changes), str(config))
     card = experiment.finished(out, parsed)
+    if card is None and served:
+        card = experiment.execute(parsed, out)
     if card is not None:
         typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
         return

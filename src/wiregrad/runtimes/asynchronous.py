@@ -5,15 +5,7 @@ as its real payload needs on the worker's link; the server applies it and answer
 reads anew. The staleness of a gradient is the number of updates since its worker read x. Events at
 the same time happen in the order of the workers.
 
-Under a bound τ on the staleness
-
--   a worker begins only while at most τ others are under way (of τ + 1 gradients the last can be
-    applied τ updates after x was read), and waits otherwise;
--   a message that arrives is applied only if all that are under way can still meet their bounds
-    after it, and waits at the server otherwise.
-
-With that no gradient is ever dropped, and none is applied later than the bound: the oldest one can
-always be applied on arrival.
+A bound on the staleness makes fast workers wait: see `wiregrad.runtimes.bound`.
 """
 
 from __future__ import annotations
@@ -33,6 +25,7 @@ from wiregrad.problems.base import Problem
 from wiregrad.received import Decoded
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_of
+from wiregrad.runtimes.bound import Bound
 from wiregrad.runtimes.partial import partial_form
 from wiregrad.runtimes.simulated import SimulatedChannel
 from wiregrad.runtimes.specs import AsynchronousSpec
@@ -78,6 +71,7 @@ class Asynchronous:
         spec: AsynchronousSpec,
     ) -> None:
         self.problem, self.method, self.spec, self._seeds = problem, method, spec, seeds
+        self.bound = Bound(spec.staleness.bound)
         n, x0 = problem.workers, problem.x0()
         self.updates_per_round = n
         self._padded = n > 1 and partial_form(method) == "padded"
@@ -121,8 +115,7 @@ class Asynchronous:
     def round(self, step: Step, measure: bool) -> None:
         """Until the server has applied one more message."""
         del measure  # nobody knows which message the round that is logged will apply
-        bound = self.spec.staleness.bound
-        while self.idle and (bound is None or len(self.flights) <= bound):
+        while self.idle and self.bound.may_begin(len(self.flights)):
             worker = self.idle.popleft()
             self.flights[worker] = self._begin(worker, step)
         flight = self._next()
@@ -183,18 +176,11 @@ class Asynchronous:
     def _next(self) -> Flight:
         """The message to apply now; the clock goes on to its arrival, at least."""
         for flight in sorted(self.flights.values(), key=lambda f: (f.due, f.worker)):
-            if self._may_apply(flight):
+            others = (f.version for f in self.flights.values() if f is not flight)
+            if self.bound.may_apply(self.version, others):
                 self.now = max(self.now, flight.due)
                 return flight
         raise RuntimeError("no message can be applied: the bound on staleness cannot be met")
-
-    def _may_apply(self, flight: Flight) -> bool:
-        """Whether all others can meet their bounds after this one."""
-        bound = self.spec.staleness.bound
-        if bound is None:
-            return True
-        others = sorted(f.version for f in self.flights.values() if f is not flight)
-        return all(self.version + 1 + r <= v + bound for r, v in enumerate(others))
 
     def _apply(self, flight: Flight, step: Step) -> None:
         """Update x with one message, and broadcast."""

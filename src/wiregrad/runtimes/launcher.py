@@ -28,7 +28,7 @@ def launch(arguments: Sequence[str], ranks: int) -> None:
     the rank that failed first and why; SystemExit when this process is told to end.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", _loopback())
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback())
     os.environ[LAUNCHED] = "1"
     _silence_torch()
     with tempfile.TemporaryDirectory(prefix="wiregrad_launch_") as reports:
@@ -78,7 +78,8 @@ def _message(failure: ProcessFailure) -> str:
     return str(message["message"]) if isinstance(message, Mapping) else ""
 
 
-def _loopback() -> str:
+def loopback() -> str:
+    """The name of the loopback's interface, for gloo."""
     names = [name for _, name in socket.if_nameindex()]
     return next((name for name in ("lo", "lo0") if name in names), names[0])
 

@@ -130,7 +130,13 @@ def _reporting() -> Iterator[None]:
 
 def _end_with_launcher() -> None:
     """Have the kernel end this process when its launcher dies, were it by SIGKILL."""
-    if sys.platform != "linux" or "TORCHELASTIC_RUN_ID" not in os.environ:
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        end_with_parent()
+
+
+def end_with_parent() -> None:
+    """Have the kernel (Linux) end this process when the one that started it dies."""
+    if sys.platform != "linux":
         return
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG of <sys/prctl.h>
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import pydantic
 
 from wiregrad.bits import Convention
+from wiregrad.errors import ConfigError
 from wiregrad.methods.base import Method
 from wiregrad.problems.base import Problem
 from wiregrad.registry import Named, Registry
@@ -129,3 +130,30 @@ class AsynchronousSpec(RuntimeSpec):
 
         kind = clocked.Clocked if self.apply == "all" else asynchronous.Asynchronous
         return kind(problem, method, seeds, convention, self)
+
+
+@register("parameter_server")
+@dataclass(frozen=True, kw_only=True)
+class ParameterServerSpec(RuntimeSpec):
+    """A server in this process, and workers as processes, which it hears as they come.
+
+    What happens when depends on the machine: two runs are not alike. A worker that is lost is
+    started anew, with a fresh state, until `restarts` are used up; the run goes on without it.
+    """
+
+    compute: Annotated[times.ComputeTime, Named(times.registry)] = times.Constant(mean=0.0)
+    """Seconds that a worker sleeps for each gradient, on top of its work."""
+    staleness: Staleness = Staleness()
+    restarts: Bound = 4
+    """Of all workers together."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """See RuntimeSpec."""
+        return self.compute.files
+
+    def build(
+        self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
+    ) -> Runtime:
+        """Raises ConfigError: `wiregrad.experiment.execute` starts the workers first."""
+        raise ConfigError("runtime.name: parameter_server has processes, it is not built in one")

@@ -1,0 +1,104 @@
+"""A parameter server with worker processes: one is killed and comes back, none is forgotten."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wiregrad import record
+from wiregrad.config import RunConfig
+from wiregrad.errors import ConfigError, RuntimeFailure
+from wiregrad.experiment import execute
+
+pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
+
+N = 4
+STEPS = 400
+CONFIG: dict[str, Any] = {
+    "problem": {"name": "quadratic", "dim": 9, "noise": 0.3, "lam": 0.1},
+    "method": {"name": "async_ef_sgd", "lr": 0.05, "compressor": {"name": "qsgd"}},
+    "runtime": {
+        "name": "parameter_server",
+        "workers": N,
+        "compute": {"name": "exponential", "mean": 0.005, "slowdown": [1, 1, 1, 4]},
+        "staleness": {"bound": 6},
+    },
+    "budget": {"steps": STEPS},
+    "log": {"every": 20},
+    "seed": 3,
+}
+
+
+def blow_at(done: int, worker: str, blow: signal.Signals) -> Any:
+    """Strikes a worker's process once so many updates are done."""
+
+    def strike(updates: int, *_: object) -> None:
+        if updates == done:
+            (victim,) = (p for p in multiprocessing.active_children() if p.name == worker)
+            os.kill(victim.pid, blow)
+
+    return strike
+
+
+def test_a_killed_worker_comes_back_and_every_message_is_accounted_for(tmp_path: Path) -> None:
+    run = RunConfig.parse(CONFIG)
+    card = execute(run, tmp_path, progress=blow_at(150, "worker 1.0", signal.SIGKILL))
+    assert (card.outcome, card.steps) == ("completed", STEPS)
+    messages = card.messages
+    assert messages["applied"] == STEPS
+    assert messages["sent"] == messages["applied"] + messages["rejected"]
+    assert messages["rejected"] <= N
+    assert (messages["joined"], messages["lost"]) == (N + 1, 1)
+    table = record.read_staleness(tmp_path / record.STALENESS).to_pydict()
+    assert table["update"] == list(range(1, STEPS + 1))
+    assert max(table["staleness"]) <= 6
+    counts = Counter(table["worker"])
+    assert counts[3] < min(counts[0], counts[2])  # the slow one
+    assert table["applied"] == sorted(table["applied"])
+    spans = zip(table["start"], table["end"], table["applied"], strict=True)
+    assert all(start <= end <= applied for start, end, applied in spans)
+    rows = record.read_history(tmp_path / record.HISTORY).to_pylist()
+    assert rows[-1]["loss_train"] < rows[0]["loss_train"]
+    assert rows[-1]["uplink_bits_wire"] > 0
+    assert not [p for p in multiprocessing.active_children() if p.name.startswith("worker")]
+
+
+def test_workers_that_move_x_are_told_all_that_they_missed(tmp_path: Path) -> None:
+    """A dead worker is not started anew where none may be; the others go on."""
+    method = {"name": "efficient_adam", "lr": 0.02, "compressor": {"name": "top_k", "k": 3}}
+    method["server_compressor"] = {"name": "top_k", "k": 3}
+    pause = {"name": "constant", "mean": 0.002}
+    runtime = CONFIG["runtime"] | {"workers": 2, "restarts": 0, "compute": pause}
+    changes = {"method": method, "runtime": runtime, "budget": {"steps": 200}}
+    run = RunConfig.parse(CONFIG | changes)
+    card = execute(run, tmp_path, progress=blow_at(80, "worker 0.0", signal.SIGKILL))
+    assert card.steps == 200
+    assert (card.messages["joined"], card.messages["lost"]) == (2, 1)
+    table = record.read_staleness(tmp_path / record.STALENESS).to_pydict()
+    assert set(table["worker"][:80]) == {0, 1}
+    assert set(table["worker"][90:]) == {1}
+    rows = record.read_history(tmp_path / record.HISTORY).to_pylist()
+    assert rows[-1]["loss_train"] < rows[0]["loss_train"]
+
+
+def test_a_method_whose_server_mirrors_a_lost_worker_ends_in_one_line(tmp_path: Path) -> None:
+    method = {"name": "ef21", "lr": 0.05, "compressor": {"name": "top_k", "k": 3}}
+    run = RunConfig.parse(CONFIG | {"method": method})
+    with pytest.raises(RuntimeFailure, match=r"worker 2 was lost: ef21 cannot go on without"):
+        execute(run, tmp_path, progress=blow_at(50, "worker 2.0", signal.SIGKILL))
+    assert not list(tmp_path.iterdir())
+    assert not [p for p in multiprocessing.active_children() if p.name.startswith("worker")]
+
+
+def test_a_method_that_must_hear_everyone_starts_nothing(tmp_path: Path) -> None:
+    method = {"name": "marina", "lr": 0.05, "p": 0.3, "compressor": {"name": "qsgd"}}
+    with pytest.raises(ConfigError, match="marina needs the messages of all workers"):
+        execute(RunConfig.parse(CONFIG | {"method": method}), tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert not [p for p in multiprocessing.active_children() if p.name.startswith("worker")]
