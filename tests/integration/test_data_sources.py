@@ -22,6 +22,7 @@ import pytest
 
 from wiregrad import data
 from wiregrad.data import download, loading, sources
+from wiregrad.data.layouts import LAYOUTS
 from wiregrad.data.origins import Download, HuggingFace, OfficialFiles, Package, Torchvision
 from wiregrad.errors import DataCorrupt, DataUnavailable
 
@@ -107,6 +108,12 @@ def test_mirror_yields_the_pinned_tensors(tmp_path, name):
     if "shape" in found:
         assert found["crow"][-1] == len(found["col"]) == len(found["values"])
         assert len(found["labels"]) == found["shape"][0]
+
+
+@needs_mirror
+@pytest.mark.parametrize("name", ["cola", "rte", "tiny-shakespeare"])
+def test_mirror_yields_the_pinned_texts(tmp_path, name):
+    assert {"train_text", "test_text"} <= arrays(name, "mirror", tmp_path).keys()
 
 
 @needs_mirror
@@ -199,6 +206,22 @@ def test_http_download(server, tmp_path):
     with pytest.raises(DataUnavailable, match=r"/none: status 404"):
         download.http(f"{address}/none", target, None)
     assert asked.count("/none") == 1
+
+
+def test_two_files_of_one_official_archive_take_one_download(server, tmp_path):
+    folder, address, asked = server
+    with zipfile.ZipFile(folder / "SST-2.zip", "w") as archive:
+        archive.writestr("SST-2/train.tsv", "sentence\tlabel\nfine film \t1\n")
+        archive.writestr("SST-2/dev.tsv", "sentence\tlabel\ndull film \t0\n")
+    sent = {
+        role: Download(url=f"{address}/SST-2.zip", member=f"SST-2/{name}.tsv")
+        for role, name in (("train", "train"), ("test", "dev"))
+    }
+    source = OfficialFiles(kind="http", layout="sst2-tsv", files=sent)
+    found = LAYOUTS["sst2-tsv"](sources.fetch(source, tmp_path))
+    assert bytes(found["train_text"]) == b"fine film"
+    assert found["test_labels"].tolist() == [0]
+    assert sum("SST-2.zip" in path for path in asked) == 1
 
 
 def test_http_tries_again_and_not_for_ever(server, tmp_path):
