@@ -211,9 +211,10 @@ def _read_run(directory: Path, sha256: str) -> tuple[record.RunCard, pd.DataFram
     history = record.read_history(path)
     if not fsio.sha256_file(path) == sha256 == card.history_sha256:
         raise RecordError(f"{path}: not the history that its group.json and run.json name (sha256)")
-    choices = directory / record.CHOICES
-    if card.choices_sha256 and fsio.sha256_file(choices) != card.choices_sha256:
-        raise RecordError(f"{choices}: not the choices that run.json names (sha256)")
+    named = {record.CHOICES: card.choices_sha256, record.STALENESS: card.staleness_sha256}
+    for name, digest in named.items():
+        if digest and fsio.sha256_file(directory / name) != digest:
+            raise RecordError(f"{directory / name}: not the one that run.json names (sha256)")
     return card, history.to_pandas()
 
 

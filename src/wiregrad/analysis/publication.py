@@ -57,7 +57,7 @@ def _copy_group(group: Group, target: Path) -> None:
             shutil.copyfile(path, target / path.name)
     for run in listed.runs:
         (target / run.id).mkdir()
-        for name in (record.HISTORY, record.CARD, record.CHOICES):
+        for name in (record.HISTORY, record.CARD, record.CHOICES, record.STALENESS):
             path = group.directory / run.id / name
             if path.exists():
                 shutil.copyfile(path, target / run.id / name)
