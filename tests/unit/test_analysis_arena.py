@@ -109,7 +109,7 @@ def test_the_table_has_a_row_a_method_and_a_mean_rank(tmp_path):
     paths = tables.write(spec, "it", "toy", results(), tmp_path)
     numbers = pd.read_csv(paths[0])
     assert numbers["mean_rank"].tolist() == [1, 2, 3]
-    assert "Budget of a run: 20 rounds" in paths[1].read_text(encoding="utf-8")
+    assert "- two: 20 rounds, 2 epochs, 2,000 samples, 4 workers.\n" in paths[1].read_text("utf-8")
 
 
 def test_the_diagram_places_methods_by_mean_rank_and_joins_those_not_told_apart():
@@ -120,6 +120,14 @@ def test_the_diagram_places_methods_by_mean_rank_and_joins_those_not_told_apart(
     assert any("GOOD" in text and "(1)" in text for text in texts)
     assert any("POOR" in text and "(3)" in text for text in texts)
     assert "Friedman's test over 3 tasks, p = 0.05" in notes[0]
+
+
+def test_a_task_that_is_left_out_adds_no_rows():
+    found = results()
+    skipped = {"planned": 0, "reason": "not here", "cards": ()}
+    more = replace(found.groups[0], experiment="three", label="other", **skipped)
+    assert len(arena.merged(replace(found, groups=(*found.groups, more)))) == len(CURVES)
+    assert arena.merged(replace(found, groups=(more,))) == (more,)
 
 
 def test_two_methods_are_not_tested():

@@ -76,9 +76,10 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def merged(results: Results) -> tuple[GroupResult, ...]:
-    """One group a label: that of all its experiments."""
+    """One group a label: that of all its experiments, but for those that are left out."""
     found: dict[str, GroupResult] = {}
-    for group in results.groups:
+    planned = [group for group in results.groups if group.planned]
+    for group in planned or results.groups:
         known = found.get(group.label)
         if known is None:
             found[group.label] = group

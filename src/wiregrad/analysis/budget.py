@@ -4,22 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import pandas as pd
+
 from wiregrad.analysis.aggregate import GroupResult, Results
 
 
 def lines(mine: Results) -> list[str]:
-    """The budget of the runs of one experiment, as a line; none where nothing was run."""
+    """The budget of the runs, a line for each experiment; none where nothing was run."""
     done = mine.frame[mine.frame["outcome"] == "completed"]
-    if done.empty:
-        return []
+    parts = {str(name): part for name, part in done.groupby("experiment", sort=False)}
+    if (
+        len(parts) > 1
+    ):  # the groups of several experiments may be joined, and their tuning with them
+        return [f"{name}: {_spent(part)}." for name, part in parts.items()]
+    return [f"Budget of a run: {_spent(part)}{_tuning(mine.groups)}." for part in parts.values()]
+
+
+def _spent(done: pd.DataFrame) -> str:
+    """Rounds, epochs, samples and workers of these runs."""
     ends = done.groupby("run_id")[["step", "epoch", "samples"]].max()
     rounds = _range(ends["step"])
     parts = [f"{rounds} rounds"]
     # Where every round takes the whole set, or nothing has samples, an epoch is a round.
     if not (ends["epoch"] == ends["step"]).all():
         parts.append(f"{_range(ends['epoch'])} epochs, {_range(ends['samples'])} samples")
-    workers = _range(done["workers"].unique())
-    return [f"Budget of a run: {', '.join(parts)}, {workers} workers{_tuning(mine.groups)}."]
+    return f"{', '.join(parts)}, {_range(done['workers'].unique())} workers"
 
 
 def _tuning(groups: Iterable[GroupResult]) -> str:
