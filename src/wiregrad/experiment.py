@@ -39,12 +39,14 @@ def execute(
     checkpoint_seconds: float = 60.0,
     progress: Progress | None = None,
     pool: Pool | None = None,
+    theory: Mapping[str, Any] | None = None,
 ) -> record.RunCard:
     """Run `config` in this process into `out`; a finished run is not run again.
 
     Leaves `history.parquet`, `timing.parquet` and, last, `run.json`. An interrupted run goes on
-    from its checkpoint. The processes of a `pool` share the gradients, to the same bits. Raises
-    ConfigError, DataUnavailable, and RuntimeFailure when the pool loses a process.
+    from its checkpoint. The processes of a `pool` share the gradients, to the same bits. What the
+    learning rate was worked out from, `theory`, goes to the run card. Raises ConfigError,
+    DataUnavailable, and RuntimeFailure when the pool loses a process.
     """
     card = finished(out, config)
     if card is not None:
@@ -64,7 +66,8 @@ def execute(
     keeper = Checkpointer(out, identity(config), checkpoint_seconds)
     loop = Loop(config, problem, runtime, keeper, progress)
     loop.run()
-    card = leave(config, out, loop, str(where), time.perf_counter() - began, labels or {})
+    wall = time.perf_counter() - began
+    card = leave(config, out, loop, str(where), wall, labels or {}, theory=theory)
     keeper.clear()
     return card
 
@@ -77,6 +80,7 @@ def leave(
     wall_seconds: float,
     labels: Mapping[str, str],
     messages: Mapping[str, int] | None = None,
+    theory: Mapping[str, Any] | None = None,
 ) -> record.RunCard:
     """Write a finished loop's history, timing and run card."""
     record.write_table(out / record.HISTORY, loop.rows)
@@ -112,6 +116,7 @@ def leave(
         staleness_sha256=fsio.sha256_file(staleness) if loop.applied else None,
         final=_finite(loop.final),
         labels=dict(labels),
+        theory=dict(theory or {}),
     )
     record.write_card(out / record.CARD, card)
     return card

@@ -32,6 +32,8 @@ class Rates(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="allow", frozen=True)
 
     default: pydantic.PositiveFloat
+    theory: Literal["exact", "conflicts"] | None = None
+    """Rates are multiples of the step that theory gives: see `wiregrad.theory_step`."""
     scaling: Literal["sqrt_workers", "inverse_sqrt_steps"] | None = None
 
     @pydantic.model_validator(mode="after")

@@ -26,7 +26,8 @@ TUNED = "tuned"
 class PlannedRun:
     """One run: its directory name and the configuration that goes to `RunConfig.parse`.
 
-    `method.lr` is `TUNED` where the group's tuning or sweep decides it.
+    `method.lr` is `TUNED` where the group's tuning or sweep decides it, and a mapping where it is a
+    multiple of the theory's step (`wiregrad.theory_step`).
     """
 
     run_id: str
@@ -252,10 +253,13 @@ class _Cell:
         for key, value in point.items():
             assign(config, key, value)
         workers = int(config["runtime"].get("workers", 1))
+        chosen = config["method"].get("lr")  # by the grid
         config["method"]["lr"] = TUNED
         if experiment.lr is not None and not (experiment.tuning or experiment.sweep):
             steps = config["budget"].get("steps")
-            config["method"]["lr"] = experiment.lr.of(self.label, workers, steps)
+            rate = experiment.lr.of(self.label, workers, steps) if chosen is None else chosen
+            multiple = {"theory": experiment.lr.theory, "multiple": rate}
+            config["method"]["lr"] = multiple if experiment.lr.theory else rate
         if experiment.schedule is not None:
             config["method"]["schedule"] = experiment.schedule
         return config
@@ -271,6 +275,11 @@ class _Cell:
                 if tuning.splits:
                     config["problem"]["valid_fraction"] = tuning.valid_fraction
                 yield rate, _planned(config)
+
+
+def asked_of_theory(config: Mapping[str, Any]) -> bool:
+    """Whether a planned run's rate is a multiple of the theory's step."""
+    return isinstance(config["method"].get("lr"), Mapping)
 
 
 def _planned(config: dict[str, Any]) -> PlannedRun:

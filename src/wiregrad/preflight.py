@@ -13,7 +13,7 @@ from typing import Any, Literal
 from wiregrad.config import RunConfig
 from wiregrad.errors import DataUnavailable
 from wiregrad.experiment import execute
-from wiregrad.plan import Group, Plan, PlannedRun
+from wiregrad.plan import Group, Plan, PlannedRun, asked_of_theory
 from wiregrad.problems import registry
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.sweep import Task, run
@@ -60,6 +60,10 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
             if group.sweep is not None:
                 config["method"]["lr"] = _swept(task_of(group), Path(folder), device)
+            if asked_of_theory(config):
+                from wiregrad import theory_step  # noqa: PLC0415 - slow, seldom used
+
+                config, _ = theory_step.resolved(config, name)
             card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     except DataUnavailable as error:
         return Check(name, "no data", str(error))

@@ -122,6 +122,8 @@ class RunCard(pydantic.BaseModel):
     final: dict[str, float] = {}
     """The last evaluation, with the validation figures that tuning reads."""
     labels: dict[str, str] = {}
+    theory: dict[str, Any] = {}
+    """What the learning rate was worked out from, where it is a multiple of the theory's step."""
 
 
 def write_table(

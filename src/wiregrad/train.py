@@ -21,7 +21,7 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import AllDiverged, ConfigError, DataUnavailable
 from wiregrad.experiment import execute
 from wiregrad.loop import Progress
-from wiregrad.plan import TUNED, Group, PlannedRun, assign
+from wiregrad.plan import TUNED, Group, PlannedRun, asked_of_theory, assign
 from wiregrad.pool import Pool
 from wiregrad.record import RunCard
 from wiregrad.sweep.group import chosen, sweep_group
@@ -189,6 +189,11 @@ def _run(
         for key, value in settings.items():
             assign(config, key, value)
     where = f"{group.paper}/{group.experiment}/{group.label}"
+    theory: dict[str, Any] = {}
+    if asked_of_theory(config):
+        from wiregrad import theory_step  # noqa: PLC0415 - slow, seldom used
+
+        config, theory = theory_step.resolved(config, where)
     run = RunConfig.parse(config, where)
     progress_file = out / PROGRESS
     card = execute(
@@ -199,6 +204,7 @@ def _run(
         checkpoint_seconds=job.checkpoint_seconds,
         progress=_reporter(progress_file),
         pool=job.pool,
+        theory=theory,
     )
     progress_file.unlink(missing_ok=True)
     job.say(

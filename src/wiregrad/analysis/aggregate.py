@@ -78,6 +78,8 @@ class GroupResult:
     planned: int
     reason: str | None = None
     cards: tuple[record.RunCard, ...] = ()
+    runs: tuple[str, ...] = ()
+    """Ids of the runs, one a card."""
     tuning: Tuned | None = None
     sweep: Swept | None = None
     directory: Path | None = None
@@ -200,6 +202,7 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         base,
         reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
         cards=tuple(cards),
+        runs=tuple(run.id for run in listed.runs),
         tuning=_read(Tuned, planned.tuning_file) if planned.tuning_file.exists() else None,
     )
     return found, frames

@@ -16,7 +16,12 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio
-from wiregrad.analysis import checks, link_checks, sweep_checks  # noqa: F401  (they register)
+from wiregrad.analysis import (  # noqa: F401  (they register)
+    asynchrony_checks,
+    checks,
+    link_checks,
+    sweep_checks,
+)
 from wiregrad.analysis.aggregate import Results, known_experiment, not_run
 from wiregrad.analysis.statistics import Estimate, Verdict
 from wiregrad.errors import ConfigError

@@ -43,6 +43,8 @@ DRAWING = (
     "rates",
     "arena",
     "statistics",
+    "asynchrony",
+    "asynchrony_figures",
 )
 """Modules whose change makes every picture out of date."""
 
@@ -89,6 +91,7 @@ def parse(paper: Paper) -> dict[str, FigureSpec]:
     """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
     from wiregrad.analysis import (  # noqa: F401  (they register the kinds)
         arena,
+        asynchrony_figures,
         bounds,
         descent,
         heatmap,

@@ -68,13 +68,15 @@ def fetch(
 ) -> None:
     """Fetch, verify and prepare data sets. Fails if one cannot be had, after trying the others."""
     from wiregrad.data import alternatives, load
+    from wiregrad.data.generated import SETS
     from wiregrad.errors import ConfigError, DataUnavailable
     from wiregrad.fsio import write_json
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
     for name in names:  # a misspelt one is told before anything is fetched
-        alternatives(name)
+        if name not in SETS:
+            alternatives(name)
     failures = []
     for name in names:
         outcome: dict[str, Any] = {"schema": 1, "name": name, "available": False, "reason": None}
