@@ -180,7 +180,7 @@ class FloorSlope(_OfRuns):
 @checks.register("fewer_rounds_on")
 @dataclass(frozen=True, kw_only=True)
 class FewerRoundsOn(_OfRuns):
-    """Every method needs fewer rounds on the data `quick` than on `slow`, each at its own step.
+    """Every method needs fewer rounds on data named `quick`… than on `slow`…, at its own steps.
 
     Rounds until f − f* is a share `below` of the first. The effect is the smallest factor; it must
     be above 1 + `tolerance`.
@@ -200,7 +200,7 @@ class FewerRoundsOn(_OfRuns):
                     [
                         asynchrony.rounds_until(run, "gap", self.below)
                         for run in mine
-                        if run.setting("problem.data") == data
+                        if str(run.setting("problem.data")).startswith(data)
                     ]
                 )
                 for data in (self.quick, self.slow)

@@ -53,8 +53,9 @@ def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
 
 
 def _handle(run: Run, look: style.Look, **more: Any) -> Line2D:
-    line = {"color": look.colour, "linestyle": look.linestyle, "marker": look.marker}
-    return Line2D([], [], **(line | {"markersize": 4.5, "label": run.group.title} | more))
+    line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
+    line |= {"marker": look.marker, "markersize": 4.5, "label": run.group.title}
+    return Line2D([], [], **(line | more))
 
 
 @kinds.register("gap")
@@ -103,7 +104,7 @@ class RoundsBy(_OfRuns):
     column: str = "grad_norm"
     below: float
     panels: str = ""
-    name: str = "τ"
+    axis: str = "τ"
     """What the axis says."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
@@ -118,7 +119,7 @@ class RoundsBy(_OfRuns):
             for label in dict.fromkeys(run.label for run in mine):
                 self._line(axis, [run for run in mine if run.label == label], looks[label])
             whole = self.along.endswith("tau")
-            axis.set(yscale="log", xlabel=self.name, xscale="symlog" if whole else "log")
+            axis.set(yscale="log", xlabel=self.axis, xscale="symlog" if whole else "log")
             axis.set_title(value if self.panels else "")
             ticks = sorted({float(r.setting(self.along)) for r in mine})
             axis.xaxis.set_major_locator(mticker.FixedLocator(ticks))
@@ -133,10 +134,11 @@ class RoundsBy(_OfRuns):
         ]
 
     def _line(self, axis: Axes, runs: Sequence[Run], look: style.Look) -> None:
-        points = sorted(
+        ordered = sorted(runs, key=lambda r: float(r.setting(self.along)))
+        points = [
             (float(r.setting(self.along)), asynchrony.rounds_until(r, self.column, self.below), r)
-            for r in runs
-        )
+            for r in ordered
+        ]
         met = [(v, k, r) for v, k, r in points if math.isfinite(k)]
         line: dict[str, Any] = {"color": look.colour, "linewidth": 1.3}
         xs = [v for v, _, _ in met]

@@ -1,0 +1,116 @@
+"""The configuration of asynchronous compressed gradients: labels, steps, figures and claims."""
+
+from pathlib import Path
+
+import pytest
+
+from wiregrad import theory_step
+from wiregrad.analysis import claims, figures
+from wiregrad.config import RunConfig
+from wiregrad.errors import ConfigError
+from wiregrad.plan import asked_of_theory, load_plan
+
+CONFIG = Path(__file__).parents[2] / "config"
+PAPER = "async_compressed"
+
+
+@pytest.fixture(scope="module", params=["smoke", "cpu", "paper"])
+def plan(request):
+    return load_plan(request.param, CONFIG, [PAPER])
+
+
+def test_every_label_of_every_experiment_is_a_valid_configuration(plan):
+    known = set()
+    for group in plan.groups:
+        run = group.runs[-1]  # the far corner of its grid
+        config = {**run.config, "method": dict(run.config["method"])}
+        if asked_of_theory(config):
+            assert set(config["method"]["lr"]) == {"theory", "multiple"}
+            config["method"]["lr"] = 1.0
+        shape = str([config["method"], config["runtime"], config["log"]])
+        if shape not in known:
+            known.add(shape)
+            parsed = RunConfig.parse(config, f"{group.experiment}/{group.label}")
+            assert parsed.log.convention == PAPER
+
+
+def test_figures_and_claims_name_what_there_is(plan):
+    paper = plan.papers[PAPER]
+    base = load_plan("paper", CONFIG, [PAPER])
+    labels = {
+        scale: {n: {g.label for g in p.groups if g.experiment == n} for n in paper.experiments}
+        for scale, p in (("here", plan), ("paper", base))
+    }
+    for name, spec in figures.parse(paper).items():
+        named = set(getattr(spec, "methods", ())) | {getattr(spec, "label", None)} - {None}
+        assert named <= labels["paper"][spec.experiment], name
+    assert {claim.id[:2] for claim in claims.parse(paper)} >= {"D1", "D2", "D3", "D4", "D5"}
+    for claim in claims.parse(paper):
+        check = claim.build(PAPER)
+        assert set(check.labels) <= labels["paper"][check.experiment], claim.id
+        assert claim.why
+        if plan.scale == "cpu":
+            assert set(check.labels) <= labels["here"][check.experiment], claim.id
+
+
+STRONG = {
+    "name": "logistic",
+    "data": "generated_sparse_4k",
+    "regulariser": "l2",
+    "lam": 0.1,
+    "objective": "sum",
+}
+
+
+def planned(method, runtime, source="exact", multiple=0.5, **problem):
+    return {
+        "problem": STRONG | problem,
+        "method": method | {"lr": {"theory": source, "multiple": multiple}},
+        "runtime": {"workers": 4} | runtime,
+        "budget": {"steps": 3},
+        "seed": 1,
+    }
+
+
+def test_steps_come_from_the_theorem_that_covers_the_run():
+    ternary = {"name": "ternary"}
+    simulated = {"name": "simulated"}
+    late = {"name": "delayed", "delay": {"name": "constant", "tau": 3}}
+    found = {}
+    for name, runtime in (("q_gd", simulated), ("distributed_q_gd", simulated), ("q_iag", late)):
+        config, theory = theory_step.resolved(
+            planned({"name": name, "compressor": ternary}, runtime), "here"
+        )
+        assert config["method"]["lr"] == 0.5 * theory["step"]
+        assert theory["alpha"] == 10  # sqrt(100)
+        assert theory["sigma2"] > 0
+        found[theory["theorem"]] = theory
+    assert set(found) == {"T1", "T2", "T3"}
+    one, two, three = (found[name] for name in ("T1", "T2", "T3"))
+    assert one["step"] == pytest.approx(1 / (10 * one["L"]))
+    assert two["step"] == pytest.approx(1 / (two["L"] + 18 * max(two["each"])))
+    assert three["step"] < two["step"] / 10
+    assert three["mu"] == pytest.approx(4 * 0.1)
+
+
+def test_steps_from_conflicts_are_smaller_and_least_so_on_sparse_rows():
+    method = {"name": "distributed_q_gd", "compressor": {"name": "identity"}}
+    loss = {}
+    for data in ("generated_dense_4k", "generated_sparse_4k"):
+        steps = [
+            theory_step.resolved(planned(method, {"name": "simulated"}, source, data=data), "here")
+            for source in ("exact", "conflicts")
+        ]
+        exact, bounded = (theory["step"] for _, theory in steps)
+        assert bounded < exact
+        loss[data] = exact / bounded
+    assert loss["generated_dense_4k"] > 2 * loss["generated_sparse_4k"]
+
+
+def test_what_no_theorem_covers_is_refused():
+    method = {"name": "distributed_q_gd", "compressor": {"name": "top_k", "k": 2}}
+    with pytest.raises(ConfigError, match=r"here: lr.theory: top_k is not unbiased"):
+        theory_step.resolved(planned(method, {"name": "simulated"}), "here")
+    method = {"name": "async_sgd", "compressor": {"name": "identity"}}
+    with pytest.raises(ConfigError, match=r"no theorem here covers async_sgd"):
+        theory_step.resolved(planned(method, {"name": "simulated"}), "here")
