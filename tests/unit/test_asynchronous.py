@@ -73,7 +73,7 @@ def test_a_delayed_iteration_is_stable_up_to_its_known_step(tau: int) -> None:
         run = config(
             {"name": "distributed_q_gd", "compressor": {"name": "identity"}, "lr": share * limit},
             {"name": "delayed", "workers": 1, "delay": {"name": "constant", "tau": tau}},
-            steps=20 * period,
+            steps=16 * period,
             dim=1,
             noise=0,
             lam=lam,
@@ -83,10 +83,10 @@ def test_a_delayed_iteration_is_stable_up_to_its_known_step(tau: int) -> None:
         for t in range(1, run.budget.steps + 1):
             runtime.round(step_of(run, t), measure=False)
             apart.append(abs(float(runtime.x) - centre))
-        early, late = apart[4 * period : 6 * period], apart[-2 * period :]
+        early, late = apart[3 * period : 5 * period], apart[-2 * period :]
         growth[share] = max(late) / max(early)
-    assert growth[0.98] < 0.75
-    assert growth[1.02] > 1.3
+    assert growth[0.98] < 0.8
+    assert growth[1.02] > 1.25
 
 
 @pytest.mark.parametrize(
@@ -250,25 +250,24 @@ class Cut(Exception):
 
 
 @pytest.mark.parametrize(
-    "runtime",
+    ("method", "runtime"),
     [
-        {"name": "delayed", "delay": {"name": "random", "tau": 3}},
-        {"name": "delayed", "delay": {"name": "worst", "tau": 3}},
-        CLOCKED | {"staleness": {"bound": 4}},
-        CLOCKED | {"apply": "all"},
+        ("comp_ams", {"name": "delayed", "delay": {"name": "random", "tau": 3}}),
+        ("ef21_bc", {"name": "delayed", "delay": {"name": "worst", "tau": 3}}),
+        ("comp_ams", CLOCKED | {"staleness": {"bound": 4}}),
+        ("ef21_bc", CLOCKED),
+        ("comp_ams", CLOCKED | {"apply": "all"}),
     ],
-    ids=["random", "worst", "each", "all"],
 )
-@pytest.mark.parametrize("method", ["comp_ams", "ef21_bc"])
 def test_a_run_cut_off_goes_on_to_the_same_bytes(
-    tmp_path: Path, runtime: dict, method: str
+    tmp_path: Path, method: str, runtime: dict
 ) -> None:
     server = {"server_compressor": TOP_K} if method == "ef21_bc" else {}
     compressor = TOP_K if method == "ef21_bc" else QSGD
-    run = config({"name": method, "compressor": compressor} | server, runtime)
+    run = config({"name": method, "compressor": compressor} | server, runtime, steps=24)
 
     def cut(done: int, *_: object) -> None:
-        if done == 23:
+        if done == 14:
             raise Cut
 
     execute(run, tmp_path / "whole")
@@ -276,7 +275,7 @@ def test_a_run_cut_off_goes_on_to_the_same_bytes(
         execute(run, tmp_path / "cut", checkpoint_seconds=0, progress=cut)
     seen: list[int] = []
     execute(run, tmp_path / "cut", progress=lambda done, *_: seen.append(done))
-    assert seen[0] == 23
+    assert seen[0] == 14
     assert left(tmp_path / "cut") == left(tmp_path / "whole")
 
 
