@@ -10,6 +10,7 @@ import torch
 
 from wiregrad import bits, experiment, record
 from wiregrad.config import RunConfig
+from wiregrad.errors import ConfigError
 from wiregrad.loop import Loop, Progress
 from wiregrad.rng import Seeds
 from wiregrad.runtimes.crew import Crew
@@ -36,6 +37,11 @@ def execute(
         partial_form(config.method)  # before anything is started
     seeds, cpu = Seeds(config.seed), torch.device("cpu")
     problem = config.problem.build(spec.workers, seeds, cpu)
+    if problem.state_dict():
+        raise ConfigError(
+            f"problem.name: {config.problem.name} has batch-norm, whose running statistics stay "
+            "with the workers; runtime.name: parameter_server has none, use asynchronous"
+        )
     convention = bits.convention(config.log.convention)
     with Crew(config.resolved(), spec.workers) as crew:
         runtime = ParameterServer(problem, config.method, seeds, convention, spec, crew)

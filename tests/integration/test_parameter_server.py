@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from wiregrad import record
+from wiregrad import data, record
 from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, RuntimeFailure
+from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.experiment import execute
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
@@ -102,3 +102,16 @@ def test_a_method_that_must_hear_everyone_starts_nothing(tmp_path: Path) -> None
         execute(RunConfig.parse(CONFIG | {"method": method}), tmp_path)
     assert not list(tmp_path.iterdir())
     assert not [p for p in multiprocessing.active_children() if p.name.startswith("worker")]
+
+
+def test_statistics_that_stay_with_the_workers_are_refused(tmp_path: Path) -> None:
+    plugin = Path(__file__).parent / "programs" / "normed.py"
+    problem = {"name": "normed", "data": "mnist|mnist-5k"}
+    try:
+        data.load(problem["data"])
+    except DataUnavailable as error:
+        pytest.skip(str(error))
+    run = RunConfig.parse(CONFIG | {"problem": problem, "plugins": [str(plugin)]})
+    with pytest.raises(ConfigError, match=r"problem.name: normed has batch-norm"):
+        execute(run, tmp_path)
+    assert not list(tmp_path.iterdir())
