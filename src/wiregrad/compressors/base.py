@@ -44,7 +44,7 @@ class Compressor(ABC):
     """Base of all compressors: frozen dataclasses, without state, drawing from given generators.
 
     A family implements the block primitives below: `contract`, `code`, `_decode`, `_body_bytes`,
-    and where one pass over memory is enough, `feedback`. Framing, batching, blocks and the checks
+    and where there is a kernel for it, `_fused`. Framing, batching, blocks and the checks
     are here. All vectors are finite: NaN or Inf raises NonFiniteError, which a runtime records as
     divergence.
     """
@@ -82,6 +82,9 @@ class Compressor(ABC):
 
         Raises NonFiniteError, also where an element is not finite; `residual` is undefined then.
         """
+        found = self._fused(residual, x, generators, subtract=True)
+        if found is not None:
+            return found
         codes = []
         for rows in passes(*residual.shape):
             mine = residual[rows]
@@ -92,6 +95,15 @@ class Compressor(ABC):
             codes.append(self.code(mine, drawing, shape))
             codes[-1].subtract_from(mine)
         return stacked(codes)
+
+    def _fused(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code | None:
+        """What `code` (of e) or, with `subtract`, `feedback` gives, by a kernel in one go.
+
+        None where no kernel takes these tensors; nothing is drawn or written then.
+        """
+        return None
 
     def require_finite(self, x: torch.Tensor) -> None:
         """Raises NonFiniteError where `x` is not."""

@@ -51,7 +51,10 @@ class Coded(Compressor, Generic[T]):
         """The code (one row, CPU) of a body of the right length; raises PayloadError."""
 
     def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        codes = []
+        found = self._fused(x, None, generators, subtract=False)
+        if found is not None:
+            return found
+        codes: list[Code] = []
         for rows in passes(*x.shape):
             drawing = None if generators is None else generators[rows]
             code = self._quantise(x[rows], drawing, shape)

@@ -18,7 +18,6 @@ from wiregrad.compressors.sign import read_scales
 from wiregrad.errors import NonFiniteError
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
-from wiregrad.layout import Shape
 
 
 class LevelCode(NamedTuple):
@@ -164,26 +163,12 @@ class Levels(Coded[LevelCode]):
         param = self._packing().param
         return PackedLevels(type(self), rows, [(param,)] * len(rows.packed))
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if self._packing().width <= 8 and fits(x):
-            return self._quantise_packed(x, None, generators, subtract=False)
-        return super().code(x, generators, shape)
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        if self._packing().width <= 8 and fits(residual, x):
-            return self._quantise_packed(residual, x, generators, subtract=True)
-        return super().feedback(residual, x, generators, shape)
-
-    def _quantise_packed(
+    def _fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code:
+    ) -> Code | None:
         how = self._packing()
+        if how.width > 8 or not fits(e, g):
+            return None
         keys = keys_of(generators) if self.random else None
         rows, status = kernel.quantise(
             e, g, keys, how.kind, how.s, how.width, how.largest, subtract

@@ -82,25 +82,11 @@ class Natural(Coded[NaturalCode]):
         values = size.view(out.dtype)
         torch.where(symbols >> exponent == 1, -values, values, out=out)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if fits(x):
-            return self._quantise_packed(x, None, generators, subtract=False)
-        return super().code(x, generators, shape)
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        if fits(residual, x):
-            return self._quantise_packed(residual, x, generators, subtract=True)
-        return super().feedback(residual, x, generators, shape)
-
-    def _quantise_packed(
+    def _fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code:
+    ) -> Code | None:
+        if not fits(e, g):
+            return None
         rows, status = kernel.natural(e, g, keys_of(generators), subtract)
         if status == kernel.Status.RANGE:
             raise NonFiniteError(f"{self.name}: element above the largest power of two")

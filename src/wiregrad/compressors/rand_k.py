@@ -57,25 +57,11 @@ class RandK(Sparse):
         k = resolve_k(self.k, self.ratio, d)
         return Contract("unbiased", d / k) if self.scaled else Contract("contractive", k / d)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if fits(x):
-            return self._keep(x, None, generators, subtract=False)
-        return super().code(x, generators, shape)
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        if fits(residual, x):
-            return self._keep(residual, x, generators, subtract=True)
-        return super().feedback(residual, x, generators, shape)
-
-    def _keep(
+    def _fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code:
+    ) -> Code | None:
+        if not fits(e, g):
+            return None
         k, factor = self._size(e.shape[-1])
         found, status = kernel.rand_k(e, g, keys_of(generators), k, factor, subtract)
         check_status(self.name, status)

@@ -74,6 +74,9 @@ class Sparse(Compressor):
         return wire.index_width(numel) if self.index_bits == "log" else 32
 
     def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+        found = self._fused(x, None, generators, subtract=False)
+        if found is not None:
+            return found
         return Selections(self._select(x, generators, shape), self._width(x.shape[-1]))
 
     @classmethod

@@ -77,25 +77,11 @@ class Sparsifier(Sparse):
         given = self.probabilities
         return Contract("unbiased", 1 / (self.share if isinstance(given, str) else min(given)))
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if self.probabilities == "uniform" and fits(x):
-            return self._keep(x, None, generators, subtract=False)
-        return super().code(x, generators, shape)
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        if self.probabilities == "uniform" and fits(residual, x):
-            return self._keep(residual, x, generators, subtract=True)
-        return super().feedback(residual, x, generators, shape)
-
-    def _keep(
+    def _fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code:
+    ) -> Code | None:
+        if self.probabilities != "uniform" or not fits(e, g):
+            return None
         chance = math.ceil(self.share * (1 << BITS))
         found, status = kernel.sparsify(e, g, keys_of(generators), chance, subtract)
         check_status(self.name, status)

@@ -70,25 +70,11 @@ class Ternary(Coded[LevelCode]):
     def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
         out.copy_(code.levels * code.scales)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if fits(x):
-            return self._quantise_packed(x, None, generators, subtract=False)
-        return super().code(x, generators, shape)
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        if fits(residual, x):
-            return self._quantise_packed(residual, x, generators, subtract=True)
-        return super().feedback(residual, x, generators, shape)
-
-    def _quantise_packed(
+    def _fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code:
+    ) -> Code | None:
+        if not fits(e, g):
+            return None
         rows, status = kernel.quantise(
             e, g, keys_of(generators), kernel.Kind.TERNARY, 1, 2, self.norm == "max", subtract
         )

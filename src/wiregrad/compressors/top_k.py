@@ -62,22 +62,14 @@ class TopK(Sparse):
             return Contract("biased", 1.0)
         return Contract("contractive", resolve_k(self.k, self.ratio, d) / d)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        if self.select != "exact" or not kernels.fits(x):
-            return super().code(x, generators, shape)
-        return self._fused(x, None, subtract=False)
-
-    def feedback(
-        self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
-    ) -> Code:
-        if self.select != "exact" or not kernels.fits(residual, x):
-            return super().feedback(residual, x, generators, shape)
-        return self._fused(residual, x, subtract=True)
-
-    def _fused(self, residual: torch.Tensor, x: torch.Tensor | None, subtract: bool) -> Code:
-        d = residual.shape[-1]
+    def _fused(
+        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
+    ) -> Code | None:
+        if self.select != "exact" or not kernels.fits(e, g):
+            return None
+        d = e.shape[-1]
         k = resolve_k(self.k, self.ratio, d)
-        found, finite = fused.select(residual, x, k, subtract=subtract)
+        found, finite = fused.select(e, g, k, subtract=subtract)
         if not finite:
             raise self.not_finite()
         rows = zip(found.indices, found.values, strict=True)

@@ -88,7 +88,8 @@ def quantise(
 
     `keys` int64 `[n]`; None for `Kind.POWER`, which does not draw.
     """
-    address, n, d, stride = _rows(e, g)
+    given = _rows(e, g)
+    n, d = given[4:]
     if not 1 <= s <= 127 or not 2 <= width <= 8 or 2 * s >= 1 << width:
         raise ValueError(f"{s} levels in {width} bits, allowed: 1 to 127 in 2 to 8")
     found = LevelRows(
@@ -100,14 +101,8 @@ def quantise(
         s,
         width,
     )
-    more, more_stride = _more(g)
     status = native().quantise(
-        address,
-        stride,
-        more,
-        more_stride,
-        n,
-        d,
+        *given,
         kind,
         s,
         width,
@@ -162,10 +157,9 @@ def sparsify(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, chance: int, subtract: bool = True
 ) -> tuple[KeptRows, Status]:
     """Each element of e with probability chance·2⁻³¹; x·2³¹/chance is sent for it."""
-    address, n, d, stride = _rows(e, g)
+    address, stride, more, more_stride, n, d = _rows(e, g)
     if not 1 <= chance <= 1 << 31:
         raise ValueError(f"chance {chance}, allowed: 1 to 2^31")
-    more, more_stride = _more(g)
     _keys(keys, n)
     found = KeptRows([], [])
     worst = Status.FINE
@@ -206,18 +200,13 @@ def rand_k(
     subtract: bool = True,
 ) -> tuple[KeptRows, Status]:
     """K elements of each row of e without replacement; x·factor is sent for them."""
-    address, n, d, stride = _rows(e, g)
+    given = _rows(e, g)
+    n, d = given[4:]
     if not 1 <= k <= d:
         raise ValueError(f"{k} of {d} elements, allowed: 1 to {d}")
     indices, values = torch.empty(n, k, dtype=torch.int64), torch.empty(n, k)
-    more, more_stride = _more(g)
     status = native().rand_k(
-        address,
-        stride,
-        more,
-        more_stride,
-        n,
-        d,
+        *given,
         k,
         factor,
         subtract,
@@ -233,21 +222,10 @@ def natural(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, subtract: bool = True
 ) -> tuple[NaturalRows, Status]:
     """Powers of two around the elements of e."""
-    address, n, d, stride = _rows(e, g)
+    given = _rows(e, g)
+    n, d = given[4:]
     packed = torch.empty(n, (9 * d + 7) // 8, dtype=torch.uint8)
-    more, more_stride = _more(g)
-    status = native().natural(
-        address,
-        stride,
-        more,
-        more_stride,
-        n,
-        d,
-        subtract,
-        _keys(keys, n),
-        packed.data_ptr(),
-        packed.shape[1],
-    )
+    status = native().natural(*given, subtract, _keys(keys, n), packed.data_ptr(), packed.shape[1])
     return NaturalRows(packed, d), Status(status)
 
 
@@ -273,17 +251,16 @@ def philox(key: int, stream: int, start: int, blocks: int) -> torch.Tensor:
 _ALL_BITS = (1 << 64) - 1
 
 
-def _rows(e: torch.Tensor, g: torch.Tensor | None) -> tuple[int, int, int, int]:
+def _rows(e: torch.Tensor, g: torch.Tensor | None) -> tuple[int, int, int, int, int, int]:
+    """Address and distance of the rows of e, and of those of g (0, 0: none); their n and d."""
     require(e, g)
     if g is not None and g.shape != e.shape:
         raise ValueError(f"g must be {list(e.shape)}, got {list(g.shape)}")
     if not 1 <= e.shape[-1] <= 1 << 31:
         raise ValueError(f"rows of {e.shape[-1]} elements, allowed: 1 to 2^31")
-    return rows_of(e)
-
-
-def _more(g: torch.Tensor | None) -> tuple[int, int]:
-    return (0, 0) if g is None else (g.data_ptr(), rows_of(g)[3])
+    address, n, d, stride = rows_of(e)
+    more, more_stride = (0, 0) if g is None else (g.data_ptr(), rows_of(g)[3])
+    return address, stride, more, more_stride, n, d
 
 
 def _keys(keys: torch.Tensor | None, n: int) -> int:
