@@ -250,6 +250,7 @@ class _Cell:
         }
         if self.entry.plugin is not None:
             config["plugins"] = [self.entry.plugin]
+        config = copy.deepcopy(config)  # a key of the grid may lie deep inside
         for key, value in point.items():
             assign(config, key, value)
         workers = int(config["runtime"].get("workers", 1))

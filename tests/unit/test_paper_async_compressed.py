@@ -34,6 +34,15 @@ def test_every_label_of_every_experiment_is_a_valid_configuration(plan):
             assert parsed.log.convention == PAPER
 
 
+def test_the_runs_of_a_grid_have_the_delays_it_names(plan):
+    grid = plan.papers[PAPER].experiments["delays_phishing"].grid
+    for group in plan.groups:
+        if group.experiment == "delays_phishing":
+            found = [run.config["runtime"]["delay"]["tau"] for run in group.runs]
+            assert set(found) == set(grid["runtime.delay.tau"])
+            assert len(set(found)) > 1
+
+
 def test_figures_and_claims_name_what_there_is(plan):
     paper = plan.papers[PAPER]
     base = load_plan("paper", CONFIG, [PAPER])
