@@ -130,6 +130,22 @@ def test_a_task_that_is_left_out_adds_no_rows():
     assert arena.merged(replace(found, groups=(more,))) == (more,)
 
 
+def test_a_method_whose_every_rate_diverged_is_last():
+    found = results()
+    gone = (found.frame["label"] == "good") & (found.frame["experiment"] == "two")
+    reason = "every rate of the tuning grid diverged"
+    groups = tuple(
+        replace(g, cards=(), reason=reason) if (g.label, g.experiment) == ("good", "two") else g
+        for g in found.groups
+    )
+    spec = parsed("arena", value="final")
+    mine = spec.gathered(replace(found, frame=found.frame[~gone], groups=groups), "toy")
+    shown, _ = tables.text(spec, mine)
+    assert shown["two: test accuracy (%)"].iloc[0] == "diverged in 1 of 1"
+    table = arena.ranks(arena.scores(mine.frame, TASKS, "final"))
+    assert table.loc["two"].to_dict() == {"good": 3, "fair": 1, "poor": 2}
+
+
 def test_two_methods_are_not_tested():
     spec = parsed("ranks")
     few = results({key: CURVES[key] for key in ("good", "fair")})

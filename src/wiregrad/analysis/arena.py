@@ -1,7 +1,8 @@
 """All methods on several tasks: final metrics, costs to a target, and the ranks of both.
 
 A method's rank on a task is that of its mean over seeds, the best being 1 and ties sharing their
-mean rank; a run that diverged, or never reached the target, is worse than any that did not. Tasks
+mean rank; a run that diverged, or never reached the target, is worse than any that did not, and so
+is a method of which every rate diverged. Tasks
 are the blocks of Friedman's test and of Nemenyi's after it (Demšar, JMLR 7, 2006).
 """
 
@@ -75,6 +76,19 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
     return means.rank(axis="columns", method="average")
 
 
+def with_failures(results: Results) -> pd.DataFrame:
+    """The histories, and a run that diverged for each group whose tuning left no rate to run."""
+    failed = [g for g in results.groups if not g.cards and "diverged" in (g.reason or "")]
+    if not failed:
+        return results.frame
+    about = ("paper", "experiment", "label", "title")
+    rows = [{name: getattr(group, name) for name in about} for group in failed]
+    more = pd.DataFrame(rows).assign(
+        workers=0, seed=0, run_id="tuning", outcome="diverged", step=0, diverged=True
+    )
+    return pd.concat([results.frame, more], ignore_index=True)
+
+
 def merged(results: Results) -> tuple[GroupResult, ...]:
     """One group a label: that of all its experiments, but for those that are left out."""
     found: dict[str, GroupResult] = {}
@@ -112,7 +126,7 @@ class ArenaTable(TableSpec):
     def gathered(self, results: Results, paper: str) -> Results:
         """See TableSpec: a label's groups are one row."""
         mine = super().gathered(results, paper)
-        return replace(mine, groups=merged(mine))
+        return replace(mine, frame=with_failures(mine), groups=merged(mine))
 
     def columns(self, mine: Results) -> list[Column]:
         """See TableSpec."""
@@ -134,7 +148,8 @@ class ArenaTable(TableSpec):
         metric = METRICS[task.metric]
         unit = " (%)" if metric.unit == "points" else ""
         part = table[table["task"] == name]
-        cells = {g.label: _cell(part[part["label"] == g.label]) for g in mine.groups}
+        failed = "diverged in" if self.value == "final" else "missed by"
+        cells = {g.label: _cell(part[part["label"] == g.label], failed) for g in mine.groups}
         if self.value == "final":
             best: Literal["min", "max"] = "max" if metric.rising else "min"
             return Column(name, f"{name}: {metric.name}{unit}", best, "fixed", cells)
@@ -143,12 +158,12 @@ class ArenaTable(TableSpec):
         return Column(name, heading, "min", form, cells)
 
 
-def _cell(part: pd.DataFrame) -> Cell:
+def _cell(part: pd.DataFrame, failed: str) -> Cell:
     if part.empty:
         return "—"
     missed = int(np.isinf(part["score"]).sum())
     if missed:
-        return f"missed by {missed} of {len(part)}"
+        return f"{failed} {missed} of {len(part)}"
     return statistics.mean_interval(part["value"])
 
 
@@ -178,7 +193,7 @@ class RanksFigure(FigureSpec):
     def gathered(self, results: Results, paper: str) -> Results:
         """See FigureSpec: a label's groups are one line."""
         mine = super().gathered(results, paper)
-        return replace(mine, groups=merged(mine))
+        return replace(mine, frame=with_failures(mine), groups=merged(mine))
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
