@@ -151,3 +151,10 @@ def test_two_methods_are_not_tested():
     few = results({key: CURVES[key] for key in ("good", "fair")})
     _, notes = spec.draw(spec.gathered(few, "toy"))
     assert notes[0] == "Ranks by final metric: no test of 2 methods on 3 tasks."
+
+
+def test_without_runs_there_are_no_scores_and_no_ranks():
+    frame = pd.DataFrame({"experiment": []})
+    table = arena.scores(frame, {"mnist": Task(metric="accuracy", target=0.9)}, "final")
+    assert table.empty
+    assert arena.ranks(table).empty

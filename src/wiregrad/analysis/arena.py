@@ -47,7 +47,7 @@ def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.D
 
     The score is infinite where a run diverged or never reached the target, `value` then NaN.
     """
-    parts = []
+    parts = [pd.DataFrame(columns=["label", "seed", "value", "task", "score"])]
     for name, task in tasks.items():
         metric, mine = METRICS[task.metric], frame[frame["experiment"] == name]
         if mine.empty:
@@ -64,7 +64,8 @@ def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.D
             sign = 1.0
         score = (sign * table["value"]).fillna(np.inf)
         parts.append(table[["label", "seed", "value"]].assign(task=name, score=score))
-    return pd.concat(parts, ignore_index=True)
+    found = parts[1:] or parts  # an empty frame would take the types from the others
+    return pd.concat(found, ignore_index=True)
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,7 +36,8 @@ def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
         claims.write(verdicts, plan.scale, new)
         for paper in plan.papers.values():
             for name, table in tables.parse(paper).items():
-                tables.write(table, name, paper.paper, found, new / "tables")
+                if any(group.cards for group in table.gathered(found, paper.paper).groups):
+                    tables.write(table, name, paper.paper, found, new / "tables")
     with _replacing(pictures) as new:
         for paper in plan.papers.values():
             for name, spec in figures.parse(paper).items():
