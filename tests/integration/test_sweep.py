@@ -121,6 +121,20 @@ def test_a_finished_sweep_is_kept_until_its_grid_changes(tmp_path):
     assert group.sweep_file.is_file()
 
 
+def test_a_sweep_of_other_data_is_not_kept(tmp_path):
+    problem = {"name": "logistic", "data": "phishing", "lam": 0.1}
+    changes = {"problem": problem, "sweep": SWEEP | {"multiples": [1], "max_rounds": 3}}
+    group = plan_of(tmp_path, **changes).group("p", "e", "gd")
+    made = sweep_group(group, say=quiet)
+    said = []
+    assert sweep_group(group, say=said.append) == made
+    assert said == []
+    other = made | {"data": made["data"] | {"sha256": "0" * 64}}
+    group.best_file.write_text(json.dumps(other))
+    assert sweep_group(group, say=said.append) == made
+    assert said
+
+
 def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypatch):
     def nothing(name):
         raise DataUnavailable(f"{name}: nowhere")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from wiregrad import fsio
+from wiregrad import data, fsio
 from wiregrad.errors import AllDiverged, ConfigError, DataUnavailable
 from wiregrad.experiment import git_revision
 from wiregrad.grammar import Sweep
@@ -51,12 +51,12 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str
     task, where = task_of(group), f"{group.paper}/{group.experiment}/{group.label}"
     plugins = [group.entry.plugin] if group.entry.plugin else []
     identity = f"{group.digest()}/{method_code_sha256(group.entry.method['name'], plugins)}"
-    kept = _finished(group, identity)
-    if kept is not None:
-        return kept
     rows, source, why = list[Row](), dict[str, Any](), group.skip
     if why is None:
         try:
+            kept = _finished(group, identity)
+            if kept is not None:
+                return kept
             rows, source = run(task, group.directory / PARTS, device)
         except DataUnavailable as error:
             why = f"no data: {error}"
@@ -118,12 +118,15 @@ def chosen(group: Group, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _finished(group: Group, identity: str) -> dict[str, Any] | None:
-    """What sweep.json says, if it is of this sweep and had its data."""
+    """What sweep.json says, if it is of this sweep and of the data as they are now."""
     try:
         found: dict[str, Any] = json.loads(group.best_file.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
     same = found.get("identity") == identity and found["not_run"] is None
+    name = group.runs[0].config["problem"].get("data")
+    if same and name is not None:
+        same = found["data"].get("sha256") == data.load(name).digest
     return found if same and group.sweep_file.is_file() else None
 
 
