@@ -90,7 +90,8 @@ class Group:
     def digest(self) -> str:
         """Changes when any planned run changes."""
         planned = [run.config for run in self.runs] + [r.config for _, r in self.tuning_runs]
-        return _digest([*planned, self.sweep.model_dump()] if self.sweep else planned)
+        chosen_by = self.sweep or self.tuning
+        return _digest([*planned, chosen_by.model_dump()] if chosen_by else planned)
 
 
 @dataclass(frozen=True)

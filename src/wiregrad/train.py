@@ -21,14 +21,13 @@ from wiregrad.config import RunConfig
 from wiregrad.errors import AllDiverged, ConfigError, DataUnavailable
 from wiregrad.experiment import execute
 from wiregrad.loop import Progress
+from wiregrad.manifest import NO_DATA, manifest
 from wiregrad.plan import TUNED, Group, PlannedRun, asked_of_theory, assign
 from wiregrad.pool import Pool
 from wiregrad.record import RunCard
 from wiregrad.sweep.group import chosen, sweep_group
 
 PROGRESS = "progress.json"
-NO_DATA = "no data: "
-"""What the reason begins with where data cannot be had."""
 Say = Callable[[str], None]
 
 
@@ -72,35 +71,33 @@ def train(group: Group, job: Job) -> dict[str, Any]:
     A data set that cannot be had, a tuning or sweep of which every point diverged, or a `skip` of
     the configuration, is recorded as the reason why nothing was run. Returns the manifest.
     """
-    manifest: dict[str, Any] = {
-        "paper": group.paper,
-        "experiment": group.experiment,
-        "label": group.label,
-        "scale": group.scale,
-        "runs": [],
-        "not_run": group.skip,
-    }
-    if group.skip is None:
-        try:
-            settings = _settings(group, job)
-            for planned in group.runs:
-                card = _run(planned, group.directory / planned.run_id, group, job, settings)
-                manifest["runs"].append(_entry(planned, card))
-            _remove_others(group)
-        except (DataUnavailable, AllDiverged) as error:
-            why = f"{NO_DATA}{error}" if isinstance(error, DataUnavailable) else str(error)
-            manifest["runs"], manifest["not_run"] = [], why
-            job.say(f"{group.experiment}/{group.label}: not run: {why}")
-    fsio.write_json(group.manifest, manifest)
-    return manifest
+    if group.skip is not None:
+        return manifest(group, [], group.skip)
+    runs = []
+    try:
+        settings = _settings(group, job)
+        for planned in group.runs:
+            card = _run(planned, group.directory / planned.run_id, group, job, settings)
+            runs.append(_entry(planned, card))
+    except (DataUnavailable, AllDiverged) as error:
+        why = f"{NO_DATA}{error}" if isinstance(error, DataUnavailable) else str(error)
+        job.say(f"{group.experiment}/{group.label}: not run: {why}")
+        return manifest(group, [], why)
+    _remove_others(group)
+    return manifest(group, runs, None)
 
 
 @_alone
 def tune(group: Group, job: Job) -> dict[str, Any]:
     """Score every rate of the group's grid on the metric of its tuning; write tuning.json.
 
-    A rate with a diverged run is out. The best being at the grid's edge is a warning.
+    A rate with a diverged run is out. The best being at the grid's edge is a warning. Trials that
+    are done are kept, so that a tuning that is asked for again costs nothing.
     """
+    return _tune(group, job)
+
+
+def _tune(group: Group, job: Job) -> dict[str, Any]:
     tuning = group.tuning
     if tuning is None:
         raise ConfigError(f"{group.paper}/{group.experiment}: no tuning at scale {group.scale}")
@@ -135,37 +132,23 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
     return result
 
 
-def tuned_rate(group: Group) -> float | None:
-    """The rate that tuning chose; None where the group is not tuned.
+def _settings(group: Group, job: Job) -> dict[str, Any]:
+    """What a sweep or tuning chose, by dotted key of a run configuration.
 
-    Raises DataUnavailable where tuning was not run for want of data, and AllDiverged.
+    They are part of the job: they often take less time than another start of torch would. Raises
+    DataUnavailable, and AllDiverged.
     """
+    if group.sweep is not None:
+        return chosen(group, sweep_group(group, say=job.say))
     if group.tuning is None:
-        return None
-    try:
-        found = json.loads(group.tuning_file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
-        raise ConfigError(
-            f"{group.tuning_file}: missing or unreadable; run `wiregrad tune` for {group.label}"
-            " first"
-        ) from None
-    reason = str(found.get("not_run") or "")
+        return {}
+    found = _tune(group, job)
+    reason = str(found["not_run"] or "")
     if reason.startswith(NO_DATA):
         raise DataUnavailable(reason.removeprefix(NO_DATA))
     if reason:
         raise AllDiverged(reason)
-    return float(found["best"])
-
-
-def _settings(group: Group, job: Job) -> dict[str, Any]:
-    """What tuning or a sweep chose, by dotted key of a run configuration.
-
-    A sweep is part of the job: its batches take less time than another start of torch would.
-    """
-    if group.sweep is not None:
-        return chosen(group, sweep_group(group, say=job.say))
-    rate = tuned_rate(group)
-    return {} if rate is None else {"method.lr": rate}
+    return {"method.lr": found["best"]}
 
 
 def _best(scores: dict[str, list[float | None]], *, minimise: bool) -> float | None:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from wiregrad import data, preflight
-from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.errors import DataUnavailable
 from wiregrad.plan import load_plan
 from wiregrad.train import Job, train, tune
 
@@ -74,14 +74,16 @@ def test_a_group_leaves_its_runs_and_a_manifest_and_more_seeds_keep_the_old_runs
 def test_tuning_takes_the_best_rate_leaves_out_a_diverged_one_and_train_uses_it(tmp_path):
     needs(DEEP["data"])
     group = plan_of(tmp_path, problem=DEEP, tuning=TUNING, seeds=[1]).groups[0]
-    with pytest.raises(ConfigError, match=r"tuning.json: missing or unreadable"):
-        train(group, JOB)
-    result = tune(group, JOB)
+    run = train(group, JOB)["runs"][0]  # it tunes first
+    trials = {file: file.stat().st_mtime_ns for file in group.directory.glob("tuning/*/run.json")}
+    assert len(trials) == 3
+    result = json.loads(group.tuning_file.read_text())
+    assert tune(group, JOB) == result
+    assert {file: file.stat().st_mtime_ns for file in trials} == trials
     scores = {float(rate): values[0] for rate, values in result["scores"].items()}
     assert scores[1e12] is None
     assert scores[1e-2] < scores[1e-4]
     assert (result["best"], result["edge"]) == (1e-2, False)
-    run = train(group, JOB)["runs"][0]
     card = json.loads((group.directory / run["id"] / "run.json").read_text())
     assert card["config"]["method"]["lr"] == 1e-2
 

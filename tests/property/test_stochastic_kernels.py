@@ -152,7 +152,7 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(ValueError, match="chance 0"):
         stochastic.sparsify(e, None, keys, 0)
     with pytest.raises(ValueError, match="3 of 2"):
-        stochastic.subset(1, 3, 2)
+        stochastic.subsets(keys, 3, 2)
     packed, _ = stochastic.quantise(e, None, keys, uniform, 3, 3, largest=False)
     with pytest.raises(ValueError, match="out must be"):
         stochastic.apply(packed, torch.ones(3, 9), stochastic.Mode.ADD)

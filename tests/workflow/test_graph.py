@@ -36,7 +36,6 @@ def test_a_scale_trains_every_group_of_its_plan_once(scale, tmp_path):
     planned = [g for g in load_plan(scale, ROOT / "config").groups if g.skip is None]
     listed = jobs(output)
     assert sum(n for rule, n in listed.items() if rule.startswith("train_")) == len(planned)
-    assert listed.get("tune", 0) == sum(group.tuning is not None for group in planned)
     assert len(planned) > 20
 
 
@@ -81,19 +80,6 @@ def test_one_figure_needs_only_its_experiment(project):
 def test_targets_exist(project):
     targets = ["figures", "tables", "claims", "report", "all", "tiny"]
     assert set(targets) <= set(jobs(project.run("-n", *targets)))
-
-
-def test_a_tuned_experiment_is_tuned_before_it_is_trained(project):
-    paper = yaml.safe_load((project.folder / "config/papers/tiny.yaml").read_text())
-    paper["experiments"]["convex"]["tuning"] = {
-        "grid": [0.01, 0.1],
-        "seeds": [101],
-        "budget": {"steps": 4},
-    }
-    project.write("config/papers/tiny.yaml", paper)
-    target = "results/tiny/tiny/convex/top_k/group.json"
-    listed = jobs(project.run("-n", target))
-    assert (listed["tune"], listed["train_comp_ams"]) == (1, 1)
 
 
 def test_skipped_experiments_have_no_jobs(project):

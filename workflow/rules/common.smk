@@ -114,10 +114,11 @@ def data_reports(wildcards):
     return f"{RESULTS}/data/{name.replace('|', '+')}.json" if name else []
 
 
-def tuning_result(wildcards):
-    """The tuning that a train job takes its rate from, if there is one."""
-    planned = group(**wildcards)
-    return str(planned.tuning_file) if planned.tuning and not planned.skip else []
+def threads_of(wildcards):
+    """One, or the processes of a parameter server: its times are a result, they need their cores."""
+    settings = [run.config["runtime"] for run in group(**wildcards).runs]
+    real = [each["workers"] + 1 for each in settings if each["name"] == "parameter_server"]
+    return max(real, default=1)
 
 
 def method_code(wildcards):

@@ -1,6 +1,7 @@
 # One job trains one group: all runs of one method label in one experiment, so that torch and the
-# data are loaded once; where the experiment has a sweep, that comes first, in the same job. Runs checkpoint themselves and lie beside the declared output, which is all
-# that Snakemake removes when a job fails: the next call goes on where this one stopped.
+# data are loaded once; where the experiment has tuning or a sweep, that comes first, in the same job.
+# Runs checkpoint themselves and lie beside the declared output, which is all that Snakemake removes
+# when a job fails: the next call goes on where this one stopped.
 
 
 localrules:
@@ -21,37 +22,11 @@ rule write_methods:
         "printf '%s\\n' {params.methods:q} > {output:q} 2> {log:q}"
 
 
-rule tune:
-    input:
-        data=data_reports,
-        methods=ancient(f"{RESULTS}/extra_methods.yaml"),
-    output:
-        f"{RESULTS}/{{paper}}/{{experiment}}/{{label}}/tuning.json",
-    log:
-        f"{RESULTS}/logs/tune/{{paper}}/{{experiment}}/{{label}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/tune/{{paper}}/{{experiment}}/{{label}}.tsv"
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        **JOB_RESOURCES,
-    params:
-        plan=planned_runs,
-        code=method_code,
-        options=JOB_OPTIONS,
-    shell:
-        "wiregrad tune {params.options} --methods {input.methods:q}"
-        " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
-        " > {log:q} 2>&1"
-
-
 # Abstract: it matches no label. Every method has a rule of its own that inherits from this one and
 # says which labels it trains (methods/).
 rule train:
     input:
         data=data_reports,
-        tuning=tuning_result,
         methods=ancient(f"{RESULTS}/extra_methods.yaml"),
     output:
         f"{RESULTS}/{{paper}}/{{experiment}}/{{label}}/group.json",
@@ -63,14 +38,15 @@ rule train:
         label=NOTHING,
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: threads_of
     resources:
         **JOB_RESOURCES,
     params:
         plan=planned_runs,
         code=method_code,
         options=JOB_OPTIONS,
+        report=lambda wildcards, input: f"--data-report {input.data}" if input.data else "",
     shell:
-        "wiregrad train {params.options} --methods {input.methods:q}"
+        "wiregrad train {params.options} {params.report} --methods {input.methods:q}"
         " --paper {wildcards.paper} --experiment {wildcards.experiment} --label {wildcards.label}"
         " > {log:q} 2>&1"

@@ -195,24 +195,54 @@ class StepByDelay(_OfRuns):
 @kinds.register("staleness")
 @dataclass(frozen=True, kw_only=True)
 class Staleness(_OfRuns):
-    """How many updates passed between the reading of x and the use of its gradient: shares."""
+    """How many updates passed between the reading of x and the use of its gradient: shares.
+
+    Dashed: on the simulated clock; solid: as it happened among processes. With `panels` a panel for
+    each value of that setting.
+    """
+
+    panels: str = ""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
-        looks, figure = self._looks(results), Figure(figsize=(6.4, 2.9))
-        axis, handles = figure.subplots(), {}
-        for run in self._runs(results):
+        looks = self._looks(results)
+        runs = [run for run in self._runs(results) if run.setting("runtime.apply") != "all"]
+        values = list(dict.fromkeys(str(run.setting(self.panels)) for run in runs)) or [""]
+        both = len({run.setting("runtime.name") for run in runs}) > 1
+        figure = Figure(figsize=(2.9 * len(values) + 3.2, 2.9))
+        axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+        handles, notes = {}, []
+        for run in runs:
             applied = asynchrony.gradients(run)
-            if applied is None or run.setting("runtime.apply") == "all":
+            if applied is None:
                 continue
+            real = run.setting("runtime.name") == "parameter_server"
             counts = applied["staleness"].value_counts(normalize=True).sort_index()
-            look = looks[run.label]
-            line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
+            dash: Any = (0, (4, 1.8)) if both and not real else looks[run.label].linestyle
+            line: dict[str, Any] = {"color": looks[run.label].colour, "linestyle": dash}
+            axis = axes[values.index(str(run.setting(self.panels)))]
             axis.step(counts.index, counts.to_numpy(), where="mid", linewidth=1.2, **line)
-            handles[run.label] = _handle(run, look, marker="")
-        axis.set(xlabel="staleness, updates", ylabel="share of the gradients")
+            title = run.group.title
+            title += (", processes" if real else ", simulated") if both else ""
+            handles[title] = Line2D([], [], **line, label=title)
+            if real:
+                notes.append(_accounts(run, int(applied["staleness"].max())))
+        for axis, value in zip(axes, values, strict=True):
+            axis.set(xlabel="staleness, updates")
+            axis.set_title(f"{self.panels.rpartition('.')[2]}: {value}" if self.panels else "")
+        axes[0].set_ylabel("share of the gradients")
         _legend(figure, list(handles.values()))
-        return figure, []
+        return figure, notes
+
+
+def _accounts(run: Run, most: int) -> str:
+    """What became of the messages of a parameter server."""
+    said = run.card.messages
+    return (
+        f"{run.group.title}, processes, bound {run.setting('runtime.staleness.bound')}: "
+        f"{said['sent']} messages = {said['applied']} applied + {said['rejected']} rejected at the "
+        f"end, staleness at most {most}."
+    )
 
 
 @kinds.register("against_clock")

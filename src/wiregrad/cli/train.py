@@ -120,13 +120,24 @@ def train(
     device: Device = "auto",
     checkpoint: Checkpoint = 60.0,
     processes: Processes = "1",
+    data_report: Annotated[
+        Path | None,
+        typer.Option(help="A report of `wiregrad data fetch`: without the data nothing is run."),
+    ] = None,
 ) -> None:
-    """Train every run of one label in one experiment; finished runs are kept."""
+    """Tune (or sweep) one label in one experiment, then train its runs; finished runs are kept."""
+    from wiregrad.manifest import NO_DATA, manifest, unavailable
+
+    group = load(scale, config_dir, results, methods, [paper]).group(paper, experiment, label)
+    why = unavailable(data_report) if data_report is not None else None
+    if why is not None:  # told before torch is loaded
+        manifest(group, [], f"{NO_DATA}{why}")
+        typer.echo(f"{experiment}/{label}: not run: {NO_DATA}{why}")
+        return
     with _job(device, checkpoint, processes) as job:
         from wiregrad.train import train as train_group
 
-        plan = load(scale, config_dir, results, methods, [paper])
-        train_group(plan.group(paper, experiment, label), job)
+        train_group(group, job)
 
 
 @app.command()
@@ -142,7 +153,7 @@ def tune(
     checkpoint: Checkpoint = 60.0,
     processes: Processes = "1",
 ) -> None:
-    """Choose one label's learning rate on the validation split."""
+    """Choose one label's learning rate on the validation split, as `train` does first by itself."""
     with _job(device, checkpoint, processes) as job:
         from wiregrad.train import tune as tune_group
 

@@ -11,7 +11,7 @@ import torch
 
 from wiregrad.compressors.base import Code, Contract, Generators, register
 from wiregrad.compressors.levels import check_status
-from wiregrad.compressors.random import keys_of, subset
+from wiregrad.compressors.random import keys_of, subsets
 from wiregrad.compressors.reduce import max_abs
 from wiregrad.compressors.sparse import (
     IndexBits,
@@ -68,20 +68,17 @@ class RandK(Sparse):
         kept = map(Selection, found.indices, found.values)
         return Selections(list(kept), self._width(e.shape[-1]))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
         d = x.shape[-1]
         k, factor = self._size(d)
         if self.scaled:
             in_range(self.name, max_abs(x).double() * factor, x.dtype)
-        found = []
         # The indices are drawn on the CPU whatever the device: the algorithm is sequential.
-        for row, key in zip(x, keys_of(generators).tolist(), strict=True):
-            indices = subset(key, k, d).to(x.device)
-            values = row[indices]
-            if self.scaled:
-                values = (values.double() * factor).to(x.dtype)
-            found.append(Selection(indices, values))
-        return found
+        indices = subsets(keys_of(generators), k, d).to(x.device)
+        values = x.gather(-1, indices)
+        if self.scaled:
+            values = (values.double() * factor).to(x.dtype)
+        return Selections.even(indices, values, self._width(d))
 
     def _size(self, d: int) -> tuple[int, float]:
         """How many elements of d are sent, and times what."""

@@ -97,6 +97,13 @@ def happens(chance: torch.Tensor, keys: torch.Tensor, bits: int = BITS) -> torch
     return drawn > (1 << bits) - 1 - chance
 
 
+def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
+    """`subset` of each of the keys `[n]` (on the CPU): `[n, k]`."""
+    if fits():
+        return kernel.subsets(keys, k, d)
+    return torch.stack([subset(key, k, d) for key in keys.tolist()])
+
+
 def subset(key: int, k: int, d: int) -> torch.Tensor:
     """K of d indices without replacement, int64, increasing: each subset alike (d ≤ 2³¹).
 
@@ -106,7 +113,7 @@ def subset(key: int, k: int, d: int) -> torch.Tensor:
     are drawn.
     """
     if fits():
-        return kernel.subset(key, k, d)
+        return kernel.subsets(torch.tensor([key]), k, d)[0]
     count = min(k, d - k)
     words = philox(torch.tensor([key]), torch.arange(-(-count // 2))).flatten()[: 2 * count]
     sizes = torch.arange(d - count + 1, d + 1)

@@ -33,10 +33,21 @@ class Selections(Code):
 
     def __init__(self, found: list[Selection], width: int) -> None:
         self._found, self._width = found, width
+        self._even: Selection | None = None
         self.params = [(len(each.indices), width) for each in found]
+
+    @classmethod
+    def even(cls, indices: torch.Tensor, values: torch.Tensor, width: int) -> Selections:
+        """As many of each row: indices and values `[n, k]`."""
+        made = cls(list(map(Selection, indices, values)), width)
+        made._even = Selection(indices, values)
+        return made
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
         out.zero_()
+        if self._even is not None:
+            out.scatter_(-1, self._even.indices[rows].long(), self._even.values[rows])
+            return
         for row, found in zip(out, self._found[rows], strict=True):
             row[found.indices] = found.values
 
@@ -67,7 +78,7 @@ class Sparse(Compressor):
     index_bits: IndexBits
 
     @abstractmethod
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
         """What is sent of each row of `x` `[n, d]`; no view of `x`."""
 
     def _width(self, numel: int) -> int:
@@ -77,7 +88,7 @@ class Sparse(Compressor):
         found = self._fused(x, None, generators, subtract=False)
         if found is not None:
             return found
-        return Selections(self._select(x, generators, shape), self._width(x.shape[-1]))
+        return self._select(x, generators, shape)
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

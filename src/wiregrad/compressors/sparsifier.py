@@ -88,7 +88,7 @@ class Sparsifier(Sparse):
         kept = map(Selection, found.indices, found.values)
         return Selections(list(kept), self._width(e.shape[-1]))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
         # A chance of as many bits as the draw, rounded up; what is sent is divided by it.
         bits = WIDE_BITS if x.dtype == torch.float64 else BITS
         keys = keys_of(generators, x.device)
@@ -102,7 +102,7 @@ class Sparsifier(Sparse):
             for row, mine in zip(sent, kept, strict=True):
                 indices = mine.nonzero()[:, 0]
                 found.append(Selection(indices, row[indices].to(x.dtype)))
-        return found
+        return Selections(found, self._width(x.shape[-1]))
 
     def _probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """p_j of the rows `[n, d]`, float64."""

@@ -75,7 +75,7 @@ class TopK(Sparse):
         rows = zip(found.indices, found.values, strict=True)
         return Selections([Selection(i, v) for i, v in rows], self._width(d))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> list[Selection]:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
         size = x.abs()
         d = x.shape[-1]
         k = resolve_k(self.k, self.ratio, d)
@@ -84,7 +84,8 @@ class TopK(Sparse):
         else:
             share = max(k / d if self.ratio is None else self.ratio, 1 / d)
             found = [_above_quantile(row, 1 - share) for row in size]
-        return [Selection(i, row[i]) for i, row in zip(found, x, strict=True)]
+        rows = [Selection(i, row[i]) for i, row in zip(found, x, strict=True)]
+        return Selections(rows, self._width(d))
 
 
 def _largest(size: torch.Tensor, k: int) -> torch.Tensor:

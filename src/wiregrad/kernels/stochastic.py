@@ -181,12 +181,14 @@ def sparsify(
     return found, worst
 
 
-def subset(key: int, k: int, d: int) -> torch.Tensor:
-    """`compressors.random.subset`: k of d indices, int64, increasing."""
+def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
+    """`compressors.random.subsets`: k of d indices for each key, int64, increasing."""
     if not 0 <= k <= d <= 1 << 31:
         raise ValueError(f"{k} of {d} elements, allowed: 0 to d of at most 2^31")
-    out = torch.empty(k, dtype=torch.int64)
-    native().subset(key & _ALL_BITS, k, d, out.data_ptr())
+    out = torch.empty(len(keys), k, dtype=torch.int64)
+    draw, address = native().subset, out.data_ptr()
+    for row, key in enumerate(keys.tolist()):
+        draw(key & _ALL_BITS, k, d, address + 8 * k * row)
     return out
 
 

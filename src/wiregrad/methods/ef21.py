@@ -10,7 +10,7 @@ from wiregrad.channel import Channel
 from wiregrad.compressors import Compressor
 from wiregrad.methods import mechanisms
 from wiregrad.methods.base import Method, Replica, State, Step, register
-from wiregrad.methods.mechanisms import decoded, square, without_draws
+from wiregrad.methods.mechanisms import square, without_draws
 from wiregrad.methods.three_pc import ThreePC, rows_like
 from wiregrad.received import Received
 
@@ -82,8 +82,8 @@ class EF21Plus(Method):
             workers.h.copy_(up.dense(grads))
             return
         gap = grads - workers.h
-        markov = square(gap - decoded(self.compressor, gap, up))
-        plain = square(grads - decoded(self.compressor, grads, up)) < markov
+        markov = square(gap - up.decoded(self.compressor, gap))
+        plain = square(grads - up.decoded(self.compressor, grads)) < markov
         base = workers.h.masked_fill(plain[..., None], 0)
         workers.h.copy_(base + up(self.compressor, grads - base, tag=PLAIN * plain.long()))
 

@@ -82,11 +82,6 @@ def square(x: torch.Tensor) -> torch.Tensor:
     return x.square().sum(-1)
 
 
-def decoded(compressor: Compressor, x: torch.Tensor, channel: Channel) -> torch.Tensor:
-    """What a receiver would decode of each row, if it were sent; for compressors without draws."""
-    return channel.blocked(compressor).roundtrip(x).decoded
-
-
 def without_draws(compressor: Compressor, what: str) -> None:
     """Raises ConfigError for a compressor that draws."""
     if compressor.random:
@@ -180,7 +175,7 @@ class ThreePCv1(ThreePointCompressor):
     def send(
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
-        new = y + decoded(self.compressor, x - y, channel)
+        new = y + channel.decoded(self.compressor, x - y)
         channel.dense(new - h)
         return new
 

@@ -245,13 +245,8 @@ class DeepSpec(ProblemSpec):
     """
 
     @abstractmethod
-    def model(self) -> nn.Module:
-        """The network, freshly initialised from the global generator."""
-
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-        """The network for a data set's tensors, for those whose form depends on them."""
-        del tensors
-        return self.model()
+        """The network for a data set's tensors, freshly initialised from the global generator."""
 
     def whose_statistics(self) -> Policy:
         """Whose batch-norm statistics are used in evaluation."""

@@ -85,7 +85,7 @@ class Finetune(DeepSpec):
     Adam's paper fine-tunes too, with settings that are not known: those here are the suite's own.
     """
 
-    model: str = "minilm-l6-v2"  # type: ignore[assignment]  # a name here; `network` builds it
+    model: str = "minilm-l6-v2"
     """A pretrained encoder of the catalogue, a folder, or a name of the Hugging Face hub."""
     task: Name
     data: str = ""

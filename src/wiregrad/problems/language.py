@@ -55,8 +55,9 @@ class ImdbLSTM(DeepSpec):
     data: str = "imdb"
     batch: pydantic.PositiveInt = 16
 
-    def model(self) -> nn.Module:
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
         """See DeepSpec."""
+        del tensors
         return ReviewLSTM(WORDS)
 
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:

@@ -75,10 +75,6 @@ class _LanguageModel(DeepSpec):
             raise ConfigError(f"problem.context: {self.context} is more than {found.variant} has")
         return super().bind(read, workers, seeds, device)
 
-    def model(self) -> nn.Module:
-        """See DeepSpec; a language model needs the vocabulary (`network`)."""
-        raise NotImplementedError
-
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """See DeepSpec."""
         return Windows(tensors[f"{split}_tokens"], self.context)

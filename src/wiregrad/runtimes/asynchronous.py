@@ -19,14 +19,13 @@ from typing import Any
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Link, Meter
+from wiregrad.channel import Link
+from wiregrad.messages import Meter
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.received import Decoded
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_of
-from wiregrad.runtimes.bound import Bound
-from wiregrad.runtimes.partial import partial_form
+from wiregrad.runtimes.arriving import Arriving
+from wiregrad.runtimes.base import Applied, load_tensors, tensors_of
 from wiregrad.runtimes.simulated import SimulatedChannel
 from wiregrad.runtimes.specs import AsynchronousSpec
 
@@ -53,14 +52,11 @@ class Flight:
     """Relative compression error."""
 
 
-class Asynchronous:
-    """All workers, their clocks and the server in this process.
-
-    Raises ConfigError for a method that needs to hear all workers in every update.
-    """
+class Asynchronous(Arriving):
+    """All workers, their clocks and the server in this process; see Arriving for what it raises."""
 
     control_bytes = 0
-    leads = True
+    down: SimulatedChannel
 
     def __init__(
         self,
@@ -70,11 +66,9 @@ class Asynchronous:
         convention: Convention,
         spec: AsynchronousSpec,
     ) -> None:
-        self.problem, self.method, self.spec, self._seeds = problem, method, spec, seeds
-        self.bound = Bound(spec.staleness.bound)
+        super().__init__(problem, method, spec.staleness)
+        self.spec, self._seeds = spec, seeds
         n, x0 = problem.workers, problem.x0()
-        self.updates_per_round = n
-        self._padded = n > 1 and partial_form(method) == "padded"
         self.state = method.init(x0, n)
         link = partial(
             Link.of,
@@ -86,13 +80,8 @@ class Asynchronous:
         )
         self.up = [SimulatedChannel(link("uplink", [i]), x0) for i in range(n)]
         self.down = SimulatedChannel(link("downlink", [0]), x0)
-        self.meter = Meter()
-        """Uplink of what has been applied."""
-        self.received = Decoded(n if self._padded else 1, x0)
         self.now = 0.0
         """Seconds since the start."""
-        self.version = 0
-        """Updates so far."""
         self.idle = deque(range(n))
         """Workers that wait to begin, the longest waiting first."""
         self.flights: dict[int, Flight] = {}
@@ -101,10 +90,6 @@ class Asynchronous:
         self._seen = [0] * n
         """Bits of all broadcasts until each worker's last reading."""
         self._last_broadcast = 0
-        self._latest_will_do = type(method).move is Method.move
-        """Whether a broadcast is x itself; otherwise a worker needs every one that it missed."""
-        self._applied: list[Applied] = []
-        self._error = float("nan")
 
     @property
     def x(self) -> torch.Tensor:
@@ -169,7 +154,7 @@ class Asynchronous:
         self._seen[worker] = self.down.meter.wire
         if not missed:
             return 0.0
-        return self.spec.link.seconds(self._last_broadcast if self._latest_will_do else missed)
+        return self.spec.link.seconds(self._last_broadcast if self.latest_will_do else missed)
 
     # -- the server -------------------------------------------------------------------------
 
@@ -184,41 +169,15 @@ class Asynchronous:
 
     def _apply(self, flight: Flight, step: Step) -> None:
         """Update x with one message, and broadcast."""
-        row = flight.worker if self._padded else 0
-        self.received.put(row, [flight.vector] if flight.sent else [], flight.tag)
-        before = self.down.meter.wire
-        self.down.open(measure=False)
-        self.method.serve(self.state.server, self.received, self.down, step)
-        self.received.put(row, [], 0)
+        before, vectors = self.down.meter.wire, [flight.vector] if flight.sent else []
+        self.serve(self.state.server, flight.worker, vectors, flight.tag, step)
         self.method.move(self.state.replica, self.down.received.rows()[0], step)
         self._last_broadcast = self.down.meter.wire - before
-        self.meter.wire += flight.wire
-        self.meter.paper += flight.paper
-        self._error = flight.error
-        staleness = self.version - flight.version
-        self.version += 1
-        self._applied = [
-            Applied(self.version, flight.worker, staleness, flight.start, flight.end, self.now)
-        ]
+        staleness, times = self.version - flight.version, (flight.start, flight.end, self.now)
+        applied = Applied(self.version + 1, flight.worker, staleness, *times)
+        self.note(applied, flight.wire, flight.paper, flight.error)
 
-    # -- what a loop asks -------------------------------------------------------------------
-
-    def bits(self) -> Bits:
-        """Bits since the start; the uplink's of the messages that were applied."""
-        n, down = self.problem.workers, self.down.meter
-        return Bits(self.meter.wire // n, down.wire, self.meter.paper // n, down.paper)
-
-    def compression_error(self) -> float:
-        """Relative error of the message that was applied last."""
-        return self._error
-
-    def applied(self) -> list[Applied]:
-        """The last round's gradient."""
-        return self._applied
-
-    def choices(self) -> torch.Tensor | None:
-        """See Runtime: a round hears one worker."""
-        return None
+    # -- checkpoints ------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """State of the method, the channels, the workers and the messages under way."""
@@ -249,7 +208,3 @@ class Asynchronous:
         for flight in flights:
             flight.vector = flight.vector.to(self.x)
         self._rounds, self._seen = list(state["rounds"]), list(state["seen"])
-
-    def agree(self, order: Order) -> Order:
-        """One process: its own order."""
-        return order

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from wiregrad import wire
 from wiregrad.bits import Message
-from wiregrad.channel import Accept, Channel, Link, Nonzeros
+from wiregrad.channel import Accept, Channel, Link
 from wiregrad.compressors.base import Compressor
 from wiregrad.compressors.identity import Identity
+from wiregrad.compressors.packet import Packet
 from wiregrad.compressors.sparse import resolve_k
 from wiregrad.compressors.top_k import TopK
 from wiregrad.errors import ConfigError
-from wiregrad.received import Delivery, Received
+from wiregrad.messages import Nonzeros
+from wiregrad.received import Received
 
 Prices = Sequence[Callable[[Message], int]]
 
@@ -80,8 +82,7 @@ class BatchedChannel(Channel):
 
     def open(self, measure: bool) -> None:
         """Begin a round; compression errors are not measured."""
-        del measure
-        super().open(measure=False)
+        super().open(measure)
         self.received = BatchReceived(len(self.wire), self.senders, self._like)
 
     def keep(self, runs: torch.Tensor) -> None:
@@ -161,13 +162,13 @@ class BatchedChannel(Channel):
         self._put(decoded, sending, None)
         return decoded.view(x.shape)
 
-    def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
-        """Not used: a batch's messages are delivered together."""
-        raise NotImplementedError
-
-    def deliver_empty(self, sender: int, payload: wire.Payload) -> None:
-        """Not used: a batch's messages are delivered together."""
-        raise NotImplementedError
+    def decoded(self, compressor: Compressor, x: torch.Tensor) -> torch.Tensor:
+        """See Channel."""
+        if isinstance(compressor, TopK) and compressor.select == "exact":
+            rows = x.reshape(-1, x.shape[-1])
+            k = resolve_k(compressor.k, compressor.ratio, x.shape[-1])
+            return largest(rows, k).view(x.shape)
+        return super().decoded(compressor, x)
 
     # -- inside -----------------------------------------------------------------------------
 
@@ -212,25 +213,28 @@ class BatchedChannel(Channel):
             k = resolve_k(compressor.k, compressor.ratio, rows.shape[-1])
             return largest(rows, k), self._constant(compressor, rows)
         packet = self.blocked(compressor).code(rows, [self.generators[i] for i in senders.tolist()])
-        blocked = packet.blocked
-        bits = []
+        return packet.decode(), torch.tensor(self._bits(packet)).T
+
+    def _bits(self, packet: Packet) -> list[list[int]]:
+        """Bits of each row's message: on the wire, then in the books."""
+        blocked, bits, known = packet.blocked, list[list[int]](), dict[Any, list[int]]()
         each = zip(packet.params, packet.costs(), strict=True)
         for row, (params, (body, whole)) in enumerate(each):
-            counted = Nonzeros(packet, row)
-            message = Message(blocked.inner, blocked.shapes, params, body, counted)
-            bits.append([whole, *(price(message) for price in self._prices)])
-        return packet.decode(), torch.tensor(bits).T
+            found = known.get(params)
+            if found is None:
+                counted = Nonzeros(packet, row)
+                message = Message(blocked.inner, blocked.shapes, params, body, counted)
+                found = [whole, *(price(message) for price in self._prices)]
+                if not counted.asked:  # else they are this row's own
+                    known[params] = found
+            bits.append(found)
+        return bits
 
     def _constant(self, compressor: Compressor, rows: torch.Tensor) -> torch.Tensor:
         """The bits of each message of a compressor whose messages all cost the same."""
         key = (compressor, rows.dtype)
         if key not in self._known:
-            packet = self.blocked(compressor).code(rows[:1], None)
-            body, whole = packet.costs()[0]
-            blocked = packet.blocked
-            counted = Nonzeros(packet, 0)
-            message = Message(blocked.inner, blocked.shapes, packet.params[0], body, counted)
-            self._known[key] = [whole, *(price(message) for price in self._prices)]
+            (self._known[key],) = self._bits(self.blocked(compressor).code(rows[:1], None))
         return torch.tensor(self._known[key])
 
     def _count(self, bits: torch.Tensor, senders: torch.Tensor) -> None:

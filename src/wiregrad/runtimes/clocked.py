@@ -26,7 +26,7 @@ class MeteredChannel(SimulatedChannel):
         """Bits on the wire of each sender."""
 
     def tally(self, senders: Sequence[int], wire_bits: list[int], paper_bits: list[int]) -> None:
-        """See Channel."""
+        """See MessageChannel."""
         super().tally(senders, wire_bits, paper_bits)
         for sender, bits in zip(senders, wire_bits, strict=True):
             self.each[sender] += bits

@@ -41,9 +41,10 @@ from typing import Any
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Channel, Link, Meter
+from wiregrad.channel import Link
 from wiregrad.compressors.base import decode
 from wiregrad.errors import ConfigError, NonFiniteError
+from wiregrad.messages import MessageChannel, Meter
 from wiregrad.methods.base import Empty, Method, State, Step
 from wiregrad.problems.base import Problem
 from wiregrad.received import Decoded, Delivery
@@ -53,7 +54,7 @@ from wiregrad.runtimes.exchange import NOT_FINITE, Exchange, Header, Spoken
 from wiregrad.wire import EMPTY, Payload
 
 
-class WireChannel(Channel):
+class WireChannel(MessageChannel):
     """The channel of one sender: its message as bytes."""
 
     def __init__(self, link: Link) -> None:
@@ -78,14 +79,14 @@ class WireChannel(Channel):
         return self.meter.paper - self._before.paper
 
     def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
-        """See Channel."""
+        """See MessageChannel."""
         (row,) = delivery.picked
         tag = 0 if tags is None else int(tags)
         part = delivery.packet.payload(row, tag).to_bytes()
         self._message = (self._message or b"") + part
 
     def deliver_empty(self, sender: int, payload: Payload) -> None:
-        """See Channel."""
+        """See MessageChannel."""
         del sender
         self._message = payload.to_bytes()
 

@@ -25,19 +25,17 @@ from typing import Any
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Link, Meter
+from wiregrad.channel import Link
 from wiregrad.compressors.base import decode
 from wiregrad.errors import NonFiniteError, RuntimeFailure
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.received import Decoded
 from wiregrad.rng import Seeds
-from wiregrad.runtimes.base import Applied, Bits, Order, tensors_of
-from wiregrad.runtimes.bound import Bound
+from wiregrad.runtimes.arriving import Arriving
+from wiregrad.runtimes.base import Applied, tensors_of
 from wiregrad.runtimes.crew import Crew, Event, Member
 from wiregrad.runtimes.distributed import WireChannel, own_row
 from wiregrad.runtimes.pair import Frame, Kind, packed
-from wiregrad.runtimes.partial import partial_form
 from wiregrad.runtimes.specs import ParameterServerSpec
 from wiregrad.runtimes.worker import decoded, parts_of, tensor_bytes
 
@@ -54,14 +52,14 @@ class Flight:
     """What has arrived."""
 
 
-class ParameterServer:
+class ParameterServer(Arriving):
     """The server's part; `round` is one update.
 
-    Raises ConfigError for a method that needs to hear all workers in every update, RuntimeFailure
-    when no worker is left, or one is that the method cannot do without.
+    Raises, beside what Arriving does, RuntimeFailure when no worker is left, or one is lost that
+    the method cannot do without.
     """
 
-    leads = True
+    down: WireChannel
 
     def __init__(
         self,
@@ -72,14 +70,12 @@ class ParameterServer:
         spec: ParameterServerSpec,
         crew: Crew,
     ) -> None:
-        self.problem, self.method, self.spec, self.crew = problem, method, spec, crew
-        self.bound = Bound(spec.staleness.bound)
+        super().__init__(problem, method, spec.staleness)
+        self.spec, self.crew = spec, crew
         n, x0 = problem.workers, problem.x0()
-        self.updates_per_round = n
-        self._padded = n > 1 and partial_form(method) == "padded"
         workers, self.server, self.replica = method.init(x0, n)
         own_row(workers, 0, n, method.name)  # raises ConfigError where workers share one
-        self._mirrors = self._padded and bool(tensors_of(workers))
+        self._mirrors = self.padded and bool(tensors_of(workers))
         link = Link.of(
             "downlink",
             [0],
@@ -90,9 +86,6 @@ class ParameterServer:
             device=x0.device,
         )
         self.down = WireChannel(link)
-        self.meter = Meter()
-        self.received = Decoded(n if self._padded else 1, x0)
-        self.version = 0
         self.idle: deque[Member] = deque()
         self.flights: dict[int, Flight] = {}
         self.messages = dict.fromkeys(("applied", "rejected", "joined", "lost"), 0)
@@ -102,10 +95,7 @@ class ParameterServer:
         self._seen = [0] * n
         """Updates that each worker knows of."""
         self._broadcasts: deque[tuple[int, bytes]] = deque()
-        self._latest_will_do = type(method).move is Method.move
         self._began = time.monotonic()
-        self._applied: list[Applied] = []
-        self._error = float("nan")
 
     @property
     def x(self) -> torch.Tensor:
@@ -162,7 +152,7 @@ class ParameterServer:
             heard, body = self._heard[worker], tensor_bytes(self.replica)
             return Frame(Kind.WELCOME, self.version, heard, body=body)
         missed = [each for each in self._broadcasts if each[0] > seen]
-        if self._latest_will_do:
+        if self.latest_will_do:
             missed = missed[-1:]
         return Frame(Kind.GO, self.version, body=packed(missed))
 
@@ -223,51 +213,26 @@ class ParameterServer:
         said, worker = flight.message, flight.member.worker
         if said is None:
             raise RuntimeError("a message that has not arrived cannot be applied")
-        row = worker if self._padded else 0
         parts = parts_of(said.body, self.problem.dim)
         tag = max((part.tag for part in parts), default=0)
-        self.received.put(row, [decode(part) for part in parts], tag)
-        self.down.open(measure=False)
-        self.method.serve(self.server, self.received, self.down, step)
-        self.received.put(row, [], 0)
+        self.serve(self.server, worker, [decode(part) for part in parts], tag, step)
         answer = self.down.message
         self.method.move(self.replica, decoded(answer, self.x), step)
-        self.meter.wire += 8 * len(said.body)
-        self.meter.paper += said.paper_bits
-        self._error = said.error
+        staleness, now = self.version - flight.version, time.monotonic() - self._began
+        times = (said.start - self._began, said.end - self._began, now)
+        applied = Applied(self.version + 1, worker, staleness, *times)
+        self.note(applied, 8 * len(said.body), said.paper_bits, said.error)
         self.messages["applied"] += 1
-        staleness = self.version - flight.version
-        self.version += 1
         self._keep(answer)
-        start, end = said.start - self._began, said.end - self._began
-        now = time.monotonic() - self._began
-        self._applied = [Applied(self.version, worker, staleness, start, end, now)]
 
     def _keep(self, answer: bytes) -> None:
         """Keep broadcasts that a worker may still need."""
         self._broadcasts.append((self.version, answer))
-        oldest = self.version - 1 if self._latest_will_do else min(self._seen)
+        oldest = self.version - 1 if self.latest_will_do else min(self._seen)
         while self._broadcasts and self._broadcasts[0][0] <= oldest:
             self._broadcasts.popleft()
 
-    # -- what a loop asks -------------------------------------------------------------------
-
-    def bits(self) -> Bits:
-        """Bits since the start; the uplink's of the messages that were applied."""
-        n, down = self.problem.workers, self.down.meter
-        return Bits(self.meter.wire // n, down.wire, self.meter.paper // n, down.paper)
-
-    def compression_error(self) -> float:
-        """Relative error of the message that was applied last."""
-        return self._error
-
-    def applied(self) -> list[Applied]:
-        """The last round's gradient; times are seconds since all workers had joined."""
-        return self._applied
-
-    def choices(self) -> torch.Tensor | None:
-        """See Runtime: a round hears one worker."""
-        return None
+    # -- checkpoints ------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing: such a run has no checkpoints."""
@@ -275,7 +240,3 @@ class ParameterServer:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See `state_dict`."""
-
-    def agree(self, order: Order) -> Order:
-        """The server's own order."""
-        return order

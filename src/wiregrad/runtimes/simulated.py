@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from wiregrad.bits import Convention
-from wiregrad.channel import Channel, Link
+from wiregrad.channel import Link
 from wiregrad.errors import NonFiniteError
+from wiregrad.messages import MessageChannel
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
 from wiregrad.received import Delivery, Packets
@@ -19,7 +20,7 @@ from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_o
 from wiregrad.wire import Payload
 
 
-class SimulatedChannel(Channel):
+class SimulatedChannel(MessageChannel):
     """Delivers messages as they are: the bits of the bytes, without the bytes."""
 
     def __init__(self, link: Link, like: torch.Tensor) -> None:
@@ -32,11 +33,11 @@ class SimulatedChannel(Channel):
         self.received.clear()
 
     def deliver(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
-        """See Channel."""
+        """See MessageChannel."""
         self.received.put(delivery, tags)
 
     def deliver_empty(self, sender: int, payload: Payload) -> None:
-        """See Channel: nothing has been received from those who are silent."""
+        """See MessageChannel: nothing has been received from those who are silent."""
 
 
 class Simulated:

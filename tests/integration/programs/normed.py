@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from wiregrad.problems import register
@@ -16,8 +18,9 @@ from wiregrad.problems.vision import Normed as WithNorms
 class Normed(WithNorms, MnistCNN):
     """conv 1→4 5×5 of stride 4, batch-norm, ReLU, fc."""
 
-    def model(self) -> nn.Module:
+    def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
         """See DeepSpec."""
+        del tensors
         return nn.Sequential(
             nn.Conv2d(1, 4, 5, stride=4),
             nn.BatchNorm2d(4),

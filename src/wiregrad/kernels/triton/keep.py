@@ -98,16 +98,16 @@ def rand_k(
     subtract: bool = True,
 ) -> tuple[KeptRows, Status]:
     """Twin of `kernels.stochastic.rand_k`; the indices are drawn on the CPU, one by one."""
-    from wiregrad.compressors.random import subset  # noqa: PLC0415 - imports the kernels itself
+    from wiregrad.compressors.random import subsets  # noqa: PLC0415 - imports the kernels itself
 
     n, d, stride = rows_of(e)
     if not 1 <= k <= d:
         raise ValueError(f"{k} of {d} elements, allowed: 1 to {d}")
-    drawing = keys_for(keys, n, torch.device("cpu")).tolist()
+    drawing = keys_for(keys, n, torch.device("cpu"))
     top, _ = add(e, g)
     by = _scalar(factor, e)
     status = _status(top, top.view(torch.float32).double() * by)
-    indices = torch.stack([subset(key, k, d) for key in drawing]).to(e.device)
+    indices = subsets(drawing, k, d).to(e.device)
     values = torch.empty(n, k, dtype=torch.float32, device=e.device)
     run(
         _gather, (blocks(k, _BLOCK), n), e, indices, values, by, k, stride,

@@ -111,15 +111,12 @@ class ImageSpec(DeepSpec):
     def _augmented(self) -> bool:
         return False
 
-    def model(self) -> nn.Module:
-        """See DeepSpec."""
-        return type(self).architecture(self.classes)
-
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
         """See DeepSpec: with as many classes as the data set names."""
-        if "classes" not in tensors:
-            return self.model()
-        return type(self).architecture(bytes(tensors["classes"].tolist()).count(b"\n") + 1)
+        classes = self.classes
+        if "classes" in tensors:
+            classes = bytes(tensors["classes"].tolist()).count(b"\n") + 1
+        return type(self).architecture(classes)
 
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
         """See DeepSpec. Raises ConfigError where the data set holds no such images."""
