@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from wiregrad import data, record
+from wiregrad.analysis import aggregate
+from wiregrad.analysis.asynchrony_figures import Staleness
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.experiment import execute
+from wiregrad.plan import load_plan
+from wiregrad.train import Job, train
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
 
@@ -115,3 +122,36 @@ def test_statistics_that_stay_with_the_workers_are_refused(tmp_path: Path) -> No
     with pytest.raises(ConfigError, match=r"problem.name: normed has batch-norm"):
         execute(run, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_staleness_is_drawn_as_simulated_and_as_it_happened(tmp_path: Path) -> None:
+    setting = CONFIG["runtime"] | {"name": "asynchronous"}
+    experiment = {"title": "t", "methods": ["ours"], "lr": {"default": 0.05}, "seeds": [1]}
+    experiment |= {key: CONFIG[key] for key in ("problem", "log")} | {"runtime": setting}
+    names = ["asynchronous", "parameter_server"]
+    experiment |= {"budget": {"steps": 120}, "grid": {"runtime.name": names}}
+    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "formula"}
+    files = {
+        "methods": {"ours": {"title": "Ours", "method": CONFIG["method"] | {"lr": None}}},
+        "papers/p": paper | {"experiments": {"e": experiment}},
+        "scales/s": {"scale": "s", "papers": {}},
+    }
+    for name, content in files.items():
+        path = tmp_path / "config" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content))
+    plan = load_plan("s", tmp_path / "config", results=tmp_path / "results")
+    train(plan.groups[0], Job(say=lambda _: None))
+    spec = Staleness(title="t", caption="c", experiment="e", panels="runtime.staleness.bound")
+    figure, notes = spec.draw(aggregate.collect(plan))
+    (axis,) = figure.axes
+    assert axis.get_title() == "bound: 6"
+    shares = [np.asarray(line.get_ydata()).sum() for line in axis.lines]
+    assert shares == [pytest.approx(1), pytest.approx(1)]
+    titles = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert titles == ["Ours, simulated", "Ours, processes"]
+    (told,) = notes
+    numbers = [int(word) for word in re.findall(r"\d+", told)]
+    bound, sent, applied, rejected, most = numbers
+    assert (bound, applied, sent) == (6, 120, applied + rejected)
+    assert most <= bound

@@ -6,9 +6,12 @@ import json
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from wiregrad import data, preflight
-from wiregrad.errors import DataUnavailable
+from wiregrad.cli.train import app
+from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.manifest import unavailable
 from wiregrad.plan import load_plan
 from wiregrad.train import Job, train, tune
 
@@ -120,6 +123,28 @@ def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
     assert train(skipped, JOB)["not_run"] == "a reason"
     assert preflight.check(skipped, skipped.runs[0]).state == "skipped"
     assert preflight.check(group, group.runs[0]).state == "no data"
+
+
+@pytest.mark.parametrize("said", ["gone", None])
+def test_what_the_report_of_the_data_says_is_told_without_a_run(tmp_path, said):
+    toy = {"name": "quadratic", "dim": 5}
+    group = plan_of(tmp_path, problem=toy).groups[0]
+    report = tmp_path / "data.json"
+    report.write_text(json.dumps({"available": said is None, "reason": said}))
+    args = ["--scale", "s", "--paper", "p", "--experiment", "e", "--label", "sgd"]
+    args += ["--config-dir", str(tmp_path / "config"), "--results", str(tmp_path / "results")]
+    done = CliRunner().invoke(app, ["train", *args, "--data-report", str(report)])
+    assert done.exit_code == 0, done.output
+    manifest = json.loads(group.manifest.read_text())
+    assert len(manifest["runs"]) == (2 if said is None else 0)
+    assert manifest["not_run"] == (None if said is None else "no data: gone")
+
+
+def test_a_report_that_is_none_is_refused(tmp_path):
+    report = tmp_path / "data.json"
+    report.write_text("[]")
+    with pytest.raises(ConfigError, match=r"data.json: not a report of `wiregrad data fetch`"):
+        unavailable(report)
 
 
 def test_preflight_shortens_deep_runs():
