@@ -11,6 +11,7 @@ from tiny_data import dataset, rows
 from wiregrad import data, kernels
 from wiregrad.data.splits import FIXED
 from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.kernels import sparse_rows
 from wiregrad.problems import registry
 from wiregrad.problems.convex.factors import factor
 from wiregrad.rng import Seeds
@@ -303,3 +304,15 @@ def test_the_label_skewed_split_gives_workers_unlike_labels():
     )
     with pytest.raises(ConfigError, match=r"problem.alpha: 0.001 leaves one of 20 workers"):
         build(found, workers=20, split="dirichlet", alpha=0.001)
+
+
+@pytest.mark.parametrize("path", kernels.available())
+def test_slopes_far_on_the_right_side_are_not_subnormal(path):
+    """They would be nothing in the sum, and ten times as slow."""
+    one = sparse_rows.SparseMatrix(
+        torch.tensor([0, 1]), torch.zeros(1, dtype=torch.int32), torch.ones(1, dtype=torch.float64)
+    )
+    x, out = torch.full((1, 1), 1e4, dtype=torch.float64), torch.empty(1, 1, 1, dtype=torch.float64)
+    with kernels.using(path):
+        sparse_rows.logistic(one, one, torch.tensor([[0, 1]]), x, torch.zeros_like(x), out)
+    assert torch.finfo(torch.float64).tiny < -float(out) < 1e-250
