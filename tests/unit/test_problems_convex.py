@@ -316,3 +316,16 @@ def test_slopes_far_on_the_right_side_are_not_subnormal(path):
     with kernels.using(path):
         sparse_rows.logistic(one, one, torch.tensor([[0, 1]]), x, torch.zeros_like(x), out)
     assert torch.finfo(torch.float64).tiny < -float(out) < 1e-250
+
+
+def test_gradients_where_it_was_just_evaluated_are_the_same_to_the_bit():
+    problem = build(rows())
+    x = torch.randn(1, problem.dim, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    some = [3, 1]
+    fresh = problem.gradients_batch(x, workers=some)
+    problem.evaluate_batch(x)
+    assert torch.equal(problem.gradients_batch(x, workers=some), fresh)
+    x += 1  # in place: what was kept is another point's
+    moved = problem.gradients_batch(x, workers=some)
+    assert torch.equal(moved, build(rows()).gradients_batch(x, workers=some))
+    assert not torch.equal(moved, fresh)

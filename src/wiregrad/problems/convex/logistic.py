@@ -52,6 +52,8 @@ class Logistic(OverRows):
     """
 
     _spec: LogisticSpec
+    _evaluated: tuple[torch.Tensor, torch.Tensor] | None = None
+    """The point `[1, d]` that was evaluated last, and the gradients `[1, n, d]` there."""
 
     def gradients_batch(
         self,
@@ -64,6 +66,9 @@ class Logistic(OverRows):
         out = x.new_empty(len(x), len(chosen), self.dim) if out is None else out
         x = x.contiguous()
         if sparse_rows.fits(x, out):
+            known = self._evaluated
+            if known is not None and torch.equal(x, known[0]):  # a run that is logged every round
+                return out.copy_(known[1][:, list(chosen)])
             self._with_kernel(x, out, self._parts.bounds[list(chosen)])
             return out
         return self._with_torch(x, out, chosen)
@@ -75,6 +80,7 @@ class Logistic(OverRows):
         if sparse_rows.fits(x, out):
             margins = x.new_empty(len(x), self._parts.rows.m)
             self._with_kernel(x, out, self._parts.bounds, margins)
+            self._evaluated = (x.clone(), out) if len(x) == 1 else None
         else:
             self._with_torch(x, out, range(self.workers))
             margins = torch.cat([part.times(x) for part in self._matrices]).T
