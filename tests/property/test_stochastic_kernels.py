@@ -92,6 +92,12 @@ def test_any_floats_at_all(case: Any, values: list[float]) -> None:
     check(case, torch.tensor([values]), None)
 
 
+@pytest.mark.parametrize("case", CASES, ids=vectors.label)
+def test_a_norm_that_lies_just_above_an_element(case: Any) -> None:
+    """The root must be the nearest number, or the norm is rounded down to that element."""
+    check(case, torch.tensor([[0.99999, 1e-8]]), None)
+
+
 LARGE = [
     ("qsgd", {"levels": 7}),
     ("qsgd", {"levels": 127}),

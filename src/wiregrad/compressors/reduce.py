@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from wiregrad.kernels.dense import nearest_root
+
 Visit = Callable[[slice], None]
 """Is called with columns, the first of them a multiple of 8."""
 
@@ -107,7 +109,7 @@ def _reduce(
     if mean:
         total /= x.shape[-1]
     if root:
-        total.sqrt_()
+        total = nearest_root(total)
     return total if power is None else total * torch.exp2(power.double())
 
 

@@ -79,11 +79,11 @@ def plain_amsgrad_step(
     m.add_(torch.sub(g, m).mul_(1 - beta1))
     v.mul_(beta2).add_(torch.mul(g, 1 - beta2).mul_(g))
     largest = v if v_hat is None else torch.maximum(v_hat, v, out=v_hat)
-    root = _root(largest + eps) if eps_inside else _root(largest).add_(eps)
+    root = nearest_root(largest + eps) if eps_inside else nearest_root(largest).add_(eps)
     x.add_(torch.mul(m, -lr).div_(root))
 
 
-def _root(x: torch.Tensor) -> torch.Tensor:
+def nearest_root(x: torch.Tensor) -> torch.Tensor:
     """Square roots to the nearest number: torch's own are off by one on the CPU, about 1 in 100."""
     if x.device.type == "cpu" and x.dtype in {torch.float32, torch.float64}:
         return torch.from_numpy(np.sqrt(x.numpy()))
