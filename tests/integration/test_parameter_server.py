@@ -16,7 +16,7 @@ import yaml
 
 from wiregrad import data, record
 from wiregrad.analysis import aggregate
-from wiregrad.analysis.asynchrony_figures import Staleness
+from wiregrad.analysis.asynchrony.by_clock import Staleness
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.experiment import execute

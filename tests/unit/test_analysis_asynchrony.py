@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from histories import card, history
 
-from wiregrad.analysis import asynchrony, claims, figures
+from wiregrad.analysis import claims, figures
 from wiregrad.analysis.aggregate import COLUMNS, GroupResult, Results
+from wiregrad.analysis.asynchrony import measured
 from wiregrad.analysis.checks import build
 from wiregrad.analysis.derived import with_derived
 from wiregrad.analysis.figures import kinds
@@ -105,10 +106,10 @@ def test_a_run_above_its_bound_is_told():
     """T2 at γ = 0.1: half of L times (0.9^k 2 + floor) of the first gap."""
     floor = 2 * 0.1 * 1 * 0.1
     results = made([("q", 0.9**10, 0.0, 1, 0.1, theory(), "d")])
-    (run,) = asynchrony.runs(results)
-    whole, transient = asynchrony.bounds(run)
+    (run,) = measured.runs(results)
+    whole, transient = measured.bounds(run)
     np.testing.assert_allclose(whole, 2 * (2 * 0.9**run.steps + floor))
-    assert asynchrony.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
+    assert measured.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
     np.testing.assert_allclose(transient, 4 * 0.9**run.steps)
     below = judged("below_stale_bound", results, methods=["q"])
     assert (below.verdict, below.estimate.value <= 0.25) == (Verdict.REPRODUCED, True)
@@ -130,8 +131,5 @@ def test_pictures_are_drawn_without_a_run_that_got_there(kind, more):
     entries = [("a", 0.5, 0, 9, 0.1, theory(), "d"), ("a", 0.99, 0, 9, 0.1, theory(tau=3), "d")]
     about = {"title": "t", "caption": "c", "experiment": "task"}
     assert figures.parse  # it registers the kinds
-    from wiregrad.analysis import asynchrony_figures
-
-    assert asynchrony_figures
     figure, _ = kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
     assert sum(len(axis.lines) for axis in figure.axes) >= 2

@@ -10,9 +10,12 @@ import pytest
 from histories import history
 
 from wiregrad import fsio, record
-from wiregrad.analysis import bounds, checks, descent, heatmap, levels, sweep_checks, sweeps, tables
-from wiregrad.analysis.sweep_tables import SweepTable
-from wiregrad.analysis.sweeps import Best, Swept
+from wiregrad.analysis import bounds, checks, descent, levels, tables
+from wiregrad.analysis.sweeps import checks as sweep_checks
+from wiregrad.analysis.sweeps import heatmap
+from wiregrad.analysis.sweeps import results as sweeps
+from wiregrad.analysis.sweeps.results import Best, Swept
+from wiregrad.analysis.sweeps.tables import SweepTable
 from wiregrad.errors import RecordError
 
 ABOUT = {"title": "T", "caption": "C", "experiment": "task"}

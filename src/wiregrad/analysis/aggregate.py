@@ -17,8 +17,9 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio, record
-from wiregrad.analysis import derived, sweeps
-from wiregrad.analysis.sweeps import Swept
+from wiregrad.analysis import derived
+from wiregrad.analysis.sweeps import results as sweeps
+from wiregrad.analysis.sweeps.results import Swept
 from wiregrad.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:

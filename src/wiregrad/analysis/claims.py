@@ -16,14 +16,11 @@ import pandas as pd
 import pydantic
 
 from wiregrad import fsio
-from wiregrad.analysis import (  # noqa: F401  (they register)
-    asynchrony_checks,
-    checks,
-    link_checks,
-    sweep_checks,
-)
+from wiregrad.analysis import checks, link_checks  # noqa: F401  (they register)
 from wiregrad.analysis.aggregate import Results, known_experiment, not_run
+from wiregrad.analysis.asynchrony import checks as _asynchrony  # noqa: F401
 from wiregrad.analysis.statistics import Estimate, Verdict
+from wiregrad.analysis.sweeps import checks as _sweeps  # noqa: F401
 from wiregrad.errors import ConfigError
 from wiregrad.validation import checked
 

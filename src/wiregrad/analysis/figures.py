@@ -31,11 +31,11 @@ DRAWING = (
     "figures",
     "plots",
     "speedup",
-    "heatmap",
     "descent",
     "levels",
     "bounds",
-    "sweeps",
+    "sweeps/results",
+    "sweeps/heatmap",
     "style",
     "measure",
     "derived",
@@ -43,8 +43,10 @@ DRAWING = (
     "rates",
     "arena",
     "statistics",
-    "asynchrony",
-    "asynchrony_figures",
+    "asynchrony/measured",
+    "asynchrony/pictures",
+    "asynchrony/by_rounds",
+    "asynchrony/by_clock",
 )
 """Modules whose change makes every picture out of date."""
 
@@ -91,15 +93,15 @@ def parse(paper: Paper) -> dict[str, FigureSpec]:
     """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
     from wiregrad.analysis import (  # noqa: F401  (they register the kinds)
         arena,
-        asynchrony_figures,
         bounds,
         descent,
-        heatmap,
         levels,
         plots,
         rates,
         speedup,
     )
+    from wiregrad.analysis.asynchrony import by_clock, by_rounds  # noqa: F401
+    from wiregrad.analysis.sweeps import heatmap  # noqa: F401
 
     specs = {}
     for name, entry in paper.figures.items():

@@ -117,7 +117,7 @@ class TableSpec(pydantic.BaseModel):
 def parse(paper: Paper) -> dict[str, TableSpec]:
     """The tables of a paper's configuration by id; ConfigError names the table and the key."""
     from wiregrad.analysis.arena import ArenaTable  # they build on this module
-    from wiregrad.analysis.sweep_tables import SweepTable
+    from wiregrad.analysis.sweeps.tables import SweepTable
 
     by_kind: dict[str, type[TableSpec]] = {"sweep": SweepTable, "arena": ArenaTable}
     specs: dict[str, TableSpec] = {}

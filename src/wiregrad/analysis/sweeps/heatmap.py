@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from wiregrad.analysis import style
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.figures import FigureSpec, kinds
-from wiregrad.analysis.sweeps import BOOKS, Books, Swept, short_bits
+from wiregrad.analysis.sweeps.results import BOOKS, Books, Swept, short_bits
 
 COLOURS = "cividis_r"
 """Perceptually uniform, and read alike with and without colour-blindness; light is cheap."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.statistics import Estimate
-from wiregrad.analysis.sweeps import BOOKS, Books, Swept
+from wiregrad.analysis.sweeps.results import BOOKS, Books, Swept
 from wiregrad.analysis.tables import Cell, Column, Form, TableSpec
 
 NEVER = "never"

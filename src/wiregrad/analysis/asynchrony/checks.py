@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from wiregrad.analysis import aggregate, asynchrony, statistics
-from wiregrad.analysis.asynchrony import Run
+from wiregrad.analysis import aggregate, statistics
+from wiregrad.analysis.asynchrony import measured
+from wiregrad.analysis.asynchrony.measured import Run
 from wiregrad.analysis.checks import Check, Finding, checks
 from wiregrad.analysis.statistics import Estimate, Verdict
 
@@ -30,7 +31,7 @@ class _OfRuns(Check):
         return self.methods
 
     def _runs(self, results: aggregate.Results) -> list[Run]:
-        return list(asynchrony.runs(results, self.methods))
+        return list(measured.runs(results, self.methods))
 
 
 def _decided(held: bool, estimate: Estimate, unit: str, detail: str) -> Finding:
@@ -100,7 +101,7 @@ class RoundsGrow(_OfRuns):
             points = []
             for value in sorted(cell):
                 rounds = _mean(
-                    [asynchrony.rounds_until(r, self.column, self.below) for r in cell[value]]
+                    [measured.rounds_until(r, self.column, self.below) for r in cell[value]]
                 )
                 step = _mean([float(r.card.config["method"]["lr"]) for r in cell[value]])
                 points.append((value, rounds, step))
@@ -126,9 +127,9 @@ class BitsToGap(_OfRuns):
     def evaluate(self, results: aggregate.Results) -> Finding:
         """See Check."""
         bits = {
-            label: _mean([asynchrony.bits_until(run, self.below) for run in of])
+            label: _mean([measured.bits_until(run, self.below) for run in of])
             for label in self.labels
-            if (of := list(asynchrony.runs(results, (label,))))
+            if (of := list(measured.runs(results, (label,))))
         }
         base = bits[self.dense]
         if not math.isfinite(base):
@@ -156,7 +157,7 @@ class FloorSlope(_OfRuns):
         """See Check."""
         found: dict[tuple[str, int], list[tuple[float, float]]] = {}
         for run in self._runs(results):
-            point = (float(run.card.config["method"]["lr"]), asynchrony.plateau(run))
+            point = (float(run.card.config["method"]["lr"]), measured.plateau(run))
             if math.isfinite(point[1]) and point[1] > 0:
                 found.setdefault((run.label, run.card.seed), []).append(point)
         slopes = [
@@ -194,11 +195,11 @@ class FewerRoundsOn(_OfRuns):
         """See Check."""
         factors, listed = [], []
         for label in self.methods:
-            mine = list(asynchrony.runs(results, (label,)))
+            mine = list(measured.runs(results, (label,)))
             rounds = {
                 data: _mean(
                     [
-                        asynchrony.rounds_until(run, "gap", self.below)
+                        measured.rounds_until(run, "gap", self.below)
                         for run in mine
                         if str(run.setting("problem.data")).startswith(data)
                     ]
@@ -236,7 +237,7 @@ class BelowStaleBound(_OfRuns):
             t = run.card.theory
             groups.setdefault((run.label, *map(t.get, ("tau", "multiple", "step"))), []).append(run)
         for (label, *_), some in groups.items():
-            found = asynchrony.bounds(some[0])
+            found = measured.bounds(some[0])
             if found is None:
                 continue
             length = min(len(run.gaps) for run in some)
@@ -273,11 +274,11 @@ class Sooner(_OfRuns):
         factors, listed = [], []
         for label in self.methods:
             times: dict[str, list[float]] = {"each": [], "all": []}
-            mine = list(asynchrony.runs(results, (label,)))
+            mine = list(measured.runs(results, (label,)))
             for run in mine:
                 apply = str(run.setting("runtime.apply"))
                 if apply in times:
-                    seconds = asynchrony.seconds_until(
+                    seconds = measured.seconds_until(
                         run, self.column, self.target, rising=self.rising
                     )
                     times[apply].append(seconds)

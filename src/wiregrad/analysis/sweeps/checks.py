@@ -16,7 +16,7 @@ import numpy as np
 from wiregrad.analysis import aggregate, bounds
 from wiregrad.analysis.checks import Check, Finding, checks
 from wiregrad.analysis.statistics import Estimate, Verdict
-from wiregrad.analysis.sweeps import BOOKS, Books
+from wiregrad.analysis.sweeps.results import BOOKS, Books
 
 Tiers = tuple[tuple[str, ...], ...]
 SHOWN = 4

@@ -1,0 +1,48 @@
+"""What the pictures of stale and compressed gradients share: methods, looks, a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from wiregrad.analysis import style
+from wiregrad.analysis.aggregate import GroupResult, Results
+from wiregrad.analysis.asynchrony import measured
+from wiregrad.analysis.asynchrony.measured import Run
+from wiregrad.analysis.figures import FigureSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPicture(FigureSpec):
+    """Base: some methods of an experiment, each with its look."""
+
+    methods: tuple[str, ...] = ()
+    """Empty: all methods of the experiment."""
+
+    def shown(self, results: Results) -> tuple[GroupResult, ...]:
+        """See FigureSpec."""
+        return tuple(g for g in results.groups if not self.methods or g.label in self.methods)
+
+    def looks(self, results: Results) -> dict[str, style.Look]:
+        """The look of each method, the same in all pictures of a paper."""
+        return style.looks(results.labels or [g.label for g in results.groups], results.colours)
+
+    def runs(self, results: Results) -> list[Run]:
+        """The runs of the groups that are shown."""
+        return list(measured.runs(results, [g.label for g in self.shown(results)]))
+
+
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Say beside the picture what its lines are."""
+    figure.legend(handles=list(handles), loc="outside right center", labelspacing=0.5)
+
+
+def handle(run: Run, look: style.Look, **more: Any) -> Line2D:
+    """The line of a run as the legend has it."""
+    line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
+    line |= {"marker": look.marker, "markersize": 4.5, "label": run.group.title}
+    return Line2D([], [], **(line | more))

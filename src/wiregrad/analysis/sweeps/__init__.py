@@ -1,0 +1,1 @@
+"""Sweeps: what they left behind, heatmaps, tables and checks."""
