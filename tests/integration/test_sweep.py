@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 import yaml
 from typer.testing import CliRunner
 
 from wiregrad import data, sweep
 from wiregrad.cli.sweep import app
+from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable
+from wiregrad.experiment import execute
 from wiregrad.plan import TUNED, load_plan
 from wiregrad.record import read_card, read_history
+from wiregrad.rng import Seeds
 from wiregrad.sweep.group import chosen, sweep_group
 from wiregrad.train import Job, train
 
@@ -20,6 +24,7 @@ TOP = {"name": "top_k", "k": 1}
 METHODS = {
     "gd": {"title": "GD", "method": {"name": "dist_sgd"}},
     "clag": {"title": "CLAG", "method": {"name": "clag", "zeta": 1.0, "compressor": TOP}},
+    "lag_ps": {"title": "LAG-PS", "method": {"name": "lag_ps", "smoothness": "theory"}},
 }
 SWEEP = {
     "multiples": [1, 4, 16],
@@ -88,6 +93,23 @@ def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
         if label == "clag":
             assert (method["compressor"]["k"], method["zeta"]) == (best["k"], best["zeta"])
             assert {row["k"] for row in rows} == {2, 4}
+
+
+def test_lag_ps_is_given_the_smoothness_of_the_problem(tmp_path):
+    group = plan_of(tmp_path).group("p", "e", "lag_ps")
+    (run,) = train(group, Job(say=quiet))["runs"]
+    card = json.loads((group.directory / run["id"] / "run.json").read_text())
+    problem = RunConfig.parse(card["config"], "here").problem
+    each = problem.build(4, Seeds(1), torch.device("cpu")).constants().each
+    assert card["config"]["method"]["smoothness"] == list(each)
+    assert len(set(each)) == 4
+
+
+def test_the_smoothness_of_theory_is_that_of_a_sweep_only(tmp_path):
+    planned = plan_of(tmp_path, sweep=None, lr={"default": 0.1}).group("p", "e", "lag_ps").runs[0]
+    run = RunConfig.parse(planned.config, "here")
+    with pytest.raises(ConfigError, match=r"^method\.smoothness: theory is for sweeps"):
+        execute(run, tmp_path / "run")
 
 
 def test_the_command_leaves_the_same_files_twice_and_warns_at_the_edge(tmp_path):

@@ -49,6 +49,7 @@ METHODS = {
     "diana": {"name": "diana", "compressor": RAND},
     "ef21_bc": {"name": "ef21_bc", "compressor": TOP, "server_compressor": TOP},
     "lag_wk": {"name": "lag_wk"},
+    "lag_ps": {"name": "lag_ps", "smoothness": [0.5, 1.0, 2.0, 4.0, 8.0]},
     "cd_adam": {"name": "cd_adam", "compressor": TOP},
     "efficient_adam": {
         "name": "efficient_adam",

@@ -79,6 +79,7 @@ _FAMILY = {
     "lag": Look("orange", "solid", "D"),
     "lag_untuned": Look("orange", "dotted", "d"),
     "lag_wk": Look("orange", "dashed", "X"),
+    "lag_ps": Look("orange", "dashdot", "P"),
     "clag": Look("green", "solid", "^"),
     "adacgd": Look("vermillion", "solid", "v"),
     "adacgd_quantised": Look("vermillion", "dotted", ">"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -147,14 +148,21 @@ class LagPS(Lazy):
     source = "arXiv 1805.09965, Algorithm 2 (LAG-PS), xi = 10/D"
 
     xi: mechanisms.NonNegative = 1.0
-    smoothness: Smoothness
-    """L_i of each worker, or one number for all."""
+    smoothness: Smoothness | Literal["theory"]
+    """L_i of each worker, or one number for all; theory: those of the problem that is swept."""
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {"smoothness": (1.0,)}
 
+    def informed(self, smoothness: Sequence[float]) -> LagPS:
+        """With the L_i of a problem, where those are asked for."""
+        asked = self.smoothness == "theory"
+        return replace(self, smoothness=tuple(smoothness)) if asked else self
+
     def init(self, x0: torch.Tensor, n: int) -> State:
+        if self.smoothness == "theory":
+            raise ConfigError("method.smoothness: theory is for sweeps; here give the L_i")
         if len(self.smoothness) not in {1, n}:
             given = len(self.smoothness)
             raise ConfigError(f"method.smoothness: {given} numbers, allowed: 1 or {n} (workers)")

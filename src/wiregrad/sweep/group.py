@@ -16,7 +16,7 @@ from wiregrad.plan import Group
 from wiregrad.provenance import method_code_sha256
 from wiregrad.sweep.advance import Stop
 from wiregrad.sweep.rows import Row, best, write
-from wiregrad.sweep.task import COMPRESSED, Task, run, with_k
+from wiregrad.sweep.task import COMPRESSED, Found, Task, run, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
@@ -51,32 +51,33 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str
     task, where = task_of(group), f"{group.paper}/{group.experiment}/{group.label}"
     plugins = [group.entry.plugin] if group.entry.plugin else []
     identity = f"{group.digest()}/{method_code_sha256(group.entry.method['name'], plugins)}"
-    rows, source, why = list[Row](), dict[str, Any](), group.skip
+    found, why = Found([], {}, {}), group.skip
     if why is None:
         try:
             kept = _finished(group, identity)
             if kept is not None:
                 return kept
-            rows, source = run(task, group.directory / PARTS, device)
+            found = run(task, group.directory / PARTS, device)
         except DataUnavailable as error:
             why = f"no data: {error}"
-    write(group.sweep_file, rows)
-    outcomes = Counter(row["outcome"] for row in rows)
-    found = best(rows)
+    write(group.sweep_file, found.rows)
+    outcomes = Counter(row["outcome"] for row in found.rows)
+    point = best(found.rows)
     result = {
         "identity": identity,
         "not_run": why,
-        "best": found,
-        "edge": None if found is None else edges(found, group.sweep, group.label),
+        "best": point,
+        "edge": None if point is None else edges(point, group.sweep, group.label),
+        "given": found.given,
         "outcomes": dict(outcomes),
         "git_revision": git_revision(),
-        "data": source,
+        "data": found.data,
     }
     fsio.write_json(group.best_file, result)
     _remove(group.directory / PARTS)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    say(f"{where}: {why or f'{len(rows)} runs: {counts}'}")
-    if found is not None and not found["reached"]:
+    say(f"{where}: {why or f'{len(found.rows)} runs: {counts}'}")
+    if point is not None and not point["reached"]:
         say(
             f"warning: {where}: no run reached the tolerance; the best is that of the smallest norm"
         )
@@ -108,7 +109,7 @@ def chosen(group: Group, result: Mapping[str, Any]) -> dict[str, Any]:
     point = result["best"]
     if point is None:
         raise AllDiverged("every point of the sweep diverged (smaller multiples, or another grid)")
-    settings = {"method.lr": point["lr"]}
+    settings = {"method.lr": point["lr"], **result.get("given", {})}
     if point["zeta"] is not None:
         settings["method.zeta"] = point["zeta"]
     if point["k"] is not None:

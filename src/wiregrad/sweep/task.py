@@ -17,6 +17,7 @@ from wiregrad.bits import CONVENTIONS
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError
 from wiregrad.methods.base import Method
+from wiregrad.methods.lag import LagPS
 from wiregrad.problems.convex import Convex
 from wiregrad.rng import Seeds
 from wiregrad.sweep.advance import Ended, Point, Stop, advance
@@ -63,6 +64,8 @@ class Found(NamedTuple):
 
     rows: list[Row]
     data: dict[str, Any]
+    given: dict[str, Any]
+    """What the theory of the problem gave all its runs, by dotted key of a run configuration."""
 
 
 def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
@@ -76,7 +79,7 @@ def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
     try:
         bench = _Bench.of(task, device)
         rows = [row for batch in _batches(bench, parts) for row in batch]
-        return Found(rows, dict(bench.problem.provenance))
+        return Found(rows, dict(bench.problem.provenance), bench.given)
     finally:
         torch.set_num_threads(threads)
 
@@ -152,7 +155,7 @@ class _Bench:
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
         """Run the grid of this k; whole cells in a batch, so that their runs compete."""
-        task, method = self.task, _parsed(self.task, k, None).method
+        task, method = self.task, self._method(k)
         zetas = _axis(task, "zeta")
         size = max(1, _AT_ONCE // len(task.multiples))
         conventions = [CONVENTIONS[name] for name in task.books]
@@ -161,6 +164,16 @@ class _Bench:
             ends = advance(self.problem, method, Seeds(seed), points, task.stop, conventions)
             for row in self._described(points, ends):
                 yield row | {"label": task.label, "k": k, "seed": seed}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """See Found."""
+        method = self._method(None)
+        return {"method.smoothness": list(method.smoothness)} if isinstance(method, LagPS) else {}
+
+    def _method(self, k: int | None) -> Method:
+        method = _parsed(self.task, k, None).method
+        return method.informed(self.constants.each) if isinstance(method, LagPS) else method
 
     def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
         for zeta in zetas:
