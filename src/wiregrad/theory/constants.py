@@ -39,6 +39,9 @@ class Matrix(Protocol):
 DENSE_UP_TO = 2000
 """Dimension d up to which a Hessian `[d, d]` is formed and its eigenvalues are exact."""
 
+_MOSTLY = 0.5
+"""Share of elements stored above which a sparse matrix is multiplied as a dense one."""
+
 
 @dataclass(frozen=True)
 class Eigenvalue:
@@ -201,9 +204,15 @@ def _largest(
 
 
 def _gram(matrix: Matrix) -> Array:
-    product = matrix.T @ matrix
-    gram: Array = product.toarray() if hasattr(product, "toarray") else np.asarray(product)
-    return gram
+    stored = getattr(matrix, "nnz", None)
+    if stored is not None and stored > _MOSTLY * math.prod(matrix.shape):
+        matrix = _dense(matrix)  # sparse products are slow there
+    return _dense(matrix.T @ matrix)
+
+
+def _dense(matrix: Any) -> Array:
+    dense: Array = matrix.toarray() if hasattr(matrix, "toarray") else np.asarray(matrix)
+    return dense
 
 
 def _mean_gram(parts: Sequence[Matrix]) -> Array:
