@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from histories import card, history
 
-from wiregrad.analysis import claims, figures
+from wiregrad.analysis import claims, style
 from wiregrad.analysis.aggregate import COLUMNS, GroupResult, Results
-from wiregrad.analysis.asynchrony import measured
+from wiregrad.analysis.asynchrony import by_rounds, measured
 from wiregrad.analysis.checks import build
 from wiregrad.analysis.derived import with_derived
 from wiregrad.analysis.figures import kinds
 from wiregrad.analysis.statistics import Verdict
 
 assert claims  # it registers the checks
+assert by_rounds  # it registers the kinds
 
 F_STAR = 0.5
 ROWS = 41
@@ -130,6 +131,15 @@ def test_a_run_above_its_bound_is_told():
 def test_pictures_are_drawn_without_a_run_that_got_there(kind, more):
     entries = [("a", 0.5, 0, 9, 0.1, theory(), "d"), ("a", 0.99, 0, 9, 0.1, theory(tau=3), "d")]
     about = {"title": "t", "caption": "c", "experiment": "task"}
-    assert figures.parse  # it registers the kinds
     figure, _ = kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
     assert sum(len(axis.lines) for axis in figure.axes) >= 2
+
+
+def test_a_clock_shows_no_two_methods_in_one_colour():
+    chosen = style.looks(["async_sgd_full", "b", "comp_ams_top_k", "d"], {"b": "blue"})
+    assert chosen["b"].colour == chosen["comp_ams_top_k"].colour
+    apart = style.distinct(chosen)
+    assert len({look.colour for look in apart.values()}) == 4
+    assert apart["b"] == chosen["b"]
+    many = style.distinct(style.looks([f"m{i}" for i in range(12)]))
+    assert len({look.colour for look in many.values()}) == len(style.COLOURS)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -181,6 +181,8 @@ def _mean_rank(mine: Results, table: pd.DataFrame) -> Column:
 @dataclass(frozen=True, kw_only=True)
 class RanksFigure(FigureSpec):
     """Critical-difference diagrams: mean ranks, and bars over methods that no test tells apart."""
+
+    medians: ClassVar[bool] = False
 
     experiment: str = ""
     experiments: dict[str, Task]

@@ -13,7 +13,7 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from matplotlib.figure import Figure
 
@@ -63,6 +63,9 @@ kinds: Registry[FigureSpec] = Registry("figure kind")
 @dataclass(frozen=True, kw_only=True)
 class FigureSpec(abc.ABC):
     """Base of all figure kinds: a heading, a caption and the experiment that is shown."""
+
+    medians: ClassVar[bool] = True
+    """Whether a line is the median over seeds."""
 
     title: str
     caption: str
@@ -147,7 +150,12 @@ def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     """Scale, revision, data and seeds; then what is missing or diverged, by name."""
     groups = spec.shown(mine)
     revisions = ", ".join(revision[:7] for revision in mine.revisions)
-    about = [f"scale {mine.scale}", f"revision {revisions}", data_names(groups), _seeds(groups)]
+    about = [
+        f"scale {mine.scale}",
+        f"revision {revisions}",
+        data_names(groups),
+        _seeds(groups, spec.medians),
+    ]
     lines = [" · ".join(["wiregrad", *about]), *budget.lines(mine)]
     missing: dict[str, list[str]] = {}
     for group in groups:
@@ -160,11 +168,13 @@ def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
     return lines
 
 
-def _seeds(groups: tuple[GroupResult, ...]) -> str:
+def _seeds(groups: tuple[GroupResult, ...], medians: bool) -> str:
     counts = sorted({group.seeds for group in groups if group.cards})
     if counts[-1] == 1:
         return "one seed"
     counted = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    if not medians:
+        return f"{counted} seeds"
     spread = "95 % interval" if counts[-1] >= BOOTSTRAP_FROM else "their range"
     return f"line: median of {counted} seeds, band: {spread}"
 

@@ -7,7 +7,7 @@ import itertools
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import matplotlib as mpl
@@ -117,6 +117,20 @@ def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> di
         colour = (colours or {}).get(label) or look.colour
         chosen[label] = Look(COLOURS.get(colour, colour), look.dash, look.marker)
     return chosen
+
+
+def distinct(chosen: Mapping[str, Look]) -> dict[str, Look]:
+    """The looks with no colour twice, for pictures whose dashes say something else than the method.
+
+    A label keeps its colour unless one before it has it; colours come again once all are used.
+    """
+    found: dict[str, Look] = {}
+    for label, look in chosen.items():
+        used = {other.colour for other in found.values()}
+        own = [look.colour] if look.colour not in used else []
+        free = own + [c for c in COLOURS.values() if c not in used] + [look.colour]
+        found[label] = replace(look, colour=free[0])
+    return found
 
 
 def _free_looks(taken: set[tuple[str, str]]) -> Iterator[Look]:

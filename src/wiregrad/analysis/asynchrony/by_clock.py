@@ -33,10 +33,12 @@ class Staleness(RunPicture):
     """
 
     panels: str = ""
+    log: bool = False
+    """Shares on a logarithmic axis, which shows what is rare."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
-        looks = self.looks(results)
+        looks = self.colours(results)
         runs = [run for run in self.runs(results) if run.setting("runtime.apply") != "all"]
         values = list(dict.fromkeys(str(run.setting(self.panels)) for run in runs)) or [""]
         both = len({run.setting("runtime.name") for run in runs}) > 1
@@ -48,9 +50,12 @@ class Staleness(RunPicture):
             if applied is None:
                 continue
             real = run.setting("runtime.name") == "parameter_server"
-            counts = applied["staleness"].value_counts(normalize=True).sort_index()
-            dash: Any = (0, (4, 1.8)) if both and not real else looks[run.label].linestyle
-            line: dict[str, Any] = {"color": looks[run.label].colour, "linestyle": dash}
+            counts = applied["staleness"].value_counts(normalize=True)
+            counts = counts.reindex(range(counts.index.max() + 1), fill_value=0.0)
+            counts = counts.where(counts > 0) if self.log else counts
+            look = looks[run.label]
+            dash: Any = ("-" if real else (0, (4, 1.8))) if both else look.linestyle
+            line: dict[str, Any] = {"color": look.colour, "linestyle": dash}
             axis = axes[values.index(str(run.setting(self.panels)))]
             axis.step(counts.index, counts.to_numpy(), where="mid", linewidth=1.2, **line)
             title = run.group.title
@@ -59,7 +64,7 @@ class Staleness(RunPicture):
             if real:
                 notes.append(_accounts(run, int(applied["staleness"].max())))
         for axis, value in zip(axes, values, strict=True):
-            axis.set(xlabel="staleness, updates")
+            axis.set(xlabel="staleness, updates", yscale="log" if self.log else "linear")
             axis.set_title(f"{self.panels.rpartition('.')[2]}: {value}" if self.panels else "")
         axes[0].set_ylabel("share of the gradients")
         legend(figure, list(handles.values()))
@@ -86,7 +91,7 @@ class AgainstClock(RunPicture):
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
-        looks, figure = self.looks(results), Figure(figsize=(6.6, 3.1))
+        looks, figure = self.colours(results), Figure(figsize=(6.6, 3.1))
         axis, handles = figure.subplots(), {}
         for run in self.runs(results):
             at = measured.clock(run)

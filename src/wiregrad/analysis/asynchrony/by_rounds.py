@@ -29,48 +29,76 @@ AXES: dict[Axis, tuple[str, str]] = {
 }
 ROUNDING = 1e-12
 """Gaps below this share of the first are rounding."""
+_LABEL = 0.1
+"""Share of a value that the label of a tick takes."""
 _NAMES = {"grad_norm": "‖∇f‖", "gap": "gap"}
 
 
 @kinds.register("gap")
 @dataclass(frozen=True, kw_only=True)
 class Gap(RunPicture):
-    """(f − f*)/(f(x⁰) − f*) against rounds and bits, a line a run; dotted: the theorem's bound."""
+    """(f − f*)/(f(x⁰) − f*) against rounds and bits, a line a run; dotted: the theorem's bound.
+
+    With `panels` a panel for each value of that setting, against the first of `x`; `panel` says in
+    its title what that is.
+    """
 
     x: tuple[Axis, ...] = ("round", "uplink_paper")
     bound: bool = False
+    panels: str = ""
+    panel: str = "{}"
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
         looks, runs = self.looks(results), self.runs(results)
-        figure = Figure(figsize=(3.1 * len(self.x) + 2.3, 3.1))
-        axes = figure.subplots(1, len(self.x), sharey=True, squeeze=False)[0]
-        for axis, x in zip(axes, self.x, strict=True):
-            for run in runs:
-                look, column = looks[run.label], AXES[x][0]
-                spent = run.frame[column].to_numpy(dtype="float64")
-                inside = (run.gaps > ROUNDING) & (spent > 0 if x != "round" else spent >= 0)
-                line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
-                axis.plot(spent[inside], run.gaps[inside], linewidth=1.3, **line)
-                found = measured.bounds(run) if self.bound and x == "round" else None
-                if found is not None:
-                    dotted = {"linewidth": 0.9, "linestyle": (0, (1, 1.2))}
-                    axis.plot(run.steps, found[0], color=look.colour, **dotted)
+        panels = self._panels(runs)
+        width = 3.1 if len(panels) <= 2 else 2.3
+        figure = Figure(figsize=(width * len(panels) + 2.3, 3.1))
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axis, (title, x, shown) in zip(axes, panels, strict=True):
+            for run in shown:
+                self._line(axis, run, x, looks[run.label])
             axis.set(yscale="log", xlabel=AXES[x][1], xscale="linear" if x == "round" else "log")
+            axis.set_title(title)
         axes[0].set_ylabel("(f(x) − f*) / (f(x⁰) − f*)")
         firsts = {run.label: run for run in reversed(runs)}
         legend(figure, [handle(run, looks[k], marker="") for k, run in reversed(firsts.items())])
-        notes = ["Each run at the theory's own step."]
+        own = all(run.setting("theory.multiple") == 1 for run in runs)
+        notes = ["Each run at the theory's own step."] if own else []
         notes += ["Dotted: the bound of the theorem, an expectation."] if self.bound else []
         return figure, notes
+
+    def _panels(self, runs: Sequence[Run]) -> list[tuple[str, Axis, list[Run]]]:
+        """Title, axis and runs of each panel."""
+        if not self.panels:
+            return [("", x, list(runs)) for x in self.x]
+        values = dict.fromkeys(run.setting(self.panels) for run in runs)
+        return [
+            (
+                self.panel.format(value),
+                self.x[0],
+                [run for run in runs if run.setting(self.panels) == value],
+            )
+            for value in values
+        ]
+
+    def _line(self, axis: Axes, run: Run, x: Axis, look: style.Look) -> None:
+        spent = run.frame[AXES[x][0]].to_numpy(dtype="float64")
+        inside = (run.gaps > ROUNDING) & (spent > 0 if x != "round" else spent >= 0)
+        line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
+        axis.plot(spent[inside], run.gaps[inside], linewidth=1.3, **line)
+        found = measured.bounds(run) if self.bound and x == "round" else None
+        if found is not None:
+            dotted: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (1, 1.2))}
+            axis.plot(run.steps, found[0], color=look.colour, **dotted)
 
 
 @kinds.register("rounds_by")
 @dataclass(frozen=True, kw_only=True)
 class RoundsBy(RunPicture):
-    """Rounds until `column` is at `below` against α or τ: markers measured, dotted what T says.
+    """Rounds until `column` is at `below` against α or τ: markers measured, dots what T says.
 
-    With `panels` a panel for each value of that setting. The dotted line is how long the transient
+    With `panels` a panel for each value of that setting. A dot is how long the transient
     part of the bound on f − f* takes to the same share of the first gap that the run had there.
     """
 
@@ -95,16 +123,17 @@ class RoundsBy(RunPicture):
             whole = self.along.endswith("tau")
             axis.set(yscale="log", xlabel=self.axis, xscale="symlog" if whole else "log")
             axis.set_title(value if self.panels else "")
-            ticks = sorted({float(r.setting(self.along)) for r in mine})
+            ticks = _apart(sorted({float(r.setting(self.along)) for r in mine}))
             axis.xaxis.set_major_locator(mticker.FixedLocator(ticks))
             axis.xaxis.set_major_formatter("{x:.3g}")
             axis.xaxis.set_minor_locator(mticker.NullLocator())
         axes[0].set_ylabel(f"rounds to {_NAMES.get(self.column, self.column)} ≤ {self.below:g}")
         firsts = {run.label: run for run in reversed(runs)}
-        legend(figure, [handle(run, looks[k]) for k, run in reversed(firsts.items())])
+        handles = [handle(run, looks[k], linestyle="-") for k, run in reversed(firsts.items())]
+        legend(figure, handles)
         return figure, [
             "Markers: measured, at the theory's own step of each run.",
-            "Dotted: when the transient part of the bound is as low as the gap was there.",
+            "Dots: when the transient part of the bound is as low as the gap was there.",
         ]
 
     def _line(self, axis: Axes, runs: Sequence[Run], look: style.Look) -> None:
@@ -118,7 +147,17 @@ class RoundsBy(RunPicture):
         xs = [v for v, _, _ in met]
         axis.plot(xs, [k for _, k, _ in met], marker=look.marker, markersize=4.5, **line)
         theory = [measured.guaranteed(r, float(r.gaps[r.steps == k][0])) for _, k, r in met]
-        axis.plot(xs, theory, linestyle=(0, (1, 1.2)), color=look.colour, linewidth=0.9)
+        dotted: dict[str, Any] = {"linestyle": (0, (1, 1.2)), "linewidth": 0.9, "marker": "."}
+        axis.plot(xs, theory, color=look.colour, **dotted)
+
+
+def _apart(values: Sequence[float]) -> list[float]:
+    """Those whose labels would not touch on a logarithmic axis, from below."""
+    kept: list[float] = []
+    for value in values:
+        if not kept or value - kept[-1] > _LABEL * value:
+            kept.append(value)
+    return kept
 
 
 @kinds.register("step_by_delay")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -18,7 +18,9 @@ from wiregrad.analysis.figures import FigureSpec
 
 @dataclass(frozen=True, kw_only=True)
 class RunPicture(FigureSpec):
-    """Base: some methods of an experiment, each with its look."""
+    """Base: some methods of an experiment, each with its look; a run has a line of its own."""
+
+    medians: ClassVar[bool] = False
 
     methods: tuple[str, ...] = ()
     """Empty: all methods of the experiment."""
@@ -30,6 +32,11 @@ class RunPicture(FigureSpec):
     def looks(self, results: Results) -> dict[str, style.Look]:
         """The look of each method, the same in all pictures of a paper."""
         return style.looks(results.labels or [g.label for g in results.groups], results.colours)
+
+    def colours(self, results: Results) -> dict[str, style.Look]:
+        """The looks of the methods shown, no colour twice: here a dash is not a method's."""
+        looks = self.looks(results)
+        return style.distinct({g.label: looks[g.label] for g in self.shown(results) if g.cards})
 
     def runs(self, results: Results) -> list[Run]:
         """The runs of the groups that are shown."""
