@@ -84,6 +84,11 @@ class SkippingGradient(Method):
     compressor: Compressor
     threshold: float
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Tests of all known methods meet it where they share a process."""
+        return {"threshold": 0.1}
+
     def init(self, x0: torch.Tensor, n: int) -> State:
         g = x0.new_zeros(n, x0.numel())
         return State(Estimates(g), Server(x0.clone(), g.clone()), Replica(x0.clone()))
