@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from wiregrad import startup
 from wiregrad.config import RunConfig
-from wiregrad.errors import DataUnavailable
+from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.experiment import execute
 from wiregrad.plan import Group, Plan, PlannedRun, asked_of_theory
 from wiregrad.problems import registry
@@ -20,9 +25,9 @@ from wiregrad.sweep import Task, run
 from wiregrad.sweep.group import task_of
 
 ROUNDS = 2
-_EVALUATED = 64
+_EVALUATED = 16
 """Samples that the two evaluations of a preflight read."""
-_BATCH = 8
+_BATCH = 2
 """Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
 
 
@@ -45,6 +50,32 @@ def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
             if planned.workers not in seen:
                 seen.add(planned.workers)
                 yield group, planned
+
+
+def checks(
+    plan: Plan, experiments: Collection[str] = (), device: str = "cpu", jobs: int = 1
+) -> Iterator[Check]:
+    """Check every job shape of a plan (of these experiments only), in its order, `jobs` at a time.
+
+    Raises ConfigError for an unknown experiment, RuntimeFailure when a process of several is lost.
+    """
+    unknown = set(experiments) - {group.experiment for group in plan.groups}
+    if unknown:
+        raise ConfigError(f"--experiment: {', '.join(sorted(unknown))} not in what was planned")
+    asked = [pair for pair in shapes(plan) if not experiments or pair[0].experiment in experiments]
+    pairs = [group for group, _ in asked], [planned for _, planned in asked]
+    one = partial(check, device=device)
+    if jobs == 1:
+        yield from map(one, *pairs)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, startup.begin) as pool:
+        try:
+            yield from pool.map(one, *pairs)
+        except BrokenProcessPool:
+            raise RuntimeFailure("preflight: a process was lost; take fewer --jobs") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:

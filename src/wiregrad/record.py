@@ -7,10 +7,9 @@ seed can be compared byte by byte; seconds go to `timing.parquet`.
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from wiregrad.errors import RecordError
 SCHEMA_VERSION = 1
 Grid = npt.NDArray[np.int8]
 """Choices `[rounds, n]`."""
+M = TypeVar("M", bound=pydantic.BaseModel)
 
 HISTORY_SCHEMA = pa.schema(
     [
@@ -231,13 +231,18 @@ def write_card(path: Path, card: RunCard) -> None:
 
 def read_card(path: Path) -> RunCard:
     """The run card at `path`; RecordError names the file and the key that is wrong."""
+    return read_model(RunCard, path)
+
+
+def read_model(model: type[M], path: Path) -> M:
+    """The JSON file at `path`; RecordError names it and the first key that is no `model`'s."""
     try:
-        return RunCard.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: not a readable run card ({_one_line(error)})") from None
+        return model.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecordError(f"{path}: cannot be read ({_one_line(error)})") from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
+        key = ".".join(map(str, first["loc"])) or "content"
         raise RecordError(f"{path}: {key}: {first['msg']}") from None
 
 

@@ -151,9 +151,9 @@ def test_preflight_shortens_deep_runs():
     run = {"problem": {"name": "cifar_vgg16_bn"}, "budget": {"epochs": 9}}
     short = preflight.shortened(run)
     assert short["budget"] == {"steps": 2}
-    assert short["problem"] == run["problem"] | {"eval_train": 64, "eval_test": 64, "batch": 8}
-    run["problem"]["batch"] = 2
-    assert preflight.shortened(run)["problem"]["batch"] == 2
+    assert short["problem"] == run["problem"] | {"eval_train": 16, "eval_test": 16, "batch": 2}
+    run["problem"]["batch"] = 1
+    assert preflight.shortened(run)["problem"]["batch"] == 1
     convex = {"problem": {"name": "logistic", "data": DATA}}
     assert preflight.shortened(convex)["problem"] == convex["problem"]
 
@@ -161,9 +161,12 @@ def test_preflight_shortens_deep_runs():
 def test_preflight_runs_two_rounds_of_every_shape(tmp_path):
     needs(DATA)
     plan = plan_of(tmp_path, grid={"runtime.workers": [2, 4]})
-    checks = [preflight.check(*shape) for shape in preflight.shapes(plan)]
-    assert [(c.shape, c.state) for c in checks] == [
-        ("p/e/sgd/n2", "ok"),
-        ("p/e/sgd/n4", "ok"),
-    ]
+    for jobs in 1, 2:
+        checks = preflight.checks(plan, jobs=jobs)
+        assert [(c.shape, c.state) for c in checks] == [
+            ("p/e/sgd/n2", "ok"),
+            ("p/e/sgd/n4", "ok"),
+        ]
     assert not (tmp_path / "results").exists()
+    with pytest.raises(ConfigError, match="--experiment: other not in what was planned"):
+        list(preflight.checks(plan, ["e", "other"]))

@@ -73,7 +73,7 @@ def test_a_damaged_card_names_the_key(tmp_path):
     with pytest.raises(RecordError, match=r"run.json: outcome: Field required"):
         record.read_card(path)
     path.write_text("{")
-    with pytest.raises(RecordError, match="not a readable run card"):
+    with pytest.raises(RecordError, match=r"run.json: content: Invalid JSON"):
         record.read_card(path)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pandas as pd
 import pydantic
@@ -30,7 +30,6 @@ RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_
 COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
 
 NOT_YET = "not run yet"
-M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 class ListedRun(pydantic.BaseModel):
@@ -204,7 +203,9 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
         cards=tuple(cards),
         runs=tuple(run.id for run in listed.runs),
-        tuning=_read(Tuned, planned.tuning_file) if planned.tuning_file.exists() else None,
+        tuning=record.read_model(Tuned, planned.tuning_file)
+        if planned.tuning_file.exists()
+        else None,
     )
     return found, frames
 
@@ -240,18 +241,7 @@ def _labelled(
 
 def read_manifest(path: Path) -> Manifest:
     """The group.json at `path`; RecordError names the file and the key that is wrong."""
-    return _read(Manifest, path)
-
-
-def _read(model: type[M], path: Path) -> M:
-    try:
-        return model.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read ({error})") from None
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "content"
-        raise RecordError(f"{path}: {key}: {first['msg']}") from None
+    return record.read_model(Manifest, path)
 
 
 def known_experiment(paper: Paper, experiment: str, where: str) -> None:

@@ -170,19 +170,17 @@ def preflight(
     config_dir: ConfigDir = Path("config"),
     methods: Methods = [],
     device: Device = "cpu",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that check side by side.")] = 1,
 ) -> None:
     """Run two rounds of every job shape of a scale, to prove that it would run."""
     startup.begin()
     from collections import Counter
 
-    from wiregrad.preflight import check, shapes
+    from wiregrad.preflight import checks
 
     plan = load(scale, config_dir, Path("results"), methods, paper or None)
     states: Counter[str] = Counter()
-    for group, planned in shapes(plan):
-        if experiment and group.experiment not in experiment:
-            continue
-        result = check(group, planned, device)
+    for result in checks(plan, experiment, device, jobs):
         states[result.state] += 1
         size = f"d = {result.dim}, {result.seconds:.1f} s" if result.dim else result.detail
         typer.echo(f"{result.state:9}{result.shape}  {size}")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 
@@ -17,7 +17,6 @@ from wiregrad.bits import CONVENTIONS
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError
 from wiregrad.methods.base import Method
-from wiregrad.methods.lag import LagPS
 from wiregrad.problems.convex import Convex
 from wiregrad.rng import Seeds
 from wiregrad.sweep.advance import Ended, Point, Stop, advance
@@ -30,6 +29,14 @@ COMPRESSED = ("compressor", "compressors")
 _AT_ONCE = 512
 """Runs in a batch at the most."""
 _EVALUATED = 64
+
+
+@runtime_checkable
+class AsksTheory(Protocol):
+    """A method with parameters that the theory of the problem can give, such as LAG-PS."""
+
+    def informed(self, smoothness: Sequence[float]) -> Method:
+        """With the L_i of a problem, where those are asked for."""
 
 
 @dataclass(frozen=True)
@@ -168,12 +175,12 @@ class _Bench:
     @property
     def given(self) -> dict[str, Any]:
         """See Found."""
-        method = self._method(None)
-        return {"method.smoothness": list(method.smoothness)} if isinstance(method, LagPS) else {}
+        asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
+        return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 
     def _method(self, k: int | None) -> Method:
         method = _parsed(self.task, k, None).method
-        return method.informed(self.constants.each) if isinstance(method, LagPS) else method
+        return method.informed(self.constants.each) if isinstance(method, AsksTheory) else method
 
     def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
         for zeta in zetas:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pydantic
 
-from wiregrad import fsio
+from wiregrad import fsio, record
 from wiregrad.errors import RecordError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
     """
     if not (planned.sweep_file.exists() and planned.best_file.exists()):
         return None, None
-    chosen = _chosen(planned.best_file)
+    chosen = record.read_model(Chosen, planned.best_file)
     if chosen.not_run is not None:
         return None, chosen.not_run
     found = Swept(
@@ -128,17 +128,6 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
         sha256=fsio.sha256_file(planned.sweep_file),
     )
     return found, None
-
-
-def _chosen(path: Path) -> Chosen:
-    try:
-        return Chosen.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path}: cannot be read ({error})") from None
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "content"
-        raise RecordError(f"{path}: {key}: {first['msg']}") from None
 
 
 def _rows(path: Path) -> pd.DataFrame:
