@@ -18,11 +18,11 @@ from wiregrad import startup
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.experiment import execute
-from wiregrad.plan import Group, Plan, PlannedRun, asked_of_theory
+from wiregrad.plan import Group, Plan, PlannedRun, asked_of_theory, assign
 from wiregrad.problems import registry
 from wiregrad.problems.deep import DeepSpec
-from wiregrad.sweep import Task, run
-from wiregrad.sweep.group import task_of
+from wiregrad.sweep import run
+from wiregrad.sweep.group import chosen, task_of
 
 ROUNDS = 2
 _EVALUATED = 16
@@ -79,18 +79,22 @@ def checks(
 
 
 def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
-    """Two rounds of one job shape, from data to history; errors of the configuration go through."""
+    """Two rounds of one job shape, from data to history.
+
+    Raises ConfigError, which names the shape.
+    """
     name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
     if group.skip is not None:
         return Check(name, "skipped", group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
-        config["method"]["lr"] = min(group.tuning.rates(group.label))
+        assign(config, "method.lr", min(group.tuning.rates(group.label)))
     began = time.perf_counter()
     try:
         with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
             if group.sweep is not None:
-                config["method"]["lr"] = _swept(task_of(group), Path(folder), device)
+                for key, value in _swept(group, Path(folder), device).items():
+                    assign(config, key, value)
             if asked_of_theory(config):
                 from wiregrad import theory_step  # noqa: PLC0415 - slow, seldom used
 
@@ -98,12 +102,15 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
             card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     except DataUnavailable as error:
         return Check(name, "no data", str(error))
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
     state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 
 
-def _swept(task: Task, folder: Path, device: str) -> float:
-    """Two rounds of a sweep's first point; its learning rate."""
+def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
+    """What two rounds of a sweep's first point give its run, by dotted key."""
+    task = task_of(group)
     short = replace(
         task,
         multiples=task.multiples[:1],
@@ -112,7 +119,8 @@ def _swept(task: Task, folder: Path, device: str) -> float:
         seeds=task.seeds[:1],
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
-    return float(run(short, folder / "sweep", device).rows[0]["lr"])
+    found = run(short, folder / "sweep", device)
+    return chosen(group, {"not_run": None, "best": found.rows[0], "given": found.given})
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:

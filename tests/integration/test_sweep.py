@@ -9,7 +9,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from wiregrad import data, sweep
+from wiregrad import data, preflight, sweep
 from wiregrad.cli.sweep import app
 from wiregrad.config import RunConfig
 from wiregrad.errors import ConfigError, DataUnavailable
@@ -103,6 +103,18 @@ def test_lag_ps_is_given_the_smoothness_of_the_problem(tmp_path):
     each = problem.build(4, Seeds(1), torch.device("cpu")).constants().each
     assert card["config"]["method"]["smoothness"] == list(each)
     assert len(set(each)) == 4
+
+
+def test_preflight_takes_what_a_sweep_gives(tmp_path):
+    found = {check.shape: check.state for check in preflight.checks(plan_of(tmp_path))}
+    assert found["p/e/lag_ps/n4"] == found["p/e/clag/n4"] == "ok"
+    assert set(found.values()) == {"ok"}
+
+
+def test_a_shape_that_cannot_be_run_is_named(tmp_path):
+    plan = plan_of(tmp_path, sweep=None, lr={"default": 0.1})
+    with pytest.raises(ConfigError, match=r"^p/e/lag_ps/n4: method\.smoothness: theory is for"):
+        list(preflight.checks(plan))
 
 
 def test_the_smoothness_of_theory_is_that_of_a_sweep_only(tmp_path):
