@@ -29,6 +29,8 @@ _EVALUATED = 16
 """Samples that the two evaluations of a preflight read."""
 _BATCH = 2
 """Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
+_STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespeare"}
+"""Where data cannot be had, a network's shape is checked on others: inputs are of the same form."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Check:
     shape: str
     state: Literal["ok", "diverged", "no data", "skipped"]
     detail: str = ""
+    """Why there was nothing to run, or the data that stood in for others."""
     seconds: float = 0.0
     dim: int = 0
 
@@ -89,21 +92,32 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     config = shortened(planned.config)
     if group.tuning is not None:
         assign(config, "method.lr", min(group.tuning.rates(group.label)))
-    began = time.perf_counter()
-    try:
-        with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
-            if group.sweep is not None:
-                for key, value in _swept(group, Path(folder), device).items():
-                    assign(config, key, value)
-            if asked_of_theory(config):
-                from wiregrad import theory_step  # noqa: PLC0415 - slow, seldom used
+    own, reasons = config["problem"].get("data"), list[str]()
+    for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
+        if data is not None:
+            config["problem"]["data"] = data
+        try:
+            found = _checked(name, group, config, device)
+        except DataUnavailable as error:
+            reasons.append(str(error))
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        else:
+            return found if data == own else replace(found, detail=f"on {data}")
+    return Check(name, "no data", reasons[0])
 
-                config, _ = theory_step.resolved(config, name)
-            card = execute(RunConfig.parse(config, name), Path(folder), device=device)
-    except DataUnavailable as error:
-        return Check(name, "no data", str(error))
-    except ConfigError as error:
-        raise ConfigError(f"{name}: {error}") from None
+
+def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Check:
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
+        if group.sweep is not None:
+            for key, value in _swept(group, Path(folder), device).items():
+                assign(config, key, value)
+        if asked_of_theory(config):
+            from wiregrad import theory_step  # noqa: PLC0415 - slow, seldom used
+
+            config, _ = theory_step.resolved(config, name)
+        card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 

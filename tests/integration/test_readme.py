@@ -28,7 +28,7 @@ ELSEWHERE = {
     ".venv/bin/snakemake --workflow-profile workflow/profiles/slurm --config scale=paper": (
         "nowhere: it takes a cluster"
     ),
-    ".venv/bin/wiregrad preflight --scale paper": "test_preflight_of_the_paper_scale, in parts",
+    ".venv/bin/wiregrad preflight --scale paper --jobs 2": "test_preflight_of_the_paper_scale, in parts",
 }
 """Commands that other tests run, and where."""
 
@@ -134,7 +134,7 @@ def test_the_method_of_the_readme_runs(tmp_path):
 
 def test_preflight_of_the_paper_scale():
     """The convex and the smaller deep shapes, and some that are swept; the others take minutes."""
-    command = [BIN / "wiregrad", "preflight", "--scale", "paper"]
+    command = [BIN / "wiregrad", "preflight", "--scale", "paper", "--jobs", "2"]
     experiments = ("convex", "cifar_lenet5", "quadratic_n10")
     chosen = [word for name in experiments for word in ("--experiment", name)]
     done = subprocess.run(

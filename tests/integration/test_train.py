@@ -125,6 +125,18 @@ def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
     assert preflight.check(group, group.runs[0]).state == "no data"
 
 
+def test_preflight_checks_a_shape_on_other_data_where_its_own_cannot_be_had(tmp_path, monkeypatch):
+    monkeypatch.setenv("WIREGRAD_CACHE", str(tmp_path / "empty"))
+    monkeypatch.setenv("WIREGRAD_SOURCES", "mirror")
+    needs(DATA)
+    problem = EXPERIMENT["problem"] | {"data": "ijcnn1"}  # the mirror of the tests has it not
+    group = plan_of(tmp_path, problem=problem).groups[0]
+    assert preflight.check(group, group.runs[0]).state == "no data"
+    monkeypatch.setitem(preflight._STAND_INS, "ijcnn1", DATA)
+    found = preflight.check(group, group.runs[0])
+    assert (found.state, found.detail) == ("ok", f"on {DATA}")
+
+
 @pytest.mark.parametrize("said", ["gone", None])
 def test_what_the_report_of_the_data_says_is_told_without_a_run(tmp_path, said):
     toy = {"name": "quadratic", "dim": 5}

@@ -182,8 +182,9 @@ def preflight(
     states: Counter[str] = Counter()
     for result in checks(plan, experiment, device, jobs):
         states[result.state] += 1
-        size = f"d = {result.dim}, {result.seconds:.1f} s" if result.dim else result.detail
-        typer.echo(f"{result.state:9}{result.shape}  {size}")
+        size = [f"d = {result.dim}, {result.seconds:.1f} s"] if result.dim else []
+        about = ", ".join([*size, *filter(None, [result.detail])])
+        typer.echo(f"{result.state:9}{result.shape}  {about}")
     typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
     if states["diverged"]:
         raise typer.Exit(1)
