@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from wiregrad import data, record
@@ -28,7 +29,9 @@ ELSEWHERE = {
     ".venv/bin/snakemake --workflow-profile workflow/profiles/slurm --config scale=paper": (
         "nowhere: it takes a cluster"
     ),
-    ".venv/bin/wiregrad preflight --scale paper --jobs 2": "test_preflight_of_the_paper_scale, in parts",
+    ".venv/bin/wiregrad preflight --scale paper --jobs 2": (
+        "test_preflight_of_the_paper_scale, in parts"
+    ),
 }
 """Commands that other tests run, and where."""
 
@@ -48,6 +51,13 @@ HERE = {
         "budget.steps=4",
     ),
     ".venv/bin/snakemake -n --config scale=paper": ("--quiet", "all"),
+    ".venv/bin/python examples/own_training.py": ("--epochs", "1", "--samples", "640"),
+    ".venv/bin/torchrun --nproc-per-node 2 examples/own_training.py --method cd_adam": (
+        "--epochs",
+        "1",
+        "--samples",
+        "640",
+    ),
 }
 """Commands that this test runs as they stand, and what it adds (the last --out counts)."""
 
@@ -78,7 +88,11 @@ def test_a_command_runs_as_it_stands(command, tmp_path):
 
 
 def needs_data_of(example):
-    name = yaml.safe_load((ROOT / example).read_text())["problem"]["data"]
+    text = (ROOT / example).read_text()
+    if example.endswith(".py"):
+        name = re.search(r'data\.load\("([^"]+)"\)', text)[1]
+    else:
+        name = yaml.safe_load(text)["problem"]["data"]
     try:
         data.load(name)
     except DataUnavailable as error:
@@ -130,6 +144,21 @@ def test_the_method_of_the_readme_runs(tmp_path):
     assert rows[-1]["loss_train"] < rows[0]["loss_train"]
     per_round = rows[1]["uplink_bits_wire"]
     assert 123 <= per_round < 400  # a bit an element, a scale and a header
+
+
+def test_the_training_loop_of_the_readme_trains(capsys):
+    code = re.search(r"```python\n(from wiregrad.optim.*?)```", README, flags=re.DOTALL)[1]
+    torch.manual_seed(0)
+    model, loss_fn = torch.nn.Linear(40, 10), torch.nn.CrossEntropyLoss()
+    inputs = torch.randn(64, 40)
+    targets = inputs[:, :10].argmax(1)
+    with torch.no_grad():
+        before = float(loss_fn(model(inputs), targets))
+    loader = [(inputs, targets)] * 300
+    exec(code, {"model": model, "loader": loader, "loss_fn": loss_fn})  # noqa: S102 - it is ours
+    with torch.no_grad():
+        assert float(loss_fn(model(inputs), targets)) < before - 0.1
+    assert "uplink_bits_wire=" in capsys.readouterr().out
 
 
 def test_preflight_of_the_paper_scale():

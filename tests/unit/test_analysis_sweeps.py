@@ -298,4 +298,7 @@ def test_a_damaged_sweep_is_told(tmp_path):
     with pytest.raises(RecordError, match=r"sweep.parquet: not a readable sweep"):
         sweeps._rows(tmp_path / "sweep.parquet")
     with pytest.raises(RecordError, match=r"sweep.json: cannot be read"):
-        sweeps._chosen(tmp_path / "sweep.json")
+        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
+    fsio.write_json(tmp_path / "sweep.json", {"best": {"multiple": 1.0, "lr": 0.1}})
+    with pytest.raises(RecordError, match=r"sweep.json: best.reached: Field required"):
+        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")

@@ -1,0 +1,154 @@
+"""The compressors of the suite as a communication hook of DistributedDataParallel.
+
+    model = DistributedDataParallel(Net())
+    state = CompressionState(model, TopK(ratio=0.01))
+    model.register_comm_hook(state, compression_hook)
+
+From then on `backward` leaves the mean over the processes of C(g_i + e_i), with error feedback, and
+any optimiser of PyTorch goes on from there. It is the aggregation of COMP-AMS (arXiv 2205.05632,
+Algorithm 2) and of EF-SGD; there is no downlink, since all processes hear all. The
+methods that are more than that, two-way ones among them, are in `wiregrad.optim`.
+
+Compressed is one bucket of DDP after the other (`bucket_cap_mb`), or tensor by tensor within each;
+where the whole model is one bucket the messages are those of the suite's runs.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any  # no postponed annotations here: DDP reads those of the hook
+
+import torch
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from wiregrad.bits import convention
+from wiregrad.channel import Link
+from wiregrad.compressors.base import Compressor, decode, registry
+from wiregrad.errors import NonFiniteError
+from wiregrad.layout import BlockKind, Layout
+from wiregrad.received import Decoded
+from wiregrad.rng import Seeds
+from wiregrad.runtimes.distributed import WireChannel
+from wiregrad.runtimes.exchange import NOT_FINITE
+from wiregrad.wire import Payload
+
+
+class CompressionState:
+    """What a process remembers for `compression_hook`: the residual e_i of each parameter.
+
+    `compressor`: a Compressor, or a mapping or name as in a run's configuration. `blocks`: what it
+    sees at a time, within a bucket. `seed`: of random compressors, the same in all processes.
+    `group`: that of DDP, where it is not the default one. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        model: DistributedDataParallel,
+        compressor: Compressor | Mapping[str, Any] | str,
+        *,
+        error_feedback: bool = True,
+        blocks: BlockKind = "auto",
+        seed: int = 0,
+        group: dist.ProcessGroup | None = None,
+    ) -> None:
+        self.compressor = registry.build(compressor)
+        self.error_feedback, self.blocks, self.group = error_feedback, blocks, group
+        self.wire_bits = 0
+        """Bits that this process has sent."""
+        self._names = {id(param): name for name, param in model.module.named_parameters()}
+        self._residuals: dict[str, torch.Tensor] = {}
+        self._channels: dict[tuple[str, ...], WireChannel] = {}
+        rank, device = dist.get_rank(group), next(model.parameters()).device
+        self._generator = Seeds(seed).generator("compressor", "uplink", rank, device=device)
+
+    def mean(self, bucket: dist.GradBucket) -> torch.Tensor:  # type: ignore[name-defined]
+        """The mean over the processes of what they send of this bucket.
+
+        NaN where one of them has NaN or Inf; residuals are as before then.
+        """
+        grads, params = bucket.buffer(), bucket.parameters()
+        names = tuple(self._names[id(param)] for param in params)
+        lengths = [param.numel() for param in params]
+        pieces = zip(names, lengths, strict=True)
+        residual = torch.cat([self._residuals.get(n, grads.new_zeros(d)) for n, d in pieces])[None]
+        message = self._message(self._channel(names, params), grads[None], residual)
+        received = self._gather(message, grads)
+        if any(each is None for each in received):
+            return torch.full_like(grads, torch.nan)
+        if self.error_feedback:
+            self._residuals |= zip(names, torch.split(residual[0], lengths), strict=True)
+        decoded = Decoded(len(received), grads)
+        for sender, each in enumerate(received):
+            parts = Payload.sequence(each or b"", numel=grads.numel())
+            decoded.put(sender, [decode(part) for part in parts], 0)
+        return decoded.mean()
+
+    def state_dict(self) -> dict[str, Any]:
+        """This process's state: every rank has its own, to be saved and loaded apart."""
+        return {
+            "residuals": dict(self._residuals),
+            "generator": self._generator.get_state(),
+            "wire_bits": self.wire_bits,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state` of the same rank.
+
+        Compressors that draw do so for each bucket, and DDP cuts its first round's in another way.
+        """
+        self._residuals = {name: value.clone() for name, value in state["residuals"].items()}
+        self._generator.set_state(state["generator"])
+        self.wire_bits = state["wire_bits"]
+
+    def _message(
+        self, channel: WireChannel, grads: torch.Tensor, residual: torch.Tensor
+    ) -> bytes | None:
+        """C(g + e) as bytes, and e ← g + e − C(g + e); or C(g). None for NaN or Inf."""
+        channel.open(measure=False)
+        before = channel.meter.wire
+        try:
+            if self.error_feedback:
+                channel.error_feedback(self.compressor, grads, residual)
+            else:
+                channel(self.compressor, grads)
+        except NonFiniteError:
+            return None
+        self.wire_bits += channel.meter.wire - before
+        return channel.message
+
+    def _channel(self, names: tuple[str, ...], params: Sequence[torch.Tensor]) -> WireChannel:
+        """One for each bucket there has been: DDP cuts them anew after the first round."""
+        if names not in self._channels:
+            layout = Layout(names, tuple(tuple(param.shape) for param in params))
+            price = convention("formula").uplink
+            link = Link(layout, self.blocks, price, [self._generator])
+            self._channels[names] = WireChannel(link)
+        return self._channels[names]
+
+    def _gather(self, message: bytes | None, like: torch.Tensor) -> list[bytes | None]:
+        """The messages of all processes, in the order of their ranks."""
+        size = NOT_FINITE if message is None else len(message)
+        mine = torch.tensor([size], device=like.device)
+        sizes = [torch.empty_like(mine) for _ in range(dist.get_world_size(self.group))]
+        dist.all_gather(sizes, mine, group=self.group)
+        lengths = [int(each) for each in sizes]
+        room = torch.zeros(max(0, *lengths), dtype=torch.uint8, device=like.device)
+        if message is not None:
+            room[:size] = torch.frombuffer(bytearray(message), dtype=torch.uint8)
+        rooms = [torch.empty_like(room) for _ in lengths]
+        dist.all_gather(rooms, room, group=self.group)
+        return [
+            None if length == NOT_FINITE else room[:length].cpu().numpy().tobytes()
+            for room, length in zip(rooms, lengths, strict=True)
+        ]
+
+
+def compression_hook(
+    state: CompressionState,
+    bucket: dist.GradBucket,  # type: ignore[name-defined]  # torch has no stub of it
+) -> torch.futures.Future[torch.Tensor]:
+    """The hook: see the module. A NaN or Inf of one process is NaN in all, as without a hook."""
+    mean = state.mean(bucket)
+    devices: list[int | str | torch.device] = [mean.device] if mean.device.type != "cpu" else []
+    future: torch.futures.Future[torch.Tensor] = torch.futures.Future(devices=devices)
+    future.set_result(mean)
+    return future
