@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
-import importlib.resources
+import inspect
 import json
 import re
 from dataclasses import asdict, dataclass
@@ -22,33 +22,11 @@ from wiregrad.analysis import budget, style
 from wiregrad.analysis.aggregate import GroupResult, Results, known_experiment, not_run
 from wiregrad.analysis.statistics import BOOTSTRAP_FROM
 from wiregrad.errors import ConfigError
+from wiregrad.provenance import code_sha256
 from wiregrad.registry import Registry
 
 if TYPE_CHECKING:
     from wiregrad.grammar import Paper
-
-DRAWING = (
-    "figures",
-    "plots",
-    "speedup",
-    "descent",
-    "levels",
-    "bounds",
-    "sweeps/results",
-    "sweeps/heatmap",
-    "style",
-    "measure",
-    "derived",
-    "budget",
-    "rates",
-    "arena",
-    "statistics",
-    "asynchrony/measured",
-    "asynchrony/pictures",
-    "asynchrony/by_rounds",
-    "asynchrony/by_clock",
-)
-"""Modules whose change makes every picture out of date."""
 
 PARTS = {
     "train_limit": "{:,} to train",
@@ -192,7 +170,11 @@ def data_names(groups: tuple[GroupResult, ...]) -> str:
 
 
 def digest(spec: FigureSpec, paper: str, results: Results) -> str:
-    """Hex sha256 of all that the picture is a function of: description, histories, drawing code."""
+    """Hex sha256 of all that the picture is a function of.
+
+    That is its description, the histories, and the code of its kind with what that imports of the
+    analysis.
+    """
     mine = spec.gathered(results, paper)
     content = {
         "kind": type(spec).__name__,
@@ -204,16 +186,10 @@ def digest(spec: FigureSpec, paper: str, results: Results) -> str:
         "revisions": mine.revisions,
         "labels": mine.labels,
         "colours": dict(mine.colours),
-        "code": _code_digest(),
+        "code": code_sha256(Path(inspect.getfile(type(spec))), "wiregrad.analysis"),
     }
     text = json.dumps(content, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _code_digest() -> str:
-    here = importlib.resources.files("wiregrad.analysis")
-    parts = [(here / f"{n}.py").read_bytes() for n in DRAWING]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def up_to_date(path: Path, wanted: str) -> bool:
