@@ -10,7 +10,7 @@ import pytest
 from histories import history
 
 from wiregrad import fsio, record
-from wiregrad.analysis import bounds, checks, descent, levels, tables
+from wiregrad.analysis import bounds, checks, descent, levels, tables, typeset
 from wiregrad.analysis.sweeps import checks as sweep_checks
 from wiregrad.analysis.sweeps import heatmap
 from wiregrad.analysis.sweeps import results as sweeps
@@ -241,7 +241,7 @@ def test_a_table_shows_points_books_and_what_was_saved():
     sweep_of["ef"] = swept(row("exhausted"))
     sweep_of["clag"] = replace(GRID, edge=("k",))
     spec = SweepTable(kind="sweep", title="T", caption="C", experiment="task", against="gd")
-    shown, best = tables.text(spec, results(sweep_of))
+    shown, best = typeset.text(spec, results(sweep_of))
     shown = shown.set_index("method")
     assert shown.loc["CLAG", "K"] == "1"
     assert shown.loc["CLAG", "ζ"] == "4"

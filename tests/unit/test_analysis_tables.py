@@ -11,7 +11,7 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis import tables
+from wiregrad.analysis import tables, typeset
 from wiregrad.analysis.aggregate import Results, Tuned
 from wiregrad.errors import ConfigError
 from wiregrad.grammar import Paper
@@ -67,7 +67,7 @@ def test_a_missed_target_a_diverged_run_and_a_gap_are_rows():
 
 
 def test_the_printed_table():
-    shown, best = tables.text(SPEC, found())
+    shown, best = typeset.text(SPEC, found())
     cells = shown.set_index("method")
     assert cells.loc["A", "train loss"] == "0.2100 ± 0.0248"
     assert cells.loc["A", "test accuracy (%)"] == "95.10 ± 0.25"
@@ -85,7 +85,7 @@ def test_the_printed_table():
 def test_methods_that_print_the_same_are_best_together():
     runs = {(k, 4): [history([2.0, v])] for k, v in (("a", 0.20001), ("b", 0.20002), ("c", 0.3))}
     plain = SPEC.model_copy(update={"target": None, "metrics": ("train_loss",)})
-    _, best = tables.text(plain, histories.results(runs))
+    _, best = typeset.text(plain, histories.results(runs))
     assert best["train loss"].tolist() == [True, True, False]
 
 
@@ -95,9 +95,9 @@ def test_rates_at_the_edge_of_the_grid_are_marked():
     first, *others = results.groups
     groups = (replace(first, tuning=tuned), *others)
     marked = replace(results, groups=groups)
-    shown, _ = tables.text(SPEC, marked)
+    shown, _ = typeset.text(SPEC, marked)
     assert shown["learning rate"].tolist() == ["0.01 †", "0.01 ‡", "0.01 ‡", "—"]
-    notes = tables.notes(SPEC, marked)
+    notes = typeset.notes(SPEC, marked)
     assert any(note.startswith("† the best point is at the edge") for note in notes)
     assert "C: diverged in 1 of 2 runs." in notes
     assert "D: not run: no data: d is gone." in notes
@@ -105,9 +105,9 @@ def test_rates_at_the_edge_of_the_grid_are_marked():
 
 
 def test_markdown_and_latex_mark_the_best_and_escape():
-    text = tables.markdown(SPEC, found())
+    text = typeset.markdown(SPEC, found())
     assert "| **0.2100 ± 0.0248** |" in text.replace("  ", " ")
-    tex = tables.latex(SPEC, "mnist", found())
+    tex = typeset.latex(SPEC, "mnist", found())
     assert r"\toprule" in tex
     assert r"\textbf{0.2100 ± 0.0248}" in tex
     assert r"T \& co. C\_1" in tex
@@ -117,9 +117,9 @@ def test_markdown_and_latex_mark_the_best_and_escape():
 
 def test_the_same_results_give_the_same_files(tmp_path):
     spec, results = SPEC, found()
-    one = [p.read_bytes() for p in tables.write(spec, "t", "toy", results, tmp_path / "one")]
+    one = [p.read_bytes() for p in typeset.write(spec, "t", "toy", results, tmp_path / "one")]
     shuffled = replace(results, frame=results.frame.sample(frac=1.0, random_state=0))
-    two = [p.read_bytes() for p in tables.write(spec, "t", "toy", shuffled, tmp_path / "two")]
+    two = [p.read_bytes() for p in typeset.write(spec, "t", "toy", shuffled, tmp_path / "two")]
     assert one == two
 
 

@@ -104,6 +104,16 @@ class GroupResult:
         """Number of different seeds that were run."""
         return len({card.seed for card in self.cards})
 
+    @property
+    def tuned(self) -> bool:
+        """Whether the learning rate was chosen from a grid."""
+        return self.tuning is not None or self.sweep is not None
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether what was chosen is at the end of its grid."""
+        return bool((self.tuning and self.tuning.edge) or (self.sweep and self.sweep.edge))
+
 
 @dataclass(frozen=True)
 class Results:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wiregrad import record
-from wiregrad.analysis import aggregate, claims, figures, tables
+from wiregrad.analysis import aggregate, claims, figures, tables, typeset
 from wiregrad.errors import RecordError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
         for paper in plan.papers.values():
             for name, table in tables.parse(paper).items():
                 if any(group.cards for group in table.gathered(found, paper.paper).groups):
-                    tables.write(table, name, paper.paper, found, new / "tables")
+                    typeset.write(table, name, paper.paper, found, new / "tables")
     with _replacing(pictures) as new:
         for paper in plan.papers.values():
             for name, spec in figures.parse(paper).items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from wiregrad import __version__, fsio
-from wiregrad.analysis import aggregate, claims, figures, tables
+from wiregrad.analysis import aggregate, claims, figures, tables, typeset
 from wiregrad.analysis.aggregate import GroupResult, Results
 from wiregrad.analysis.descent import point_text
 from wiregrad.analysis.statistics import Verdict
@@ -89,7 +89,7 @@ class PaperPart:
             mine = spec.gathered(self.results, self.name)
             if not any(group.cards for group in mine.groups):
                 continue
-            shown, best = tables.text(spec, mine)
+            shown, best = typeset.text(spec, mine)
             rows = [
                 list(zip(*row, strict=True))
                 for row in zip(shown.to_numpy().tolist(), best.to_numpy().tolist(), strict=True)
@@ -97,7 +97,7 @@ class PaperPart:
             about = {"id": name, "title": spec.title, "caption": spec.caption}
             found.append(
                 about
-                | {"head": list(shown.columns), "rows": rows, "notes": tables.notes(spec, mine)}
+                | {"head": list(shown.columns), "rows": rows, "notes": typeset.notes(spec, mine)}
             )
         return found
 

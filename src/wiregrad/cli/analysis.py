@@ -84,15 +84,15 @@ def tables(
     quiet: Quiet = False,
 ) -> None:
     """Write tables of a paper, as CSV, Markdown and LaTeX."""
-    from wiregrad.analysis import aggregate
-    from wiregrad.analysis import tables as written
+    from wiregrad.analysis import aggregate, typeset
+    from wiregrad.analysis.tables import parse
 
     plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(written.parse(plan.papers[paper]), names, "table")
+    specs = _chosen(parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     folder = out or results / scale / "tables"
     for name, spec in specs.items():
-        _say(written.write(spec, name, paper, found, folder), quiet=quiet)
+        _say(typeset.write(spec, name, paper, found, folder), quiet=quiet)
 
 
 @app.command()
