@@ -6,8 +6,8 @@
 
 From then on `backward` leaves the mean over the processes of C(g_i + e_i), with error feedback, and
 any optimiser of PyTorch goes on from there. It is the aggregation of COMP-AMS (arXiv 2205.05632,
-Algorithm 2) and of EF-SGD; there is no downlink, since all processes hear all. The
-methods that are more than that, two-way ones among them, are in `wiregrad.optim`.
+Algorithm 2) and of EF-SGD; there is no downlink, since all processes hear all. Methods that are
+more than that, two-way ones among them, are in `wiregrad.optim`.
 
 Compressed is one bucket of DDP after the other (`bucket_cap_mb`), or tensor by tensor within each;
 where the whole model is one bucket the messages are those of the suite's runs.
