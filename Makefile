@@ -13,7 +13,7 @@ TARGETS ?= all
 PYTEST_ARGS ?= -n $(JOBS)
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# wiregrad, wiregrad.channel, …: pdoc goes no further than __all__ by itself.
+# wiregrad, wiregrad.comm.channel, …: pdoc goes no further than __all__ by itself.
 MODULES = $(shell find src/wiregrad -name '*.py' ! -name __main__.py | sort | \
   sed -e 's,^src/,,' -e 's,/__init__.py$$,,' -e 's,\.py$$,,' -e 's,/,.,g')
 # One thread a process: JOBS processes run side by side, and sums keep their order.

@@ -153,10 +153,10 @@ class Wiregrad:
     def __init__(self, problem: str, processes: int = 2) -> None:
         import torch
 
-        from wiregrad import bits
-        from wiregrad.config import RunConfig
-        from wiregrad.pool import Pool
-        from wiregrad.rng import Seeds
+        from wiregrad.comm import accounting
+        from wiregrad.core.rng import Seeds
+        from wiregrad.runs.config import RunConfig
+        from wiregrad.runs.pool.pool import Pool
         from wiregrad.runtimes.simulated import Simulated
 
         config = RunConfig.parse(
@@ -182,7 +182,7 @@ class Wiregrad:
 
         problem.gradients = timed  # type: ignore[method-assign]
         self.runtime = Simulated(
-            problem, config.method, seeds, bits.convention(config.log.convention)
+            problem, config.method, seeds, accounting.convention(config.log.convention)
         )
 
     def step(self, step: int) -> None:

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ratios import Row
-from wiregrad import fsio
-from wiregrad.experiment import git_revision, versions
+from wiregrad.core.files import write_atomic, write_json, write_text
+from wiregrad.runs.execute import git_revision, versions
 
 GROUPS = (
     "Compressors with error feedback",
@@ -107,8 +107,8 @@ def _about(about: dict[str, str]) -> str:
 
 def write(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
     """Leave report.md, rows.json, benchmarks.svg and benchmarks.png in `folder`."""
-    fsio.write_text(folder / "report.md", markdown(rows, about))
-    fsio.write_json(
+    write_text(folder / "report.md", markdown(rows, about))
+    write_json(
         folder / "rows.json", {"schema": 1, "about": about, "rows": [r.as_json() for r in rows]}
     )
     return [folder / "report.md", folder / "rows.json", *chart(rows, about, folder)]
@@ -136,7 +136,7 @@ def chart(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
     """Bars of measured ÷ minimum, with the stretch goals; peers in a panel of their own."""
     from matplotlib.figure import Figure
 
-    from wiregrad.analysis import style
+    from wiregrad.analysis.figures import style
 
     goals = [row for row in rows if row.goal and row.value > 0]
     peers = [row for row in rows if row.goal is None and row.unit == "×"]
@@ -156,7 +156,7 @@ def chart(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
             folder / "benchmarks.png": style.png_bytes(figure, "benchmarks"),
         }
     for path, content in contents.items():
-        with fsio.write_atomic(path) as temporary:
+        with write_atomic(path) as temporary:
             temporary.write_bytes(content)
     return list(contents)
 
@@ -172,7 +172,7 @@ def _bars(ax: object, rows: list[Row]) -> None:
     import seaborn as sns
     from matplotlib.axes import Axes
 
-    from wiregrad.analysis import style
+    from wiregrad.analysis.figures import style
 
     assert isinstance(ax, Axes)
     lengths = [_relative(row, row.value) for row in rows]

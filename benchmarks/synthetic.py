@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from wiregrad import bits
-from wiregrad.layout import Layout
+from wiregrad.comm import accounting
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry as methods
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.problems.deep import joined
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
 STEP = Step(1, 10**9, 1e-3)
@@ -55,6 +55,6 @@ class Still(Problem):
 def simulated(d: int, workers: int, **method: Any) -> Simulated:
     """The simulated runtime of a method on still gradients, one round in."""
     built = methods.build({"lr": 1e-3} | method)
-    runtime = Simulated(Still(d, workers), built, Seeds(0), bits.convention("formula"))
+    runtime = Simulated(Still(d, workers), built, Seeds(0), accounting.convention("formula"))
     runtime.round(STEP, measure=False)
     return runtime

@@ -17,7 +17,7 @@ import pytest
 
 from ratios import Goal, Row, Turns
 from wiregrad import data
-from wiregrad.errors import DataUnavailable
+from wiregrad.core.errors import DataUnavailable
 
 GROUP = "Start-up"
 ROOT = Path(__file__).parents[1]

@@ -7,7 +7,7 @@ import pytest
 import naive_step
 from ratios import Goal, Row
 from wiregrad import data
-from wiregrad.errors import DataUnavailable
+from wiregrad.core.errors import DataUnavailable
 
 GROUP = "A whole step"
 GOALS = {"mnist_cnn": ("MNIST CNN", Goal(1.8, 2.5)), "cifar_lenet": ("LeNet", Goal(1.3, 1.6))}

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from ratios import Goal, Row, Turns, milliseconds
-from wiregrad import bits
-from wiregrad.errors import DataUnavailable
+from wiregrad.comm import accounting
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
 from wiregrad.problems.base import ProblemSpec
 from wiregrad.problems.convex import Convex
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.batched import Batched
 from wiregrad.runtimes.simulated import Simulated
 
@@ -54,7 +54,7 @@ class Sweep:
     def __init__(self, problem: Convex) -> None:
         method = {"name": "ef21", "compressor": {"name": "top_k", "k": 4}}
         rates = [0.02 + 0.001 * run for run in range(RUNS)]
-        self.problem, self.books, self.t = problem, bits.convention("formula"), 0
+        self.problem, self.books, self.t = problem, accounting.convention("formula"), 0
         built = methods.build(method | {"lr": 1.0})
         self.batch = Batched(problem, built, Seeds(0), {"lr": rates}, [self.books])
         self.alone = [

@@ -21,12 +21,12 @@ from torch.nn.parallel import DistributedDataParallel
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from synthetic import STEP, Still
-from wiregrad import bits
+from wiregrad.comm import accounting
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry as methods
-from wiregrad.rng import Seeds
-from wiregrad.runtimes import ranks
-from wiregrad.runtimes.distributed import Distributed
-from wiregrad.runtimes.exchange import Exchange
+from wiregrad.runtimes.distributed import ranks
+from wiregrad.runtimes.distributed.exchange import Exchange
+from wiregrad.runtimes.distributed.runtime import Distributed
 
 WORKERS, LAYERS = 2, 4
 Call = Callable[[], object]
@@ -64,7 +64,7 @@ def ddp(width: int, hook: str) -> Call:
 def ours(d: int, exchange: Exchange, compressor: dict[str, object]) -> Call:
     """A round of COMP-AMS in the distributed runtime."""
     method = methods.build({"name": "comp_ams", "lr": STEP.lr, "compressor": compressor})
-    convention = bits.convention("formula")
+    convention = accounting.convention("formula")
     runtime = Distributed(Still(d, WORKERS), method, Seeds(0), convention, exchange)
     return lambda: runtime.round(STEP, measure=False)
 

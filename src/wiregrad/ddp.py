@@ -20,15 +20,15 @@ import torch
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from wiregrad.bits import convention
-from wiregrad.channel import Link
+from wiregrad.comm.accounting import convention
+from wiregrad.comm.channel import Link
+from wiregrad.comm.received import Decoded
 from wiregrad.compressors.base import Compressor, decode, registry
-from wiregrad.errors import NonFiniteError
-from wiregrad.layout import BlockKind, Layout
-from wiregrad.received import Decoded
-from wiregrad.rng import Seeds
-from wiregrad.runtimes.distributed import WireChannel
-from wiregrad.runtimes.exchange import NOT_FINITE
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import BlockKind, Layout
+from wiregrad.core.rng import Seeds
+from wiregrad.runtimes.distributed.exchange import NOT_FINITE
+from wiregrad.runtimes.distributed.runtime import WireChannel
 from wiregrad.wire import Payload
 
 

@@ -25,16 +25,16 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from wiregrad.bits import convention
-from wiregrad.errors import ConfigError
-from wiregrad.layout import Layout
+from wiregrad.comm.accounting import convention
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Method, registry
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Bits
-from wiregrad.runtimes.distributed import Distributed
-from wiregrad.runtimes.exchange import Exchange
+from wiregrad.runtimes.distributed.exchange import Exchange
+from wiregrad.runtimes.distributed.runtime import Distributed
 from wiregrad.runtimes.simulated import Simulated
 
 Params = Iterable[torch.Tensor] | Iterable[tuple[str, torch.Tensor]]

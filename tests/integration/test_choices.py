@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from wiregrad import fsio, record
-from wiregrad.config import RunConfig
-from wiregrad.errors import RecordError
-from wiregrad.experiment import execute
+from wiregrad.core.errors import RecordError
+from wiregrad.core.files import sha256_file, write_text
+from wiregrad.runs import record
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
 
 WORKERS, DIM, LEVELS = 4, 30, (1, 5, 30)
 ADACGD = {
@@ -33,7 +34,7 @@ def config(method=ADACGD, steps=60):
 def test_the_bits_of_a_run_are_those_of_the_choices(tmp_path):
     card = execute(config(), tmp_path)
     choices = record.read_choices(tmp_path / record.CHOICES)
-    assert card.choices_sha256 == fsio.sha256_file(tmp_path / record.CHOICES)
+    assert card.choices_sha256 == sha256_file(tmp_path / record.CHOICES)
     assert choices.shape == (60, WORKERS)
     assert set(np.unique(choices)) == {-1, 0, 1, 2}
     prices = np.array([*(32 * k for k in LEVELS), 0])  # -1 picks the last
@@ -67,6 +68,6 @@ def test_a_damaged_table_is_told(tmp_path):
     path = tmp_path / record.CHOICES
     record.write_choices(path, np.array([[0, -1], [1, 0]], dtype=np.int8))
     assert record.read_choices(path).tolist() == [[0, -1], [1, 0]]
-    fsio.write_text(path, "no table")
+    write_text(path, "no table")
     with pytest.raises(RecordError, match=r"choices.parquet: not readable choices"):
         record.read_choices(path)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wiregrad import data, record
-from wiregrad.errors import DataUnavailable
+from wiregrad import data
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.runs import record
 
 GOOD = {
     "problem": {"name": "logistic", "data": "a1a|a9a"},

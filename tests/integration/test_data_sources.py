@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 
 from wiregrad import data
+from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import download, loading, sources
 from wiregrad.data.layouts import LAYOUTS
 from wiregrad.data.origins import Download, HuggingFace, OfficialFiles, Package, Torchvision
-from wiregrad.errors import DataCorrupt, DataUnavailable
 
 MIRROR = os.environ.get("WIREGRAD_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="WIREGRAD_MIRROR is not set")

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from wiregrad import bits
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, DataUnavailable
-from wiregrad.loop import Loop
-from wiregrad.rng import Seeds
-from wiregrad.runtimes.distributed import own_row, require_own_state
+from wiregrad.comm import accounting
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.core.rng import Seeds
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.loop import Loop
+from wiregrad.runtimes.distributed.runtime import own_row, require_own_state
 from wiregrad.runtimes.simulated import Simulated
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine five processes import torch for long
@@ -137,7 +137,7 @@ def simulate(case: dict[str, Any]) -> tuple[list[dict[str, Any]], torch.Tensor, 
     parsed = RunConfig.parse(case)
     seeds = Seeds(parsed.seed)
     problem = parsed.problem.build(N, seeds, torch.device("cpu"))
-    convention = bits.convention(parsed.log.convention)
+    convention = accounting.convention(parsed.log.convention)
     runtime = Simulated(problem, parsed.method, seeds, convention)
     loop = Loop(parsed, problem, runtime)
     loop.run()

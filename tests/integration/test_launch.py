@@ -18,12 +18,12 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from wiregrad import record
 from wiregrad.cli import launch as cli
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError
-from wiregrad.experiment import execute
-from wiregrad.runtimes import ranks
+from wiregrad.core.errors import ConfigError
+from wiregrad.runs import record
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.runtimes.distributed import ranks
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
 

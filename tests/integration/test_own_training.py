@@ -28,10 +28,10 @@ from training import (
     samples,
 )
 
-from wiregrad.bits import convention
+from wiregrad.comm.accounting import convention
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry
 from wiregrad.methods.base import Step
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine four processes import torch for long

@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import yaml
 
-from wiregrad import data, record
-from wiregrad.analysis import aggregate
-from wiregrad.analysis.asynchrony.by_clock import Staleness
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
-from wiregrad.experiment import execute
-from wiregrad.plan import load_plan
-from wiregrad.train import Job, train
+from wiregrad import data
+from wiregrad.analysis.figures.asynchrony.by_clock import Staleness
+from wiregrad.analysis.results import aggregate
+from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
+from wiregrad.runs import record
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.studies.groups import Job, train
+from wiregrad.studies.plan import load_plan
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
 

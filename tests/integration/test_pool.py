@@ -18,12 +18,12 @@ import torch
 import yaml
 
 from wiregrad import data
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, DataUnavailable, RuntimeFailure
-from wiregrad.experiment import execute
-from wiregrad.pool import Pool, parse_size, shares
-from wiregrad.record import HISTORY
-from wiregrad.rng import Seeds
+from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
+from wiregrad.core.rng import Seeds
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.runs.pool.pool import Pool, parse_size, shares
+from wiregrad.runs.record import HISTORY
 
 DRIVER = """
 import signal
@@ -159,7 +159,7 @@ def members_of(pid, count):
         found = [
             child
             for child in psutil.Process(pid).children()
-            if "wiregrad.pool_member" in child.cmdline()
+            if "wiregrad.runs.pool.member" in child.cmdline()
         ]
         if len(found) == count:
             return found

@@ -13,8 +13,9 @@ import pytest
 import torch
 import yaml
 
-from wiregrad import data, record
-from wiregrad.errors import DataUnavailable
+from wiregrad import data
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.runs import record
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -13,10 +13,11 @@ import histories
 import pytest
 from typer.testing import CliRunner
 
-from wiregrad.analysis import aggregate, explorer
+from wiregrad.analysis.report import explorer
+from wiregrad.analysis.results import aggregate
 from wiregrad.cli import app, main, mount
-from wiregrad.errors import RecordError
-from wiregrad.plan import load_plan
+from wiregrad.core.errors import RecordError
+from wiregrad.studies.plan import load_plan
 
 mount.all_commands(app)
 OPTIONS = ["--scale", "cpu", "--config-dir", "config"]

@@ -10,11 +10,13 @@ import time
 import pytest
 import yaml
 
-from wiregrad import data, experiment, record
-from wiregrad.config import RunConfig
-from wiregrad.errors import DataUnavailable
-from wiregrad.experiment import execute
-from wiregrad.loop import Loop
+from wiregrad import data
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.runs import execute as experiment
+from wiregrad.runs import record
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.runs.loop import Loop
 
 CONFIG = {
     "problem": {"name": "mnist_cnn", "data": "mnist|mnist-5k", "train_limit": 1024},

@@ -71,7 +71,8 @@ def test_help_of_every_command_imports_nothing_heavy():
 
 
 def test_a_plan_is_read_without_torch_and_a_version_when_asked():
-    code = "import wiregrad.plan, wiregrad.record; wiregrad.plan.load_plan('smoke')\n"
+    code = "import wiregrad.runs.record\n"
+    code += "from wiregrad.studies.plan import load_plan; load_plan('smoke')\n"
     modules = set(json.loads(python(code + REPORT)[-1]))
     assert modules & {"torch", "pandas", "scipy", "matplotlib", "rich"} == set()
     assert python("import wiregrad; print(wiregrad.__version__)")[0][0].isdigit()

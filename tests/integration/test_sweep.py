@@ -9,16 +9,17 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from wiregrad import data, preflight, sweep
+from wiregrad import data
 from wiregrad.cli.sweep import app
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError, DataUnavailable
-from wiregrad.experiment import execute
-from wiregrad.plan import TUNED, load_plan
-from wiregrad.record import read_card, read_history
-from wiregrad.rng import Seeds
-from wiregrad.sweep.group import chosen, sweep_group
-from wiregrad.train import Job, train
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.core.rng import Seeds
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.runs.record import read_card, read_history
+from wiregrad.studies import preflight, sweep
+from wiregrad.studies.groups import Job, train
+from wiregrad.studies.plan import TUNED, load_plan
+from wiregrad.studies.sweep.group import chosen, sweep_group
 
 TOP = {"name": "top_k", "k": 1}
 METHODS = {

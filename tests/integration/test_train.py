@@ -8,12 +8,13 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from wiregrad import data, preflight
+from wiregrad import data
 from wiregrad.cli.train import app
-from wiregrad.errors import ConfigError, DataUnavailable
-from wiregrad.manifest import unavailable
-from wiregrad.plan import load_plan
-from wiregrad.train import Job, train, tune
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.studies import preflight
+from wiregrad.studies.groups import Job, train, tune
+from wiregrad.studies.manifest import unavailable
+from wiregrad.studies.plan import load_plan
 
 DATA = "a1a|a9a"
 EXPERIMENT = {

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from wiregrad import wire
 from wiregrad.compressors import Blocked, Compressor, Contract, Roundtrip, decode
-from wiregrad.errors import NonFiniteError
-from wiregrad.layout import Layout
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import Layout
 
 CASES = vectors.every_compressor()
 RANDOM = [case for case in CASES if vectors.build(case).random]

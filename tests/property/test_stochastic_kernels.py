@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 
 from wiregrad import kernels
 from wiregrad.compressors import Blocked, decode
-from wiregrad.compressors import random as draws
-from wiregrad.errors import NonFiniteError
-from wiregrad.kernels import stochastic
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.kernels import draws, stochastic
 
 PATHS = kernels.available()
 needs_kernels = pytest.mark.skipif(not PATHS, reason="the kernels were not compiled")

@@ -13,13 +13,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from twins.draws import Stream
 from twins.problem import Logistic
 
-from wiregrad.bits import convention
+from wiregrad.comm.accounting import convention
 from wiregrad.compressors.rand_k import RandK
-from wiregrad.layout import Layout
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
 

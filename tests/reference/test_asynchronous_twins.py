@@ -6,12 +6,12 @@ import torch
 from twins.asynchronous import arriving
 from twins.problem import Logistic, random_problem
 
-from wiregrad.bits import convention
+from wiregrad.comm.accounting import convention
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Problem
-from wiregrad.rng import Seeds
-from wiregrad.runtimes.specs import registry as runtimes
+from wiregrad.runtimes.settings import registry as runtimes
 
 RUNTIME = {
     "name": "asynchronous",

@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from wiregrad import fsio, record
-from wiregrad.analysis.aggregate import COLUMNS, GroupResult, Results
-from wiregrad.analysis.derived import with_derived
-from wiregrad.plan import Group, Plan, load_plan
+from wiregrad.analysis.results.aggregate import COLUMNS, GroupResult, Results
+from wiregrad.analysis.results.derived import with_derived
+from wiregrad.core.files import sha256_file, write_json, write_text
+from wiregrad.runs import record
+from wiregrad.studies.plan import Group, Plan, load_plan
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -258,7 +259,7 @@ def config_dir(root: Path, paper: Mapping[str, Any] = PAPER) -> Path:
         ("papers/toy.yaml", paper),
         ("scales/cpu.yaml", {"scale": "cpu", "papers": {}}),
     ):
-        fsio.write_text(root / name, yaml.safe_dump(dict(content), sort_keys=False))
+        write_text(root / name, yaml.safe_dump(dict(content), sort_keys=False))
     return root
 
 
@@ -269,18 +270,18 @@ def write_group(group: Group, make: Callable[[int, int], pd.DataFrame]) -> None:
         frame = make(run.workers, run.seed)
         folder = group.directory / run.run_id
         record.write_table(folder / record.HISTORY, frame.to_dict("records"))
-        sha256 = fsio.sha256_file(folder / record.HISTORY)
+        sha256 = sha256_file(folder / record.HISTORY)
         config = copy.deepcopy(run.config)
         config["method"]["lr"] = 0.01
         about = {"config": config, "history_sha256": sha256, "labels": group.labels}
         record.write_card(folder / record.CARD, card(run.seed, **about))
-        fsio.write_text(folder / "timing.parquet", "not to be published")
+        write_text(folder / "timing.parquet", "not to be published")
         entry = {"id": run.run_id, "seed": run.seed, "workers": run.workers}
         listed.append(entry | {"outcome": "completed", "history_sha256": sha256})
     if group.tuning is not None:
         tuned = {"grid": [0.01, 0.1], "best": 0.01, "edge": True, "metric": "loss_valid"}
-        fsio.write_json(group.tuning_file, tuned | {"scores": {}, "seeds": [9], "budget": {}})
-    fsio.write_json(group.manifest, group.labels | {"runs": listed, "not_run": None})
+        write_json(group.tuning_file, tuned | {"scores": {}, "seeds": [9], "budget": {}})
+    write_json(group.manifest, group.labels | {"runs": listed, "not_run": None})
 
 
 def toy_tree(root: Path) -> Plan:
@@ -299,7 +300,7 @@ def toy_tree(root: Path) -> Plan:
     for group in plan.groups:
         if group.label == "absent":
             manifest = group.labels | {"runs": [], "not_run": "no data: toy <i>is gone</i>"}
-            fsio.write_json(group.manifest, manifest)
+            write_json(group.manifest, manifest)
         elif group.skip is None:
             write_group(group, dense if group.label == "dense" else sparse)
     return plan

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import torch
 
-from wiregrad.bits import convention
-from wiregrad.channel import Link
-from wiregrad.layout import Layout
+from wiregrad.comm.accounting import convention
+from wiregrad.comm.channel import Link
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Method, Step, registry
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import SimulatedChannel
 
 LAYOUT = Layout(("a.weight", "a.bias", "b.weight"), ((4, 3), (2,), (7,)))

@@ -8,10 +8,10 @@ from pathlib import Path
 import histories
 import pytest
 
-from wiregrad import fsio
-from wiregrad.analysis import aggregate
-from wiregrad.errors import RecordError
-from wiregrad.plan import Plan
+from wiregrad.analysis.results import aggregate
+from wiregrad.core.errors import RecordError
+from wiregrad.core.files import write_json
+from wiregrad.studies.plan import Plan
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def damage(plan: Plan, what: str) -> None:
     else:
         manifest = json.loads(group.manifest.read_text())
         manifest["runs"][0] |= {"id": "../../../elsewhere"} if what == "path" else {"seed": "x"}
-        fsio.write_json(group.manifest, manifest)
+        write_json(group.manifest, manifest)
 
 
 @pytest.mark.parametrize(

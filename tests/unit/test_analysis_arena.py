@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 from histories import history
 
-from wiregrad.analysis import arena, figures, tables, typeset
-from wiregrad.analysis.arena import Task
-from wiregrad.grammar import Paper
+from wiregrad.analysis.figures import arena
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.figures.arena import Task
+from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.tables import typeset
+from wiregrad.studies.schema import Paper
 
 TASKS = {
     "one": Task(metric="train_loss", target=0.6),

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from histories import card, history
 
-from wiregrad.analysis import claims, style
-from wiregrad.analysis.aggregate import COLUMNS, GroupResult, Results
-from wiregrad.analysis.asynchrony import by_rounds, measured
-from wiregrad.analysis.checks import build
-from wiregrad.analysis.derived import with_derived
-from wiregrad.analysis.figures import kinds
-from wiregrad.analysis.statistics import Verdict
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.claims.checks import build
+from wiregrad.analysis.figures import style
+from wiregrad.analysis.figures.asynchrony import by_rounds
+from wiregrad.analysis.figures.spec import kinds
+from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results.aggregate import COLUMNS, GroupResult, Results
+from wiregrad.analysis.results.derived import with_derived
+from wiregrad.analysis.results.statistics import Verdict
 
 assert claims  # it registers the checks
 assert by_rounds  # it registers the kinds

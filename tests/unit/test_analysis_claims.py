@@ -10,12 +10,12 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis import claims
-from wiregrad.analysis.aggregate import Results
-from wiregrad.analysis.statistics import Verdict
-from wiregrad.errors import ConfigError
-from wiregrad.grammar import Paper
-from wiregrad.plan import load_plan
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.results.aggregate import Results
+from wiregrad.analysis.results.statistics import Verdict
+from wiregrad.core.errors import ConfigError
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.schema import Paper
 
 ROOT = Path(__file__).parents[2]
 

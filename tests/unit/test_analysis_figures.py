@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 from histories import history
 
-from wiregrad.analysis import figures, measure, plots, speedup, style
-from wiregrad.analysis.aggregate import Results
-from wiregrad.errors import ConfigError
-from wiregrad.grammar import Paper
+from wiregrad.analysis.figures import curves as plots
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.figures import speedup, style
+from wiregrad.analysis.results import measure
+from wiregrad.analysis.results.aggregate import Results
+from wiregrad.core.errors import ConfigError
+from wiregrad.studies.schema import Paper
 
 HERE = Path(__file__).parent
 

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from histories import history
 
-from wiregrad.analysis import checks, claims, rates
-from wiregrad.analysis.derived import with_derived
+from wiregrad.analysis.claims import checks
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import rates
+from wiregrad.analysis.results.derived import with_derived
 
 FALLING = [4.0, 2.0, 1.0, 0.5, 0.25]
 SEEDS = 3

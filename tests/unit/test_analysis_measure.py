@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiregrad.analysis import measure
+from wiregrad.analysis.results import measure
 
 LOSSES = st.lists(st.floats(0.01, 10.0), min_size=1, max_size=12)
 

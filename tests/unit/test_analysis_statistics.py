@@ -11,8 +11,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wiregrad.analysis import statistics
-from wiregrad.analysis.statistics import Estimate, Verdict
+from wiregrad.analysis.results import statistics
+from wiregrad.analysis.results.statistics import Estimate, Verdict
 
 REAL = st.floats(-1e3, 1e3)
 

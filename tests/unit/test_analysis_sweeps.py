@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from histories import history
 
-from wiregrad import fsio, record
-from wiregrad.analysis import bounds, checks, descent, levels, tables, typeset
-from wiregrad.analysis.sweeps import checks as sweep_checks
-from wiregrad.analysis.sweeps import heatmap
-from wiregrad.analysis.sweeps import results as sweeps
-from wiregrad.analysis.sweeps.results import Best, Swept
-from wiregrad.analysis.sweeps.tables import SweepTable
-from wiregrad.errors import RecordError
+from wiregrad.analysis.claims import checks, sweep_checks
+from wiregrad.analysis.figures import bounds, descent, heatmap, levels
+from wiregrad.analysis.results import sweeps
+from wiregrad.analysis.results.sweeps import Best, Swept
+from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.tables.sweeps import SweepTable
+from wiregrad.core.errors import RecordError
+from wiregrad.core.files import write_json, write_text
+from wiregrad.runs import record
 
 ABOUT = {"title": "T", "caption": "C", "experiment": "task"}
 RUN = {"seed": 1, "L_minus": 1.0, "L_plus": 2.0, "mu": 0.5, "iterations": 7, "grad_norm": 1e-5}
@@ -294,11 +296,11 @@ def test_levels_leave_the_first_round_out_and_name_what_was_sent(tmp_path):
 
 
 def test_a_damaged_sweep_is_told(tmp_path):
-    fsio.write_text(tmp_path / "sweep.parquet", "no table")
+    write_text(tmp_path / "sweep.parquet", "no table")
     with pytest.raises(RecordError, match=r"sweep.parquet: not a readable sweep"):
         sweeps._rows(tmp_path / "sweep.parquet")
     with pytest.raises(RecordError, match=r"sweep.json: cannot be read"):
         record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
-    fsio.write_json(tmp_path / "sweep.json", {"best": {"multiple": 1.0, "lr": 0.1}})
+    write_json(tmp_path / "sweep.json", {"best": {"multiple": 1.0, "lr": 0.1}})
     with pytest.raises(RecordError, match=r"sweep.json: best.reached: Field required"):
         record.read_model(sweeps.Chosen, tmp_path / "sweep.json")

@@ -11,10 +11,11 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis import tables, typeset
-from wiregrad.analysis.aggregate import Results, Tuned
-from wiregrad.errors import ConfigError
-from wiregrad.grammar import Paper
+from wiregrad.analysis.results.aggregate import Results, Tuned
+from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.tables import typeset
+from wiregrad.core.errors import ConfigError
+from wiregrad.studies.schema import Paper
 
 SPEC = tables.TableSpec.model_validate(
     {

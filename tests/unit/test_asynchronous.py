@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from wiregrad import record
-from wiregrad.bits import convention
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError
-from wiregrad.experiment import execute
+from wiregrad.comm.accounting import convention
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
-from wiregrad.rng import Seeds
+from wiregrad.runs import record
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.runtimes.asynchronous.compute import registry as times
 from wiregrad.runtimes.base import Applied
-from wiregrad.runtimes.compute import registry as times
 from wiregrad.runtimes.delays import Moment
 from wiregrad.runtimes.delays import registry as delays
 from wiregrad.runtimes.partial import OURS

@@ -3,8 +3,8 @@
 import pytest
 from rounds import N, Rounds, noise
 
-from wiregrad.bits import convention
-from wiregrad.errors import ConfigError
+from wiregrad.comm.accounting import convention
+from wiregrad.core.errors import ConfigError
 from wiregrad.methods import Step
 
 STEPS = 3

@@ -5,17 +5,17 @@ from typing import Any
 import pytest
 import torch
 
-from wiregrad.bits import convention
-from wiregrad.channel import NO_MESSAGE, Channel, Link
+from wiregrad.comm.accounting import convention
+from wiregrad.comm.channel import NO_MESSAGE, Channel, Link
 from wiregrad.compressors import registry
 from wiregrad.compressors.base import decode
-from wiregrad.layout import Layout
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import tensors_of
-from wiregrad.runtimes.distributed import WireChannel
+from wiregrad.runtimes.distributed.runtime import WireChannel
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 from wiregrad.wire import CorruptPayload, Payload
 

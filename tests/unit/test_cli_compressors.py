@@ -6,7 +6,7 @@ from typer.testing import CliRunner, Result
 
 from wiregrad.cli import compressors
 from wiregrad.compressors import registry
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 
 app = typer.Typer()
 app.registered_commands += compressors.app.registered_commands

@@ -5,7 +5,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from wiregrad.cli import methods
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.methods import registry
 
 app = typer.Typer()

@@ -12,7 +12,7 @@ import torch
 
 from wiregrad.compressors import Compressor, registry
 from wiregrad.compressors.reduce import max_abs, mean_abs, norm1, norm2, root_mean_square
-from wiregrad.errors import ConfigError, NonFiniteError
+from wiregrad.core.errors import ConfigError, NonFiniteError
 from wiregrad.wire import index_width
 
 
@@ -284,7 +284,7 @@ def test_powersgd_sends_dense_what_it_cannot_shorten() -> None:
 
 
 def _layout(shape: tuple[int, ...]) -> Any:
-    from wiregrad.layout import Layout
+    from wiregrad.core.layout import Layout
 
     return Layout(("x",), (shape,))
 

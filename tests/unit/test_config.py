@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from wiregrad import config as configs
-from wiregrad.config import RunConfig, set_keys
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
+from wiregrad.runs import config as configs
+from wiregrad.runs.config import RunConfig, set_keys
 
 GOOD = {
     "problem": {"name": "logistic", "data": "phishing", "lam": 0.1},

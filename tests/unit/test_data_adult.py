@@ -2,8 +2,8 @@
 
 import pytest
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.adult import COLUMNS, read_adult
-from wiregrad.errors import DataCorrupt
 
 FIRST = (
     "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, "

@@ -5,10 +5,10 @@ from typing import get_args
 import pytest
 
 from wiregrad import data
+from wiregrad.core.errors import ConfigError
 from wiregrad.data.layouts import LAYOUTS
 from wiregrad.data.origins import Layout
 from wiregrad.data.sources import GROUP, KINDS
-from wiregrad.errors import ConfigError
 
 
 def test_every_layout_has_a_reader():

@@ -6,8 +6,8 @@ import tarfile
 import numpy as np
 import pytest
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data import images
-from wiregrad.errors import DataCorrupt
 
 
 def idx(array):

@@ -8,8 +8,8 @@ import lzma
 import numpy as np
 import pytest
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.libsvm import read_libsvm
-from wiregrad.errors import DataCorrupt
 
 TEXT = b"1 1:0.5 3:-2e-1\n2 2:7 # a remark\n\n2\n1 3:1 \n"
 

@@ -16,9 +16,9 @@ from typer.testing import CliRunner
 
 from wiregrad import data
 from wiregrad.cli.data import app
+from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import prepared
 from wiregrad.data.libsvm import read_libsvm
-from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 TEXT = b"1 1:0.5\n2 2:7\n1 3:1\n"
 

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from wiregrad import data
 from wiregrad.cli.data import app
+from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import loading, photos
 from wiregrad.data.catalogue import ImageOptions
 from wiregrad.data.origins import HuggingFace
-from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 WNIDS = ["n02", "n01", "n03"]
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data import reviews
-from wiregrad.errors import DataCorrupt
 
 
 def lines(rows):

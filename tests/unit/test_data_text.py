@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_data import text_set
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data import corpora, sentences, tokens
-from wiregrad.errors import DataCorrupt
 
 
 def texts_of(arrays, split, part="text"):

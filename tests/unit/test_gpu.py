@@ -6,11 +6,11 @@ import tempfile
 
 import pytest
 
-from wiregrad import gpu
+from wiregrad.runs import gpu
 
 HOLD = """
 import sys, tempfile
-from wiregrad import gpu
+from wiregrad.runs import gpu
 tempfile.tempdir = sys.argv[1]
 print(gpu.claim("auto"), flush=True)
 sys.stdin.read()

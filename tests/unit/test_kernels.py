@@ -16,7 +16,7 @@ from wiregrad.compressors.base import Compressor
 from wiregrad.compressors.reduce import mean_abs, root_mean_square
 from wiregrad.compressors.sign import BlockSign, ScaledSign
 from wiregrad.compressors.top_k import TopK
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.kernels import dense, sign, sparse, top_k
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="the kernels are not compiled")

@@ -21,12 +21,12 @@ from wiregrad.compressors.log_quantiser import LogQuantiser
 from wiregrad.compressors.natural import Natural
 from wiregrad.compressors.qsgd import QSGD
 from wiregrad.compressors.rand_k import RandK
-from wiregrad.compressors.random import keys_of, philox
 from wiregrad.compressors.sign import BlockSign, ScaledSign
 from wiregrad.compressors.sparsifier import Sparsifier
 from wiregrad.compressors.ternary import Ternary
 from wiregrad.compressors.top_k import TopK
 from wiregrad.kernels.dense import plain_amsgrad_step
+from wiregrad.kernels.draws import keys_of, philox
 
 GPU = torch.cuda.is_available()
 if not GPU and "triton" not in sys.modules:

@@ -4,10 +4,10 @@ import pytest
 import torch
 from rounds import D, N, Rounds, noise
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step, registry
-from wiregrad.rng import Seeds
-from wiregrad.runtimes.distributed import own_row
+from wiregrad.runtimes.distributed.runtime import own_row
 from wiregrad.theory import comp_ams as theory
 
 TOP_K = {"name": "top_k", "k": 3}

@@ -11,7 +11,7 @@ from rounds import D, N, Rounds, noise
 
 from wiregrad import wire
 from wiregrad.compressors.top_k import TopK
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.methods import Step, registry
 
 TOP_3 = {"name": "top_k", "k": 3}

@@ -12,11 +12,11 @@ import pytest
 import torch
 from rounds import D, N, Rounds, noise
 
-from wiregrad.bits import convention
-from wiregrad.errors import ConfigError
+from wiregrad.comm.accounting import convention
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step, registry
 from wiregrad.problems import registry as problems
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
 WORKERS, DIM, STEPS = 4, 40, 200

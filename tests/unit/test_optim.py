@@ -15,12 +15,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "integration" / "programs"))
 
 from training import Parabolas
 
-from wiregrad.bits import convention
-from wiregrad.errors import ConfigError, NonFiniteError
+from wiregrad.comm.accounting import convention
+from wiregrad.core.errors import ConfigError, NonFiniteError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry
 from wiregrad.methods.base import Step
 from wiregrad.optim import CompressedOptimizer
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated
 
 ROUNDS = 12

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis import claims, figures, tables
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.tables import spec as tables
 from wiregrad.methods import registry as methods
-from wiregrad.plan import load_plan
-from wiregrad.sweep.group import task_of
-from wiregrad.sweep.task import _axis, _parsed
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.sweep.group import task_of
+from wiregrad.studies.sweep.task import _axis, _parsed
 from wiregrad.theory import Constants, step_size
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad import theory_step
-from wiregrad.analysis import claims, figures
-from wiregrad.config import RunConfig
-from wiregrad.errors import ConfigError
-from wiregrad.plan import asked_of_theory, load_plan
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.core.errors import ConfigError
+from wiregrad.runs.config import RunConfig
+from wiregrad.studies import theory_step
+from wiregrad.studies.plan import asked_of_theory, load_plan
 
 CONFIG = Path(__file__).parents[2] / "config"
 PAPER = "async_compressed"

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis import claims, figures, tables
-from wiregrad.config import RunConfig
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.tables import spec as tables
 from wiregrad.methods import registry as methods
-from wiregrad.plan import TUNED, load_plan
+from wiregrad.runs.config import RunConfig
+from wiregrad.studies.plan import TUNED, load_plan
 
 CONFIG = Path(__file__).parents[2] / "config"
 PAPERS = ["cd_adam", "efficient_adam", "arena"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wiregrad.errors import ConfigError
-from wiregrad.plan import TUNED, load_plan, merge
+from wiregrad.core.errors import ConfigError
+from wiregrad.studies.plan import TUNED, load_plan, merge
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +137,7 @@ def test_the_scales_of_the_suite_have_plans(scale):
 
 def test_a_plan_needs_no_torch():
     code = (
-        "import sys; from wiregrad.plan import load_plan; load_plan('smoke', sys.argv[1]);"
-        "import wiregrad.record; sys.exit('torch' in sys.modules)"
+        "import sys; from wiregrad.studies.plan import load_plan; load_plan('smoke', sys.argv[1]);"
+        "import wiregrad.runs.record; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(ROOT / "config")], check=True)

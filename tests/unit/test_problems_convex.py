@@ -9,12 +9,12 @@ from scipy import sparse
 from tiny_data import dataset, rows
 
 from wiregrad import data, kernels
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import FIXED
-from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.kernels import sparse_rows
 from wiregrad.problems import registry
 from wiregrad.problems.convex.factors import factor
-from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
 WORKERS = 5

@@ -9,11 +9,11 @@ from tiny_data import dataset, images, reviews
 from torch import nn
 from torch.nn import functional
 
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import EpochBatches, fixed_order, held_out
-from wiregrad.errors import ConfigError
 from wiregrad.problems import registry
 from wiregrad.problems.vision import MnistCNN, Normed, crop_and_flip
-from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
 CASES = {

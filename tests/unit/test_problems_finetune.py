@@ -8,11 +8,11 @@ from tiny_data import text_set
 from torch.nn import functional
 
 from wiregrad import data
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.core.rng import Seeds
 from wiregrad.data import sentences, tokens
 from wiregrad.data.splits import EpochBatches, held_out
-from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.problems import registry
-from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
 WORDS = ("dull", "fine", "a", "film", "and", "so", "not", ".")

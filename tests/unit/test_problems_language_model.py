@@ -6,10 +6,10 @@ import pytest
 import torch
 from tiny_data import dataset, text_set
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.problems import registry
 from wiregrad.problems.language_model import Windows
-from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
 TEXT = "the quick brown fox jumps over the lazy dog\n"

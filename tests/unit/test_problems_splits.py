@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import EpochBatches, contiguous, held_out
-from wiregrad.errors import ConfigError
-from wiregrad.rng import Seeds
 
 
 def test_contiguous_parts_and_their_remainder():

@@ -6,8 +6,8 @@ import torch
 from tiny_data import rows
 
 from wiregrad import data
+from wiregrad.core.rng import Seeds
 from wiregrad.problems import registry
-from wiregrad.rng import Seeds
 from wiregrad.theory import optimum
 
 CPU = torch.device("cpu")

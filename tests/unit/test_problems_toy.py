@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from wiregrad.core.rng import Seeds
 from wiregrad.problems import registry
-from wiregrad.rng import Seeds
 
 CPU = torch.device("cpu")
 WORKERS, DIM = 4, 7

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wiregrad.compressors import Blocked, registry
-from wiregrad.compressors import random as draws
+from wiregrad.kernels import draws
 
 # Random123 1.14.0, tests/kat_vectors, "philox4x32 10": counter, key, words.
 KNOWN = [

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from wiregrad import fsio, record
-from wiregrad.errors import RecordError
+from wiregrad.core.errors import RecordError
+from wiregrad.core.files import write_atomic, write_json
+from wiregrad.runs import record
 
 
 def row(step):
@@ -79,8 +80,8 @@ def test_a_damaged_card_names_the_key(tmp_path):
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "x.json"
-    fsio.write_json(path, {"a": 1})
-    with pytest.raises(IsADirectoryError), fsio.write_atomic(path) as temporary:
+    write_json(path, {"a": 1})
+    with pytest.raises(IsADirectoryError), write_atomic(path) as temporary:
         tmp_path.write_text("what goes wrong in the middle of a write")
     assert not temporary.exists()
     assert json.loads(path.read_text()) == {"a": 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from wiregrad.rng import Seeds
+from wiregrad.core.rng import Seeds
 
 
 def test_names_and_roots_give_different_streams():

@@ -8,19 +8,20 @@ import pytest
 import torch
 from tiny_data import rows
 
-from wiregrad import data, sweep
-from wiregrad.bits import CONVENTIONS
+from wiregrad import data
+from wiregrad.comm.accounting import CONVENTIONS
 from wiregrad.compressors import registry as compressors
-from wiregrad.errors import ConfigError, NonFiniteError, RecordError
+from wiregrad.core.errors import ConfigError, NonFiniteError, RecordError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.batched import Batched
 from wiregrad.runtimes.batched_channel import largest
 from wiregrad.runtimes.simulated import Simulated
-from wiregrad.sweep.advance import Point, Stop, advance
-from wiregrad.sweep.task import with_k
+from wiregrad.studies import sweep
+from wiregrad.studies.sweep.advance import Point, Stop, advance
+from wiregrad.studies.sweep.task import with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2

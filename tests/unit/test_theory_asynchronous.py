@@ -10,7 +10,7 @@ import torch
 
 from wiregrad import data
 from wiregrad.compressors import registry as compressors
-from wiregrad.errors import DataUnavailable
+from wiregrad.core.errors import DataUnavailable
 from wiregrad.theory import asynchronous as theory
 from wiregrad.theory import conflicts
 from wiregrad.theory.asynchronous import Recursion, Sum

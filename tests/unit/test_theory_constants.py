@@ -9,9 +9,9 @@ import pytest
 import torch
 from scipy import sparse
 
-from wiregrad.errors import DataUnavailable
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.core.rng import Seeds
 from wiregrad.problems import registry
-from wiregrad.rng import Seeds
 from wiregrad.theory import constants
 
 GOLDEN = {

@@ -15,16 +15,16 @@ import torch
 from tiny_data import rows
 
 from wiregrad import data
-from wiregrad.bits import convention
-from wiregrad.channel import Link
-from wiregrad.errors import DataUnavailable
-from wiregrad.layout import Layout
+from wiregrad.comm.accounting import convention
+from wiregrad.comm.channel import Link
+from wiregrad.core.errors import DataUnavailable
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods import Method, Step, registry
-from wiregrad.methods.mechanisms import ThreePointCompressor
-from wiregrad.methods.mechanisms import registry as mechanisms
+from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
+from wiregrad.methods.three_point.mechanisms import registry as mechanisms
 from wiregrad.problems import registry as problems
 from wiregrad.problems.convex import Convex
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 from wiregrad.theory import bidirectional as two_way
 from wiregrad.theory import step_size

@@ -264,4 +264,4 @@ def test_index_width(d: int, width: int) -> None:
 
 @given(st.integers(0, 1 << 63))
 def test_varints_have_the_length_they_are_said_to_have(value: int) -> None:
-    assert len(wire._varint(value)) == wire.varint_length(value)
+    assert len(wire.encode_varint(value)) == wire.varint_length(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wiregrad.plan import load_plan
+from wiregrad.studies.plan import load_plan
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from wiregrad.plan import load_plan
+from wiregrad.studies.plan import load_plan
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import wiregrad
 from snakemake.exceptions import WorkflowError
-from wiregrad.plan import load_plan
-from wiregrad.provenance import method_code_sha256
-from wiregrad.validation import read_yaml
+from wiregrad.studies.plan import load_plan
+from wiregrad.runs.provenance import method_code_sha256
+from wiregrad.core.validation import read_yaml
 
 # Rules run the commands of the environment that runs Snakemake, activated or not.
 os.environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])}
@@ -124,7 +124,7 @@ def threads_of(wildcards):
 def method_code(wildcards):
     """Digest of the code of the group's method."""
     entry = group(**wildcards).entry
-    return method_code_sha256(entry.method["name"], [entry.plugin] if entry.plugin else [])
+    return method_code_sha256(entry.method, [entry.plugin] if entry.plugin else [])
 
 
 def group_files(paper=None, experiments=None):

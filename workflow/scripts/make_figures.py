@@ -25,7 +25,7 @@ import yaml
 from rich.console import Console
 
 from run_progress import Tracker, shown
-from wiregrad.errors import WiregradError
+from wiregrad.core.errors import WiregradError
 
 LOCKS = Path(".snakemake/locks")
 FAILURE = re.compile(r"(Error in rule|\w*(Error|Exception)\b|Traceback|Logfile )")

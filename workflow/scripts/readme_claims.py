@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from wiregrad import fsio
+from wiregrad.core.files import write_text
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = "results/published/cpu/claims"
@@ -60,7 +60,7 @@ def main() -> None:
     """Replace the block of README.md."""
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
-    fsio.write_text(readme, BLOCK.sub(lambda _: block(), text))
+    write_text(readme, BLOCK.sub(lambda _: block(), text))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from wiregrad.plan import Group, Plan, PlannedRun, load_plan
-from wiregrad.record import CARD
-from wiregrad.validation import read_yaml
+from wiregrad.core.validation import read_yaml
+from wiregrad.runs.record import CARD
+from wiregrad.studies.plan import Group, Plan, PlannedRun, load_plan
 
 PROGRESS = "progress.json"
 LINE_SECONDS = 30.0

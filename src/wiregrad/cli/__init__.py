@@ -12,7 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from wiregrad.errors import WiregradError
+from wiregrad.core.errors import WiregradError
 
 
 class Commands(TyperGroup):

@@ -13,7 +13,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from wiregrad.cli.train import ConfigDir, Results, Scale, load
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 
 app = typer.Typer()
 T = TypeVar("T")
@@ -58,7 +58,8 @@ def figure(
     quiet: Quiet = False,
 ) -> None:
     """Draw figures of a paper, as SVG and PNG."""
-    from wiregrad.analysis import aggregate, figures
+    from wiregrad.analysis.figures import spec as figures
+    from wiregrad.analysis.results import aggregate
 
     plan = load(scale, config_dir, results, methods, [paper])
     specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
@@ -84,8 +85,9 @@ def tables(
     quiet: Quiet = False,
 ) -> None:
     """Write tables of a paper, as CSV, Markdown and LaTeX."""
-    from wiregrad.analysis import aggregate, typeset
-    from wiregrad.analysis.tables import parse
+    from wiregrad.analysis.results import aggregate
+    from wiregrad.analysis.tables import typeset
+    from wiregrad.analysis.tables.spec import parse
 
     plan = load(scale, config_dir, results, methods, [paper])
     specs = _chosen(parse(plan.papers[paper]), names, "table")
@@ -108,8 +110,8 @@ def claims(
     quiet: Quiet = False,
 ) -> None:
     """Check the claims of the papers: claims.csv, claims.md, claims.json."""
-    from wiregrad.analysis import aggregate
-    from wiregrad.analysis import claims as checked
+    from wiregrad.analysis.claims import verdicts as checked
+    from wiregrad.analysis.results import aggregate
 
     plan = load(scale, config_dir, results, methods, paper or None)
     verdicts = checked.judge_all(plan, aggregate.collect(plan))
@@ -136,8 +138,8 @@ def report(
 
     Pictures in FIGURES that are out of date, or of another scale, are drawn anew.
     """
-    from wiregrad.analysis import aggregate, explorer
-    from wiregrad.analysis import report as page
+    from wiregrad.analysis.report import explorer, page
+    from wiregrad.analysis.results import aggregate
 
     plan = load(scale, config_dir, results, methods, paper or None)
     found = aggregate.collect(plan)
@@ -162,7 +164,7 @@ def publish(
 
     They go to RESULTS/published/SCALE and FIGURES/published/SCALE, each replaced as a whole.
     """
-    from wiregrad.analysis import publication
+    from wiregrad.analysis.report import publication
 
     plan = load(scale, config_dir, results, methods)
     paths = publication.publish(plan, results / "published" / scale, figures / "published" / scale)

@@ -55,7 +55,7 @@ def _chosen(names: list[str] | None, settings: list[str] | None) -> list[Compres
     import yaml
 
     from wiregrad.compressors import registry
-    from wiregrad.errors import ConfigError
+    from wiregrad.core.errors import ConfigError
 
     if not settings:
         return [
@@ -73,8 +73,8 @@ def _described(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:
     import torch
 
     from wiregrad.compressors import registry
-    from wiregrad.errors import ConfigError
-    from wiregrad.rng import Seeds
+    from wiregrad.core.errors import ConfigError
+    from wiregrad.core.rng import Seeds
     from wiregrad.wire import DTYPE_CODES
 
     kinds = {str(kind).removeprefix("torch."): kind for kind in DTYPE_CODES}

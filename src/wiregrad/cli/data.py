@@ -67,10 +67,10 @@ def fetch(
     ] = None,
 ) -> None:
     """Fetch, verify and prepare data sets. Fails if one cannot be had, after trying the others."""
+    from wiregrad.core.errors import ConfigError, DataUnavailable
+    from wiregrad.core.files import write_json
     from wiregrad.data import alternatives, load
     from wiregrad.data.generated import SETS
-    from wiregrad.errors import ConfigError, DataUnavailable
-    from wiregrad.fsio import write_json
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
@@ -112,8 +112,8 @@ def verify(
     from rich.console import Console
     from rich.table import Table
 
+    from wiregrad.core.errors import DataCorrupt
     from wiregrad.data import entries, entry, prepared
-    from wiregrad.errors import DataCorrupt
 
     chosen = [entry(name) for name in names] if names else list(entries().values())
     if not names:
@@ -133,8 +133,8 @@ def verify(
 
 
 def _verify_prepared(entry: Entry) -> tuple[bool, str]:
+    from wiregrad.core.errors import DataCorrupt
     from wiregrad.data import prepared
-    from wiregrad.errors import DataCorrupt
 
     try:
         found = prepared.read(entry.name, entry.digest)
@@ -182,8 +182,8 @@ def _details(entry: Entry) -> Table:
 
 
 def _state(entry: Entry) -> str:
+    from wiregrad.core.errors import DataCorrupt
     from wiregrad.data import prepared, sources
-    from wiregrad.errors import DataCorrupt
 
     try:
         found = prepared.summary(entry.name)

@@ -27,10 +27,10 @@ def launch(
     With `runtime.name: parameter_server` this process is the server, as for `wiregrad run`.
     On several machines start `wiregrad run` with torchrun instead.
     """
-    from wiregrad import experiment
-    from wiregrad.config import RunConfig, set_keys
-    from wiregrad.runtimes.launcher import launch as start
-    from wiregrad.validation import read_yaml
+    from wiregrad.core.validation import read_yaml
+    from wiregrad.runs import execute as experiment
+    from wiregrad.runs.config import RunConfig, set_keys
+    from wiregrad.runtimes.distributed.launcher import launch as start
 
     mapping = set_keys(read_yaml(config), assign)
     runtime = mapping.get("runtime")

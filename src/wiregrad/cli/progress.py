@@ -17,7 +17,7 @@ from rich.progress import (
 )
 
 if TYPE_CHECKING:
-    from wiregrad.loop import Progress as Report
+    from wiregrad.runs.loop import Progress as Report
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import typer
 
-from wiregrad import startup
 from wiregrad.cli.train import (
     ConfigDir,
     Device,
@@ -18,6 +17,7 @@ from wiregrad.cli.train import (
     Scale,
     load,
 )
+from wiregrad.runs import startup
 
 app = typer.Typer()
 
@@ -39,7 +39,7 @@ def sweep(
     `wiregrad train` does this first by itself.
     """
     startup.begin()
-    from wiregrad.sweep.group import sweep_group
+    from wiregrad.studies.sweep.group import sweep_group
 
     plan = load(scale, config_dir, results, methods, [paper])
     result = sweep_group(plan.group(paper, experiment, label), device, typer.echo)

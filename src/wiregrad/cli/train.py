@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wiregrad import startup
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
+from wiregrad.runs import startup
 
 if TYPE_CHECKING:
-    from wiregrad.config import RunConfig
-    from wiregrad.plan import Plan
-    from wiregrad.record import RunCard
-    from wiregrad.train import Job
+    from wiregrad.runs.config import RunConfig
+    from wiregrad.runs.record import RunCard
+    from wiregrad.studies.groups import Job
+    from wiregrad.studies.plan import Plan
 
 app = typer.Typer()
 
@@ -47,8 +47,8 @@ def load(
     papers: list[str] | None = None,
 ) -> Plan:
     """The plan that the common options describe."""
-    from wiregrad.plan import load_plan
-    from wiregrad.validation import read_yaml
+    from wiregrad.core.validation import read_yaml
+    from wiregrad.studies.plan import load_plan
 
     extra: dict[str, Any] = {}
     for path in methods:
@@ -68,14 +68,14 @@ def run(
 ) -> None:
     """Execute one run: leaves OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
     startup.begin()
-    from wiregrad import config as configs
+    from wiregrad.runs import config as configs
 
     if schema:
         typer.echo(json.dumps(configs.json_schema(), indent=2))
         return
     if config is None or out is None:
         raise ConfigError("wiregrad run: CONFIG and --out are required (or --schema)")
-    from wiregrad.validation import read_yaml
+    from wiregrad.core.validation import read_yaml
 
     mapping = configs.set_keys(read_yaml(config), assign)
     parsed = configs.RunConfig.parse(mapping, str(config))
@@ -87,9 +87,10 @@ def run(
 def _execute(
     config: RunConfig, out: Path, title: str, device: str, checkpoint: float, processes: str
 ) -> RunCard | None:
-    from wiregrad import distributed, experiment
     from wiregrad.cli.progress import bar
-    from wiregrad.pool import Pool, parse_size
+    from wiregrad.runs import distributed
+    from wiregrad.runs import execute as experiment
+    from wiregrad.runs.pool.pool import Pool, parse_size
 
     size = parse_size(processes)
     several = config.runtime.name == "distributed"
@@ -126,7 +127,7 @@ def train(
     ] = None,
 ) -> None:
     """Tune (or sweep) one label in one experiment, then train its runs; finished runs are kept."""
-    from wiregrad.manifest import NO_DATA, manifest, unavailable
+    from wiregrad.studies.manifest import NO_DATA, manifest, unavailable
 
     group = load(scale, config_dir, results, methods, [paper]).group(paper, experiment, label)
     why = unavailable(data_report) if data_report is not None else None
@@ -135,7 +136,7 @@ def train(
         typer.echo(f"{experiment}/{label}: not run: {NO_DATA}{why}")
         return
     with _job(device, checkpoint, processes) as job:
-        from wiregrad.train import train as train_group
+        from wiregrad.studies.groups import train as train_group
 
         train_group(group, job)
 
@@ -155,7 +156,7 @@ def tune(
 ) -> None:
     """Choose one label's learning rate on the validation split, as `train` does first by itself."""
     with _job(device, checkpoint, processes) as job:
-        from wiregrad.train import tune as tune_group
+        from wiregrad.studies.groups import tune as tune_group
 
         plan = load(scale, config_dir, results, methods, [paper])
         result = tune_group(plan.group(paper, experiment, label), job)
@@ -176,7 +177,7 @@ def preflight(
     startup.begin()
     from collections import Counter
 
-    from wiregrad.preflight import checks
+    from wiregrad.studies.preflight import checks
 
     plan = load(scale, config_dir, Path("results"), methods, paper or None)
     states: Counter[str] = Counter()
@@ -192,12 +193,12 @@ def preflight(
 
 @contextmanager
 def _job(device: str, checkpoint: float, processes: str) -> Iterator[Job]:
-    from wiregrad import gpu
+    from wiregrad.runs import gpu
 
     gpu.claim(device)
     startup.begin()
-    from wiregrad.pool import Pool, parse_size
-    from wiregrad.train import Job
+    from wiregrad.runs.pool.pool import Pool, parse_size
+    from wiregrad.studies.groups import Job
 
     with Pool(parse_size(processes)) as pool:
         yield Job(device, checkpoint, typer.echo, pool)

@@ -1,45 +1,28 @@
 """Compressors, one file a family; importing the package registers all of them."""
 
-from wiregrad.compressors import (
-    half,
-    identity,
-    log_quantiser,
-    natural,
-    power_sgd,
-    qsgd,
-    rand_k,
-    sign,
-    sparsifier,
-    ternary,
-    top_k,
-)
 from wiregrad.compressors.base import (
     Blocked,
+    Code,
     Compressor,
     Contract,
+    Params,
     Roundtrip,
     decode,
     register,
     registry,
 )
+from wiregrad.core.registry import import_all
 
 __all__ = [
     "Blocked",
+    "Code",
     "Compressor",
     "Contract",
+    "Params",
     "Roundtrip",
     "decode",
-    "half",
-    "identity",
-    "log_quantiser",
-    "natural",
-    "power_sgd",
-    "qsgd",
-    "rand_k",
     "register",
     "registry",
-    "sign",
-    "sparsifier",
-    "ternary",
-    "top_k",
 ]
+
+import_all(__name__, __path__)

@@ -12,13 +12,14 @@ from pydantic_core import core_schema
 
 from wiregrad import wire
 from wiregrad.compressors.blocked import Blocked
-from wiregrad.compressors.code import Code, Generators, Params, passes, stacked
+from wiregrad.compressors.code import Code, Params, passes, stacked
 from wiregrad.compressors.contract import Contract
 from wiregrad.compressors.packet import Roundtrip
 from wiregrad.compressors.reduce import all_finite
-from wiregrad.errors import ConfigError, NonFiniteError
-from wiregrad.layout import BlockKind, Layout, Shape
-from wiregrad.registry import Registry
+from wiregrad.core.errors import ConfigError, NonFiniteError
+from wiregrad.core.layout import BlockKind, Layout, Shape
+from wiregrad.core.registry import Registry
+from wiregrad.kernels.draws import Generators
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -28,7 +29,6 @@ __all__ = [
     "Code",
     "Compressor",
     "Contract",
-    "Generators",
     "Params",
     "Roundtrip",
     "all_finite",

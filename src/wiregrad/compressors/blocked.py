@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.code import Generators, Params
+from wiregrad.compressors.code import Params
 from wiregrad.compressors.contract import Contract
 from wiregrad.compressors.packet import Packet, Roundtrip
-from wiregrad.layout import Shape
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 if TYPE_CHECKING:
     from wiregrad.compressors.base import Compressor

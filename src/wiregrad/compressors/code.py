@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import torch
 
 Params = tuple[int, ...]
-Generators = Sequence[torch.Generator] | None
 
 _PASS = 1 << 18
 """Elements worked on at a time: bounds the temporaries of a pass over the rows."""

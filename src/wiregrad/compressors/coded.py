@@ -7,9 +7,10 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from wiregrad.compressors.base import Code, Compressor, Generators, Params
+from wiregrad.compressors.base import Code, Compressor, Params
 from wiregrad.compressors.code import passes, stacked
-from wiregrad.layout import Shape
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 T = TypeVar("T", bound=tuple[Any, ...])
 

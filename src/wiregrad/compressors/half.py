@@ -9,12 +9,13 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Contract, Generators, Params, all_finite, register
+from wiregrad.compressors.base import Contract, Params, all_finite, register
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.compressors.reduce import exponent, times_power
-from wiregrad.errors import NonFiniteError
-from wiregrad.layout import Shape
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 _TOP = 15
 """Scaled blocks have 2^14 ≤ ‖x‖_∞ < 2^15: rounding up stays below float16's largest, 65504."""

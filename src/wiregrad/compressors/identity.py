@@ -8,16 +8,9 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import (
-    Code,
-    Compressor,
-    Contract,
-    Generators,
-    Params,
-    all_finite,
-    register,
-)
-from wiregrad.layout import Shape
+from wiregrad.compressors.base import Code, Compressor, Contract, Params, all_finite, register
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 
 class Values(Code):

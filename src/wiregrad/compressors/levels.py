@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Generators, Params
+from wiregrad.compressors.base import Code, Params
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes
-from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
 from wiregrad.compressors.reduce import at_least, scale_dtype
 from wiregrad.compressors.sign import read_scales
-from wiregrad.errors import NonFiniteError
+from wiregrad.core.errors import NonFiniteError
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
 class LevelCode(NamedTuple):

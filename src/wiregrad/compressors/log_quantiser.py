@@ -9,11 +9,12 @@ from typing import Annotated, Any
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Contract, Generators, register
+from wiregrad.compressors.base import Contract, register
 from wiregrad.compressors.levels import LevelCode, Levels, Packing, relative
 from wiregrad.compressors.reduce import max_abs, scale_dtype
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators
 from wiregrad.kernels.stochastic import Kind
-from wiregrad.layout import Shape
 
 
 @register("log_quantiser")

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Contract, Generators, Params, register
+from wiregrad.compressors.base import Code, Contract, Params, register
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes
 from wiregrad.compressors.levels import check_status
-from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
-from wiregrad.errors import NonFiniteError
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
 class _Format(NamedTuple):

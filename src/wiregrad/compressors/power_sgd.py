@@ -10,19 +10,12 @@ import pydantic
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import (
-    Code,
-    Compressor,
-    Contract,
-    Generators,
-    Params,
-    register,
-)
+from wiregrad.compressors.base import Code, Compressor, Contract, Params, register
 from wiregrad.compressors.identity import Values, value_bytes, values_from
-from wiregrad.compressors.random import of_rows
 from wiregrad.compressors.reduce import exponent, times_power
-from wiregrad.errors import NonFiniteError
-from wiregrad.layout import BlockKind, Shape
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import BlockKind, Shape
+from wiregrad.kernels.draws import Generators, of_rows
 
 
 @register("powersgd")

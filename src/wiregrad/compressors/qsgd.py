@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Contract, Generators, register
+from wiregrad.compressors.base import Contract, register
 from wiregrad.compressors.levels import (
     LevelCode,
     Levels,
@@ -19,10 +19,10 @@ from wiregrad.compressors.levels import (
     place,
     round_at_random,
 )
-from wiregrad.compressors.random import keys_of
 from wiregrad.compressors.reduce import norm2
+from wiregrad.core.layout import Shape
+from wiregrad.kernels.draws import Generators, keys_of
 from wiregrad.kernels.stochastic import Kind
-from wiregrad.layout import Shape
 
 
 @register("qsgd")

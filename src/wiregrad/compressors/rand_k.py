@@ -9,9 +9,8 @@ from typing import Any
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Code, Contract, Generators, register
+from wiregrad.compressors.base import Code, Contract, register
 from wiregrad.compressors.levels import check_status
-from wiregrad.compressors.random import keys_of, subsets
 from wiregrad.compressors.reduce import max_abs
 from wiregrad.compressors.sparse import (
     IndexBits,
@@ -22,9 +21,10 @@ from wiregrad.compressors.sparse import (
     in_range,
     resolve_k,
 )
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import Generators, keys_of, subsets
 
 
 @register("rand_k")

@@ -12,20 +12,14 @@ import pydantic
 import torch
 
 from wiregrad import kernels, wire
-from wiregrad.compressors.base import (
-    Code,
-    Compressor,
-    Contract,
-    Generators,
-    Params,
-    register,
-)
+from wiregrad.compressors.base import Code, Compressor, Contract, Params, register
 from wiregrad.compressors.code import passes, stacked
 from wiregrad.compressors.identity import values_from
 from wiregrad.compressors.reduce import VISITED, mean_abs, root_mean_square, scale_dtype
 from wiregrad.compressors.signs import Signs, packed_signs
+from wiregrad.core.layout import BlockKind, Shape
 from wiregrad.kernels import sign as fused
-from wiregrad.layout import BlockKind, Shape
+from wiregrad.kernels.draws import Generators
 
 
 class _Signs(Compressor):

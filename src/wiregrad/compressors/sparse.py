@@ -10,11 +10,12 @@ import pydantic
 import torch
 
 from wiregrad import kernels, wire
-from wiregrad.compressors.base import Code, Compressor, Generators, Params
+from wiregrad.compressors.base import Code, Compressor, Params
 from wiregrad.compressors.identity import value_bytes, values_from
-from wiregrad.errors import ConfigError, NonFiniteError
+from wiregrad.core.errors import ConfigError, NonFiniteError
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import sparse as fused
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 IndexBits = Literal["log", 32]
 """Bits of an index: ⌈log₂ d⌉, or 32."""

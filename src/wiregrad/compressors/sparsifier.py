@@ -9,20 +9,13 @@ from typing import Annotated, Any, Literal
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Code, Contract, Generators, register
+from wiregrad.compressors.base import Code, Contract, register
 from wiregrad.compressors.levels import check_status
-from wiregrad.compressors.random import BITS, WIDE_BITS, happens, keys_of
-from wiregrad.compressors.sparse import (
-    IndexBits,
-    Ratio,
-    Selection,
-    Selections,
-    Sparse,
-    in_range,
-)
+from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Selections, Sparse, in_range
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 _PASS = 1 << 18
 """Elements drawn at a time: bounds the temporaries."""

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Contract, Generators, Params, register
+from wiregrad.compressors.base import Code, Contract, Params, register
 from wiregrad.compressors.coded import Coded
 from wiregrad.compressors.identity import value_bytes
 from wiregrad.compressors.levels import (
@@ -22,12 +22,12 @@ from wiregrad.compressors.levels import (
     round_at_random,
     split_scale,
 )
-from wiregrad.compressors.random import keys_of
 from wiregrad.compressors.reduce import max_abs, norm2, scale_dtype
 from wiregrad.compressors.sparse import check_indices, read_indices
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import Generators, keys_of
 
 
 @register("ternary")

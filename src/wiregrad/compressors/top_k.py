@@ -11,17 +11,11 @@ import pydantic
 import torch
 
 from wiregrad import kernels
-from wiregrad.compressors.base import Code, Contract, Generators, register
-from wiregrad.compressors.sparse import (
-    IndexBits,
-    Ratio,
-    Selection,
-    Selections,
-    Sparse,
-    resolve_k,
-)
+from wiregrad.compressors.base import Code, Contract, register
+from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Selections, Sparse, resolve_k
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import top_k as fused
-from wiregrad.layout import Shape
+from wiregrad.kernels.draws import Generators
 
 
 @register("top_k")

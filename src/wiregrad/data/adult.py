@@ -11,9 +11,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.files import Arrays, read_bytes
 from wiregrad.data.libsvm import csr
-from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

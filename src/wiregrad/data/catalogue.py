@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import pydantic
 import yaml
 
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.validation import parse_yaml
 from wiregrad.data.origins import Layout, Model, Source
-from wiregrad.errors import ConfigError
-from wiregrad.validation import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,8 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from wiregrad.errors import DataCorrupt, DataUnavailable
-from wiregrad.fsio import sha256_file, write_atomic
+from wiregrad.core.errors import DataCorrupt, DataUnavailable
+from wiregrad.core.files import sha256_file, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from wiregrad.errors import DataCorrupt
+from wiregrad.core.errors import DataCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,10 +17,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import pydantic
 
+from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data.catalogue import Entry, ImageOptions
 from wiregrad.data.origins import FolderFiles
 from wiregrad.data.photos import Photo, class_list, prepare
-from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from wiregrad.core.rng import Seeds
 from wiregrad.data.prepared import digest
-from wiregrad.rng import Seeds
 
 if TYPE_CHECKING:
     from wiregrad.data.files import Arrays

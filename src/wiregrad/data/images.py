@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.files import Arrays, read_bytes, read_member
 from wiregrad.data.photos import channels
-from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

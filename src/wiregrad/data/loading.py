@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import generated, prepared, sources
 from wiregrad.data.catalogue import Entry, alternatives
 from wiregrad.data.origins import Source
-from wiregrad.errors import DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from wiregrad.core.errors import ConfigError, DataCorrupt
+from wiregrad.core.validation import parse_yaml
 from wiregrad.data.files import Arrays, decompress
-from wiregrad.errors import ConfigError, DataCorrupt
-from wiregrad.validation import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import platformdirs
 
-from wiregrad.errors import DataCorrupt, DataUnavailable
-from wiregrad.fsio import write_atomic
+from wiregrad.core.errors import DataCorrupt, DataUnavailable
+from wiregrad.core.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.files import Arrays, read_text
-from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

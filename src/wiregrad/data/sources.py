@@ -12,6 +12,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import download
 from wiregrad.data.files import read_member, require_sha256
 from wiregrad.data.origins import (
@@ -23,7 +24,6 @@ from wiregrad.data.origins import (
     Source,
     Torchvision,
 )
-from wiregrad.errors import ConfigError, DataCorrupt, DataUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import torch
 
-from wiregrad.errors import ConfigError
-from wiregrad.rng import Seeds
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 
 Remainder = Literal["last", "drop"]
 

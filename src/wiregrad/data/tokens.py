@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from wiregrad.core.errors import DataCorrupt
 from wiregrad.data import prepared
-from wiregrad.errors import DataCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

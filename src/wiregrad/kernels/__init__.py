@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import torch
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from wiregrad.kernels._native import Path as NativePath

@@ -1,49 +1,8 @@
 """Methods, one file a paper beside the baselines; importing the package registers all of them."""
 
-from wiregrad.methods import (
-    adacgd,
-    adam,
-    asynchronous,
-    baselines,
-    bidirectional,
-    cd_adam,
-    comp_ams,
-    diana,
-    ef21,
-    efficient_adam,
-    lag,
-    marina,
-    mechanisms,
-    one_bit_adam,
-    one_bit_adam_gradients,
-    qadam,
-    three_pc,
-    two_way,
-)
-from wiregrad.methods.base import Method, State, Step, register, registry
+from wiregrad.core.registry import import_all
+from wiregrad.methods.base import Empty, Method, Replica, State, Step, register, registry
 
-__all__ = [
-    "Method",
-    "State",
-    "Step",
-    "adacgd",
-    "adam",
-    "asynchronous",
-    "baselines",
-    "bidirectional",
-    "cd_adam",
-    "comp_ams",
-    "diana",
-    "ef21",
-    "efficient_adam",
-    "lag",
-    "marina",
-    "mechanisms",
-    "one_bit_adam",
-    "one_bit_adam_gradients",
-    "qadam",
-    "register",
-    "registry",
-    "three_pc",
-    "two_way",
-]
+__all__ = ["Empty", "Method", "Replica", "State", "Step", "register", "registry"]
+
+import_all(__name__, __path__)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from wiregrad import kernels
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.kernels.dense import amsgrad_step, plain_amsgrad_step
 from wiregrad.methods.base import (
     Empty,
@@ -20,8 +21,7 @@ from wiregrad.methods.base import (
     Step,
     register,
 )
-from wiregrad.methods.mechanisms import NonNegative
-from wiregrad.received import Received
+from wiregrad.methods.three_point.mechanisms import NonNegative
 
 
 @dataclass

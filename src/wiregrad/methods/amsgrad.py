@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 
 from wiregrad import kernels
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.kernels.dense import amsgrad_step, plain_amsgrad_step
 from wiregrad.methods.base import Fraction, Method, PositiveFloat, Step
-from wiregrad.received import Received
 
 
 def update_moments(

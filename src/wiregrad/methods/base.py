@@ -10,11 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import pydantic
 import torch
 
-from wiregrad.channel import Channel
-from wiregrad.layout import BlockKind
-from wiregrad.received import Received
-from wiregrad.registry import Registry
-from wiregrad.rng import Seeds
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
+from wiregrad.core.layout import BlockKind
+from wiregrad.core.registry import Registry
+from wiregrad.core.rng import Seeds
 
 PositiveFloat = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, pydantic.Field(ge=0, lt=1)]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.methods.amsgrad import AMSGrad
 from wiregrad.methods.base import Empty, Fraction, Method, Replica, State, Step, register
-from wiregrad.received import Received
 
 
 @dataclass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
 from wiregrad.compressors import Compressor
 from wiregrad.methods.amsgrad import AMSGrad
 from wiregrad.methods.base import Empty, Replica, State, Step, in_turn, register

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.methods.base import Method, Replica, State, Step, register
-from wiregrad.methods.mechanisms import Probability
-from wiregrad.methods.three_pc import rows_like
-from wiregrad.received import Received
+from wiregrad.methods.three_point.gradient_descent import rows_like
+from wiregrad.methods.three_point.mechanisms import Probability
 
 
 @dataclass

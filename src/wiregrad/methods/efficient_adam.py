@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.errors import ConfigError
-from wiregrad.layout import BlockKind
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.layout import BlockKind
 from wiregrad.methods.amsgrad import update_moments
 from wiregrad.methods.base import Fraction, Method, PositiveFloat, Replica, State, Step, register
 from wiregrad.methods.baselines import for_rows
-from wiregrad.methods.three_pc import rows_like
+from wiregrad.methods.three_point.gradient_descent import rows_like
 from wiregrad.methods.two_way import Residual
-from wiregrad.received import Received
 
 Schedule = Literal["constant", "horizon", "round"]
 """Fixed; by the number T of all rounds; by the round t = 1, 2, ..."""

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.compressors.top_k import TopK
 from wiregrad.methods.base import Method, Replica, State, Step, register
-from wiregrad.methods.mechanisms import Probability
-from wiregrad.methods.three_pc import Server, rows_like
-from wiregrad.received import Received
+from wiregrad.methods.three_point.gradient_descent import Server, rows_like
+from wiregrad.methods.three_point.mechanisms import Probability
 
 
 @dataclass

@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import pydantic
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.compressors.sign import ScaledSign
-from wiregrad.layout import BlockKind
+from wiregrad.core.layout import BlockKind
 from wiregrad.methods.amsgrad import root, update_moments
 from wiregrad.methods.base import Empty, Fraction, Method, PositiveFloat, State, Step, register
-from wiregrad.received import Received
 
 Warmup = Annotated[float, pydantic.Field(gt=0, le=1)]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
 from wiregrad.compressors import Compressor
 from wiregrad.compressors.sign import ScaledSign
 from wiregrad.methods.amsgrad import root

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.compressors.identity import Identity
 from wiregrad.compressors.sign import ScaledSign
-from wiregrad.layout import BlockKind
+from wiregrad.core.layout import BlockKind
 from wiregrad.methods.amsgrad import root, update_moments
 from wiregrad.methods.base import (
     Fraction,
@@ -23,7 +24,6 @@ from wiregrad.methods.base import (
     in_turn,
     register,
 )
-from wiregrad.received import Received
 
 
 @dataclass

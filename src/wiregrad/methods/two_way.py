@@ -11,15 +11,15 @@ from typing import Any
 
 import torch
 
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.layout import BlockKind
+from wiregrad.core.layout import BlockKind
 from wiregrad.methods.adam import Adaptive, LargestMoments
 from wiregrad.methods.base import Empty, Fraction, Method, Replica, State, Step, register
 from wiregrad.methods.baselines import Residuals, descend
-from wiregrad.methods.mechanisms import NonNegative
-from wiregrad.methods.three_pc import rows_like
-from wiregrad.received import Received
+from wiregrad.methods.three_point.gradient_descent import rows_like
+from wiregrad.methods.three_point.mechanisms import NonNegative
 
 
 @dataclass

@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.layout import Layout
+from wiregrad.core.registry import Registry
+from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet
-from wiregrad.errors import ConfigError
-from wiregrad.layout import Layout
-from wiregrad.registry import Registry
-from wiregrad.rng import Seeds
 
 NAN = float("nan")
 

@@ -18,15 +18,15 @@ from torch import nn
 from torch.nn import functional
 
 from wiregrad import data
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet
 from wiregrad.data.splits import EpochBatches, held_out
-from wiregrad.layout import Layout
 from wiregrad.problems.base import NAN, Divisible, Evaluation, ProblemSpec, provenance
 from wiregrad.problems.models.layers import Dropout
 from wiregrad.problems.models.stacked import collecting
 from wiregrad.problems.norms import Policy, Statistics
 from wiregrad.problems.sets import Samples, Splits
-from wiregrad.rng import Seeds
 
 __all__ = ["DeepProblem", "DeepSpec", "Samples", "Splits", "joined"]
 

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from wiregrad import data
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
-from wiregrad.errors import ConfigError
 from wiregrad.problems.base import register
 from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
 from wiregrad.problems.models import pretrained
-from wiregrad.rng import Seeds
 
 Name = Literal["sst2", "cola", "rte", "ag_news", "imdb"]
 

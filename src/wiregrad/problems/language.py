@@ -9,7 +9,7 @@ import pydantic
 import torch
 from torch import nn
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.problems.base import register
 from wiregrad.problems.deep import DeepSpec, Samples
 from wiregrad.problems.models.lstm import ReviewLSTM

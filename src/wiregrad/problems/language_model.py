@@ -9,13 +9,13 @@ import pydantic
 import torch
 from torch import nn
 
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
-from wiregrad.errors import ConfigError
 from wiregrad.problems.base import register
 from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
 from wiregrad.problems.models import pretrained
 from wiregrad.problems.models.language import SHAPES, Decoder, LSTMModel, Size
-from wiregrad.rng import Seeds
 
 
 class Windows:

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 
 Policy = Literal["worker_0", "averaged"]
 """`worker_0`: evaluation uses the running statistics of worker 0, and no others are kept.

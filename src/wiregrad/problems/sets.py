@@ -8,8 +8,8 @@ from typing import Protocol
 
 import torch
 
+from wiregrad.core.errors import ConfigError
 from wiregrad.data.splits import fixed_order
-from wiregrad.errors import ConfigError
 
 
 class Samples(Protocol):

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from wiregrad.bits import Convention
-from wiregrad.channel import Link
+from wiregrad.comm.accounting import Convention
+from wiregrad.comm.channel import Link
+from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, State, Step
 from wiregrad.problems.convex import Convex
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import tensors_of
 from wiregrad.runtimes.batched_channel import BatchedChannel
 

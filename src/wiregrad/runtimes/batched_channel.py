@@ -9,16 +9,16 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.bits import Message
-from wiregrad.channel import Accept, Channel, Link
+from wiregrad.comm.accounting import Message
+from wiregrad.comm.channel import Accept, Channel, Link
+from wiregrad.comm.messages import Nonzeros
+from wiregrad.comm.received import Received
 from wiregrad.compressors.base import Compressor
 from wiregrad.compressors.identity import Identity
 from wiregrad.compressors.packet import Packet
 from wiregrad.compressors.sparse import resolve_k
 from wiregrad.compressors.top_k import TopK
-from wiregrad.errors import ConfigError
-from wiregrad.messages import Nonzeros
-from wiregrad.received import Received
+from wiregrad.core.errors import ConfigError
 
 Prices = Sequence[Callable[[Message], int]]
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from wiregrad.bits import Convention
+from wiregrad.comm.accounting import Convention
+from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Applied, load_tensors, tensors_of
 from wiregrad.runtimes.delays import Delay, Moment
 from wiregrad.runtimes.simulated import Simulated

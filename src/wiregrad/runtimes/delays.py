@@ -12,8 +12,8 @@ from typing import Annotated, ClassVar
 
 import pydantic
 
-from wiregrad.registry import Registry
-from wiregrad.rng import Seeds
+from wiregrad.core.registry import Registry
+from wiregrad.core.rng import Seeds
 
 Count = Annotated[int, pydantic.Field(ge=0, strict=True)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.methods.base import Method
 
 Partial = Literal["arrived", "padded"]

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from wiregrad.bits import Convention
-from wiregrad.channel import Link
-from wiregrad.errors import NonFiniteError
-from wiregrad.messages import MessageChannel
+from wiregrad.comm.accounting import Convention
+from wiregrad.comm.channel import Link
+from wiregrad.comm.messages import MessageChannel
+from wiregrad.comm.received import Delivery, Packets
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.received import Delivery, Packets
-from wiregrad.rng import Seeds
 from wiregrad.runtimes.base import Applied, Bits, Order, load_tensors, tensors_of
 from wiregrad.wire import Payload
 

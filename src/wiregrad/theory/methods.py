@@ -7,18 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from wiregrad.compressors.base import Compressor
-from wiregrad.layout import Shape
-from wiregrad.methods import (
-    Method,
-    baselines,
-    bidirectional,
-    diana,
-    ef21,
-    lag,
-    marina,
-    mechanisms,
-)
-from wiregrad.methods.mechanisms import ThreePointCompressor
+from wiregrad.core.layout import Shape
+from wiregrad.methods import Method, baselines, diana, marina
+from wiregrad.methods.three_point import bidirectional, ef21, lag, mechanisms
+from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
 from wiregrad.theory import bidirectional as two_way
 from wiregrad.theory import three_pc as theory
 from wiregrad.theory.constants import Constants

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from wiregrad.compressors.base import Compressor
-from wiregrad.layout import Shape
+from wiregrad.core.layout import Shape
 from wiregrad.theory.constants import Constants
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 
 from wiregrad import methods, problems
-from wiregrad.channel import Channel
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.layout import Layout
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Replica, State, Step
 from wiregrad.problems import Evaluation, Problem, ProblemSpec
-from wiregrad.received import Received
-from wiregrad.rng import Seeds
 
 
 class LeastSquares(Problem):

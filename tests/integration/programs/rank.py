@@ -15,15 +15,15 @@ from typing import Any
 import torch
 from torch import distributed as dist
 
-from wiregrad import bits
-from wiregrad.checkpoint import Checkpointer
-from wiregrad.config import RunConfig
-from wiregrad.loop import Loop
-from wiregrad.rng import Seeds
-from wiregrad.runtimes import ranks
-from wiregrad.runtimes.distributed import Distributed
-from wiregrad.runtimes.exchange import Exchange
-from wiregrad.runtimes.rank_checkpoint import RankCheckpointer
+from wiregrad.comm import accounting
+from wiregrad.core.rng import Seeds
+from wiregrad.runs.checkpoint import Checkpointer
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.loop import Loop
+from wiregrad.runs.rank_checkpoint import RankCheckpointer
+from wiregrad.runtimes.distributed import ranks
+from wiregrad.runtimes.distributed.exchange import Exchange
+from wiregrad.runtimes.distributed.runtime import Distributed
 
 seen: Counter[str] = Counter()
 """Bytes that this rank gave to the sends and broadcasts of torch.distributed, by kind."""
@@ -62,7 +62,7 @@ def run(config: RunConfig, exchange: Exchange) -> dict[str, Any]:
     exchange.control_bytes = 0
     seeds = Seeds(config.seed)
     problem = config.problem.build(config.runtime.workers, seeds, torch.device("cpu"))
-    convention = bits.convention(config.log.convention)
+    convention = accounting.convention(config.log.convention)
     replicated = config.runtime.server == "replicated"
     runtime = Distributed(
         problem, config.method, seeds, convention, exchange, replicated=replicated

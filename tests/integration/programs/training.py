@@ -17,9 +17,9 @@ from torch import distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from wiregrad.core.errors import NonFiniteError
+from wiregrad.core.layout import Layout
 from wiregrad.ddp import CompressionState, compression_hook
-from wiregrad.errors import NonFiniteError
-from wiregrad.layout import Layout
 from wiregrad.optim import CompressedOptimizer
 from wiregrad.problems.base import Evaluation, Problem
 

@@ -98,7 +98,7 @@ def rand_k(
     subtract: bool = True,
 ) -> tuple[KeptRows, Status]:
     """Twin of `kernels.stochastic.rand_k`; the indices are drawn on the CPU, one by one."""
-    from wiregrad.compressors.random import subsets  # noqa: PLC0415 - imports the kernels itself
+    from wiregrad.kernels.draws import subsets  # noqa: PLC0415 - imports the kernels itself
 
     n, d, stride = rows_of(e)
     if not 1 <= k <= d:

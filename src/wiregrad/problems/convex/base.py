@@ -8,8 +8,8 @@ from typing import Literal
 
 import torch
 
+from wiregrad.core.rng import Seeds
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.rng import Seeds
 from wiregrad.theory.constants import Constants
 
 Start = Literal["zeros", "normal"]

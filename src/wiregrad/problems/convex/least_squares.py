@@ -8,11 +8,11 @@ from functools import cached_property
 
 import torch
 
+from wiregrad.core.rng import Seeds
 from wiregrad.problems.base import register
 from wiregrad.problems.convex.base import mean_norm
 from wiregrad.problems.convex.csr import Csr
 from wiregrad.problems.convex.rows import OverRows, Parts, RowsSpec
-from wiregrad.rng import Seeds
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
 

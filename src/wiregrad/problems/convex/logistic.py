@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import torch
 from torch.nn import functional
 
+from wiregrad.core.rng import Seeds
 from wiregrad.kernels import sparse_rows
 from wiregrad.problems.base import register
 from wiregrad.problems.convex.base import mean_norm
 from wiregrad.problems.convex.csr import Csr
 from wiregrad.problems.convex.rows import OverRows, Parts, RowsSpec
-from wiregrad.rng import Seeds
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
 

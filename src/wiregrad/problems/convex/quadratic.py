@@ -11,11 +11,11 @@ from typing import Literal
 import pydantic
 import torch
 
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import FIXED
-from wiregrad.layout import Layout
 from wiregrad.problems.base import ProblemSpec, register
 from wiregrad.problems.convex.base import Convex, mean_norm
-from wiregrad.rng import Seeds
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
 

@@ -12,14 +12,14 @@ import pydantic
 import torch
 
 from wiregrad import data
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.layout import Layout
+from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet
 from wiregrad.data.splits import FIXED, Remainder, contiguous, label_skewed
-from wiregrad.errors import ConfigError
-from wiregrad.layout import Layout
 from wiregrad.problems.base import Evaluation, ProblemSpec, provenance
 from wiregrad.problems.convex.base import Convex, Start
 from wiregrad.problems.convex.csr import Csr, Dense, Rows, rows_of
-from wiregrad.rng import Seeds
 
 
 @dataclass(frozen=True)

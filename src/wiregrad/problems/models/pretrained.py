@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from wiregrad import data
+from wiregrad.core.errors import ConfigError, DataUnavailable
+from wiregrad.core.rng import Seeds
 from wiregrad.data.encoder import WEIGHTS
-from wiregrad.errors import ConfigError, DataUnavailable
 from wiregrad.problems.models.layers import Dropout
-from wiregrad.rng import Seeds
 
 Trainable = Literal["all", "head"] | int
 

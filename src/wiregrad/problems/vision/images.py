@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from wiregrad.errors import ConfigError
+from wiregrad.core.errors import ConfigError
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.problems.norms import Policy
 from wiregrad.problems.sets import Samples

@@ -1,1 +1,0 @@
-"""Runs under delay and asynchrony: what they measured, their pictures and their checks."""

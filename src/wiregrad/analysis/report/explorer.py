@@ -1,0 +1,101 @@
+"""explorer.html: choose a task, methods and axes; one page that opens without a network.
+
+The page is a template and about a hundred lines of its own script: the plots are lines with bands,
+for which a plotting library of some megabytes would be embedded otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from wiregrad.analysis.figures import curves as plots
+from wiregrad.analysis.figures import style
+from wiregrad.analysis.report.page import environment
+from wiregrad.analysis.results.aggregate import GroupResult, Results
+from wiregrad.core.files import write_text
+
+if TYPE_CHECKING:
+    from wiregrad.studies.plan import Plan
+
+POINTS = 240
+"""Points kept of a curve: more than a screen shows apart."""
+
+
+def curves(mine: Results, looks: dict[str, style.Look]) -> list[dict[str, Any]]:
+    """One curve a method and number of workers, of one experiment: x columns, y columns, look."""
+    found = []
+    frame = mine.frame
+    for group in mine.groups:
+        for workers, part in frame[frame["label"] == group.label].groupby("workers"):
+            found.append(_curve(group, int(str(workers)), part, looks[group.label]))
+    return found
+
+
+def _curve(
+    group: GroupResult, workers: int, part: pd.DataFrame, look: style.Look
+) -> dict[str, Any]:
+    # Seeds are matched by step: all of them log at the same steps.
+    at = part.groupby("step")
+    steps = at.size().index.to_numpy()
+    keep = np.unique(np.linspace(0, len(steps) - 1, min(POINTS, len(steps))).round().astype(int))
+    xs = {key: axis.column for key, axis in plots.X_AXES.items()}
+    return {
+        "label": group.label,
+        "title": group.title,
+        "workers": workers,
+        "colour": look.colour,
+        "dash": look.dash,
+        "x": {k: _numbers(steps if c == "step" else at[c].median(), keep) for k, c in xs.items()},
+        "y": {
+            key: [_numbers(at[axis.column].agg(how) * axis.factor, keep) for how in _BAND]
+            for key, axis in plots.Y_AXES.items()
+        },
+    }
+
+
+_BAND = ("median", "min", "max")
+
+
+def _numbers(values: Any, keep: Any) -> list[float | None]:
+    """Five significant digits; null where not measured."""
+    chosen = np.asarray(values, dtype="float64")[keep]
+    return [float(f"{v:.5g}") if np.isfinite(v) else None for v in chosen]
+
+
+def content(plan: Plan, results: Results) -> dict[str, Any]:
+    """All that the page draws: axes, and the curves of every experiment that was run."""
+    tasks = []
+    for paper, entry in plan.papers.items():
+        for name, experiment in entry.experiments.items():
+            mine = results.of(paper, name)
+            if not mine.frame.empty:
+                looks = style.looks(results.labels, results.colours)
+                task = {"id": f"{paper}/{name}", "title": experiment.title}
+                tasks.append(task | {"curves": curves(mine, looks)})
+    axes = {"x": plots.X_AXES, "y": plots.Y_AXES}
+    return {
+        "scale": plan.scale,
+        "black": style.COLOURS["black"],
+        "tasks": tasks,
+        "axes": {
+            side: {key: {"label": a.label, "scale": a.scale} for key, a in known.items()}
+            for side, known in axes.items()
+        },
+        "dashes": {
+            k: "" if v == "-" else " ".join(map(str, v[1])) for k, v in style.DASHES.items()
+        },
+    }
+
+
+def write(plan: Plan, results: Results, path: Path) -> Path:
+    """Write the explorer to `path`, atomically."""
+    data = json.dumps(content(plan, results), separators=(",", ":"), allow_nan=False)
+    # "</" could end the script element from within a title.
+    page = environment().get_template("explorer.html.j2")
+    write_text(path, page.render(scale=plan.scale, data=data.replace("</", "<\\/")))
+    return path

@@ -1,0 +1,251 @@
+"""report.html: one self-contained page with verdicts, figures, tables, provenance and gaps."""
+
+from __future__ import annotations
+
+import base64
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from wiregrad import __version__
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.figures.descent import point_text
+from wiregrad.analysis.results import aggregate
+from wiregrad.analysis.results.aggregate import GroupResult, Results
+from wiregrad.analysis.results.statistics import Verdict
+from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.tables import typeset
+from wiregrad.core.files import write_text
+
+if TYPE_CHECKING:
+    from wiregrad.studies.plan import Plan
+    from wiregrad.studies.schema import Experiment, Paper
+
+
+def environment() -> jinja2.Environment:
+    """Templates of the package; everything that is inserted is escaped unless marked safe."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("wiregrad.analysis.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@dataclass(frozen=True)
+class PaperPart:
+    """What the page shows of one paper."""
+
+    name: str
+    paper: Paper
+    results: Results
+    verdicts: list[claims.Judged]
+    pictures: Path
+
+    @cached_property
+    def claims_by_id(self) -> dict[str, claims.Claim]:
+        """The claims as written, for tolerance and reasons."""
+        return {claim.id: claim for claim in claims.parse(self.paper)}
+
+    @cached_property
+    def drawn(self) -> list[dict[str, str]]:
+        """Id, title, caption and picture of every figure that has runs."""
+        return [self._figure(name, spec) for name, spec, mine in self._specs() if mine]
+
+    @cached_property
+    def not_drawn(self) -> list[tuple[str, str, str]]:
+        """Id, title and reason of every figure that has none."""
+        missing = [(name, spec) for name, spec, mine in self._specs() if not mine]
+        return [
+            (
+                name,
+                spec.title,
+                "; ".join(figures.why_empty(spec, spec.gathered(self.results, self.name))),
+            )
+            for name, spec in missing
+        ]
+
+    def _specs(self) -> Iterator[tuple[str, figures.FigureSpec, bool]]:
+        for name, spec in figures.parse(self.paper).items():
+            shown = spec.shown(spec.gathered(self.results, self.name))
+            yield name, spec, any(group.cards for group in shown)
+
+    def _of(self, experiment: str) -> Results:
+        return self.results.of(self.name, experiment)
+
+    def _figure(self, name: str, spec: figures.FigureSpec) -> dict[str, str]:
+        svg = self.pictures / self.name / f"{name}.svg"
+        figures.ensure(spec, self.name, self.results, svg)
+        data = base64.b64encode(svg.read_bytes()).decode()
+        return {"id": name, "title": spec.title, "caption": spec.caption, "svg": data}
+
+    @cached_property
+    def tabulated(self) -> list[dict[str, Any]]:
+        """Id, title, caption, rows of (text, is best) and notes of every table that has runs."""
+        found = []
+        for name, spec in tables.parse(self.paper).items():
+            mine = spec.gathered(self.results, self.name)
+            if not any(group.cards for group in mine.groups):
+                continue
+            shown, best = typeset.text(spec, mine)
+            rows = [
+                list(zip(*row, strict=True))
+                for row in zip(shown.to_numpy().tolist(), best.to_numpy().tolist(), strict=True)
+            ]
+            about = {"id": name, "title": spec.title, "caption": spec.caption}
+            found.append(
+                about
+                | {"head": list(shown.columns), "rows": rows, "notes": typeset.notes(spec, mine)}
+            )
+        return found
+
+    @cached_property
+    def experiments(self) -> list[dict[str, Any]]:
+        """One row an experiment: task, data, dimension, workers, seeds, budget, runs."""
+        return [self._experiment(name, entry) for name, entry in self.paper.experiments.items()]
+
+    def _experiment(self, name: str, entry: Experiment) -> dict[str, Any]:
+        groups = self._of(name).groups
+        cards = [card for group in groups for card in group.cards]
+        planned = sum(group.planned for group in groups)
+        workers = sorted({int(card.config["runtime"]["workers"]) for card in cards})
+        return {
+            "id": name,
+            "title": entry.title,
+            "data": figures.data_names(groups).removeprefix("data ") if cards else "—",
+            "dim": ", ".join(f"{d:,}" for d in sorted({card.dim for card in cards})) or "—",
+            "workers": ", ".join(map(str, workers)) or "—",
+            "seeds": ", ".join(map(str, sorted({card.seed for card in cards}))) or "—",
+            "budget": budget_text(entry.budget),
+            "runs": "left out" if entry.skip else f"{len(cards)} of {planned}",
+            "diverged": sum(group.diverged for group in groups),
+        }
+
+    @cached_property
+    def tuned(self) -> list[GroupResult]:
+        """The groups whose learning rate was tuned."""
+        return [group for group in self.results.groups if group.tuning and group.tuning.best]
+
+    @cached_property
+    def swept(self) -> list[dict[str, Any]]:
+        """One row a sweep: grid, how its runs ended, the point that won, and whether at an edge."""
+        return [
+            {
+                "experiment": group.experiment,
+                "title": group.title,
+                "runs": len(group.sweep.rows),
+                "outcomes": dict(sorted(Counter(group.sweep.rows["outcome"]).items())),
+                "point": point_text(group).strip(" ()") or "—",
+                "reached": bool(group.sweep.best and group.sweep.best.reached),
+                "edge": ", ".join(group.sweep.edge),
+            }
+            for group in self.results.groups
+            if group.sweep is not None
+        ]
+
+    @cached_property
+    def gaps(self) -> dict[str, list[str]]:
+        """What was not run, by reason: experiments, or single methods of one."""
+        found: dict[str, list[str]] = {}
+        for name, entry in self.paper.experiments.items():
+            groups = self._of(name).groups
+            missing = [group for group in groups if not group.cards]
+            for reason in dict.fromkeys(aggregate.not_run(group.reason) for group in missing):
+                who = [g.title for g in missing if aggregate.not_run(g.reason) == reason]
+                whole = len(who) == len(groups)
+                what = entry.title if whole else f"{entry.title}: {', '.join(who)}"
+                found.setdefault(reason, []).append(what)
+        return found
+
+    @cached_property
+    def diverged(self) -> list[tuple[str, str, str]]:
+        """Experiment, method and how many of its runs diverged."""
+        return [
+            (group.experiment, group.title, f"{group.diverged} of {len(group.cards)}")
+            for group in self.results.groups
+            if group.diverged
+        ]
+
+
+def provenance(results: Results) -> dict[str, list[str]]:
+    """Revisions, versions, devices and data digests of all runs, each value once, sorted."""
+    cards = [card for group in results.groups for card in group.cards]
+    data = {
+        f"{c.data.get('name', '?')}, variant {c.data.get('variant') or '—'}, from "
+        f"{c.data.get('source') or '—'}, sha256 {c.data.get('sha256') or '—'}"
+        for c in cards
+    }
+    versions = {f"{name} {value}" for c in cards for name, value in c.versions.items()}
+    return {
+        "git revision": list(results.revisions),
+        "data": sorted(data),
+        "device": sorted({c.device for c in cards}),
+        "versions": [", ".join(sorted(versions))] if versions else [],
+        "analysis": [f"wiregrad {__version__}"],
+    }
+
+
+def budget_text(budget: Mapping[str, Any]) -> str:
+    """A budget in words, e.g. "20 epochs"; a target with its metric."""
+    texts = []
+    for key, value in budget.items():
+        if isinstance(value, dict):
+            texts.append(f"{key} " + " ".join(str(v) for v in value.values() if v is not None))
+        elif value is not None:
+            texts.append(f"{value:,g} {key}")
+    return ", ".join(texts)
+
+
+def budget_sentence(verdicts: list[claims.Judged], scale: str) -> str:
+    """What a budget as small as this scale's can test, in plain words."""
+    tested = [row.id for row in verdicts if row.verdict != Verdict.NOT_TESTED]
+    if not verdicts:
+        return "No claims are written down for these papers."
+    if not tested:
+        return f"Scale {scale} tests none of the {len(verdicts)} claims: see the reasons below."
+    rest = len(verdicts) - len(tested)
+    text = f"Scale {scale} tests {len(tested)} of {len(verdicts)} claims: {', '.join(tested)}."
+    if rest:
+        text += (
+            f" The other {rest} need a larger budget, more data or runs that this scale leaves out;"
+            " where there are runs their effect is shown, but it is no verdict."
+        )
+    return text
+
+
+def render(plan: Plan, results: Results, pictures: Path) -> str:
+    """The page as HTML; pictures that are missing or out of date are drawn into `pictures`."""
+    verdicts = claims.judge_all(plan, results)
+    parts = [
+        PaperPart(name, paper, results.of(name), [v for v in verdicts if v.paper == name], pictures)
+        for name, paper in plan.papers.items()
+    ]
+    cards = [card for group in results.groups for card in group.cards]
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            scale=plan.scale,
+            budget_text=budget_text,
+            parts=parts,
+            counts={str(v): sum(row.verdict == v for row in verdicts) for v in Verdict},
+            tested=budget_sentence(verdicts, plan.scale),
+            runs=len(cards),
+            planned=sum(group.planned for group in results.groups),
+            diverged=sum(group.diverged for group in results.groups),
+            provenance=provenance(results),
+        )
+    )
+
+
+def write(plan: Plan, results: Results, pictures: Path, path: Path) -> Path:
+    """Write the report to `path`, atomically."""
+    write_text(path, render(plan, results, pictures))
+    return path

@@ -1,0 +1,84 @@
+"""Copying the results of a scale to where they are committed, each folder replaced as a whole."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.results import aggregate
+from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.tables import typeset
+from wiregrad.core.errors import RecordError
+from wiregrad.runs import record
+
+if TYPE_CHECKING:
+    from wiregrad.studies.plan import Group, Plan
+
+
+def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
+    """Fill `results` with histories, run cards, tables and claims, `pictures` with figures.
+
+    Only runs that a group.json lists are copied, after their sha256 was checked; timings and
+    checkpoints are left. Raises RecordError when nothing was run or a file is malformed, and then
+    both folders stay as they were.
+    """
+    found = aggregate.collect(plan)
+    if not any(group.cards for group in found.groups):
+        raise RecordError(
+            f"{plan.results / plan.scale}: nothing was run, there is nothing to publish"
+        )
+    verdicts = claims.judge_all(plan, found)
+    with _replacing(results) as new:
+        for group in plan.groups:
+            _copy_group(group, new / group.directory.relative_to(plan.results / plan.scale))
+        claims.write(verdicts, plan.scale, new)
+        for paper in plan.papers.values():
+            for name, table in tables.parse(paper).items():
+                if any(group.cards for group in table.gathered(found, paper.paper).groups):
+                    typeset.write(table, name, paper.paper, found, new / "tables")
+    with _replacing(pictures) as new:
+        for paper in plan.papers.values():
+            for name, spec in figures.parse(paper).items():
+                mine = spec.gathered(found, paper.paper)
+                if any(group.cards for group in spec.shown(mine)):
+                    figures.write(spec, paper.paper, found, new / paper.paper / f"{name}.svg")
+    return [results, pictures]
+
+
+def _copy_group(group: Group, target: Path) -> None:
+    if not group.manifest.exists():
+        return
+    target.mkdir(parents=True)
+    listed = aggregate.read_manifest(group.manifest)
+    shutil.copyfile(group.manifest, target / group.manifest.name)
+    for path in (group.tuning_file, group.sweep_file, group.best_file):
+        if path.exists():
+            shutil.copyfile(path, target / path.name)
+    for run in listed.runs:
+        (target / run.id).mkdir()
+        for name in (record.HISTORY, record.CARD, record.CHOICES, record.STALENESS):
+            path = group.directory / run.id / name
+            if path.exists():
+                shutil.copyfile(path, target / run.id / name)
+
+
+@contextmanager
+def _replacing(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; on success it takes its place, else it is removed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        new = work / "new"
+        new.mkdir()
+        yield new
+        if folder.exists():
+            folder.rename(work / "old")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(work)

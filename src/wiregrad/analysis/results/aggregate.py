@@ -1,0 +1,262 @@
+"""Histories of a plan as one tidy table, with the groups that were not run and why.
+
+Columns are those of the history (`wiregrad.runs.record.HISTORY_SCHEMA`), what is derived of them
+(`derived`), and paper, experiment, label, title, workers, seed, run_id, outcome;
+one row per logged step of each run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import pandas as pd
+import pydantic
+
+from wiregrad.analysis.results import derived, sweeps
+from wiregrad.analysis.results.sweeps import Swept
+from wiregrad.core.errors import ConfigError, RecordError
+from wiregrad.core.files import sha256_file
+from wiregrad.runs import record
+
+if TYPE_CHECKING:
+    from wiregrad.studies.plan import Group, Plan
+    from wiregrad.studies.schema import Paper
+
+RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_id", "outcome"]
+COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
+
+NOT_YET = "not run yet"
+
+
+class ListedRun(pydantic.BaseModel):
+    """One entry of `runs` in group.json."""
+
+    id: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]+$")]
+    seed: int
+    workers: int
+    outcome: str
+    history_sha256: str
+
+
+class Manifest(pydantic.BaseModel):
+    """group.json: what one train job did."""
+
+    runs: list[ListedRun] = []
+    not_run: str | None = None
+
+
+class Tuned(pydantic.BaseModel):
+    """tuning.json: the grid of learning rates and the one that won on the validation split."""
+
+    grid: list[float]
+    best: float | None = None
+    edge: bool = False
+    metric: str = ""
+    scores: dict[str, list[float | None]] = {}
+    seeds: list[int] = []
+    budget: dict[str, Any] = {}
+
+
+def not_run(reason: str | None) -> str:
+    """The reason as text that begins with "not run"."""
+    reason = reason or NOT_YET
+    return reason if reason.startswith("not run") else f"not run: {reason}"
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """What is known about one group of runs: one method of one experiment."""
+
+    paper: str
+    experiment: str
+    label: str
+    title: str
+    planned: int
+    reason: str | None = None
+    cards: tuple[record.RunCard, ...] = ()
+    runs: tuple[str, ...] = ()
+    """Ids of the runs, one a card."""
+    tuning: Tuned | None = None
+    sweep: Swept | None = None
+    directory: Path | None = None
+
+    @property
+    def diverged(self) -> int:
+        """Number of runs that diverged."""
+        return sum(card.outcome == "diverged" for card in self.cards)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The learning rates of the runs, sorted, each once."""
+        return tuple(sorted({float(card.config["method"]["lr"]) for card in self.cards}))
+
+    @property
+    def revisions(self) -> tuple[str, ...]:
+        """The git revisions that made the runs, sorted, each once."""
+        return tuple(sorted({card.git_revision for card in self.cards}))
+
+    @property
+    def seeds(self) -> int:
+        """Number of different seeds that were run."""
+        return len({card.seed for card in self.cards})
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the learning rate was chosen from a grid."""
+        return self.tuning is not None or self.sweep is not None
+
+    @property
+    def at_edge(self) -> bool:
+        """Whether what was chosen is at the end of its grid."""
+        return bool((self.tuning and self.tuning.edge) or (self.sweep and self.sweep.edge))
+
+
+@dataclass(frozen=True)
+class Results:
+    """All histories of a plan, with the groups that were not run and their reasons."""
+
+    scale: str
+    frame: pd.DataFrame
+    groups: tuple[GroupResult, ...]
+    colours: Mapping[str, str] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+    """All method labels, in the order of the method list (which decides colours)."""
+
+    def of(self, paper: str, *experiments: str) -> Results:
+        """The part that belongs to one paper, or to some of its experiments."""
+        frame = self.frame[self.frame["paper"] == paper]
+        groups = [group for group in self.groups if group.paper == paper]
+        if experiments:
+            frame = frame[frame["experiment"].isin(experiments)]
+            groups = [group for group in groups if group.experiment in experiments]
+        return replace(self, frame=frame, groups=tuple(groups))
+
+    def group(self, label: str) -> GroupResult | None:
+        """The group of `label`; call it on the results of one experiment."""
+        return next((group for group in self.groups if group.label == label), None)
+
+    @cached_property
+    def revisions(self) -> tuple[str, ...]:
+        """The git revisions that made these runs, sorted."""
+        return tuple(sorted({c.git_revision for g in self.groups for c in g.cards}))
+
+    @cached_property
+    def history_digests(self) -> tuple[str, ...]:
+        """The sha256 of every history, sorted: what these results are a function of."""
+        return tuple(sorted(c.history_sha256 for g in self.groups for c in g.cards))
+
+    @cached_property
+    def sweep_digests(self) -> tuple[str, ...]:
+        """The sha256 of every sweep and of every table of choices, sorted: likewise."""
+        swept = [g.sweep.sha256 for g in self.groups if g.sweep is not None]
+        chosen = [c.choices_sha256 for g in self.groups for c in g.cards if c.choices_sha256]
+        return tuple(sorted(swept + chosen))
+
+
+def collect(plan: Plan, only: Iterable[tuple[str, str]] | None = None) -> Results:
+    """Read every group of `plan` (or those of the (paper, experiment) pairs in `only`).
+
+    A group that was not run carries its reason. Raises RecordError when a file is malformed, or a
+    history is not the one its group names.
+    """
+    wanted = None if only is None else set(only)
+    groups: list[GroupResult] = []
+    frames: list[pd.DataFrame] = []
+    for planned in plan.groups:
+        if wanted is None or (planned.paper, planned.experiment) in wanted:
+            group, histories = read_group(planned)
+            groups.append(group)
+            frames.extend(histories)
+    return Results(
+        scale=plan.scale,
+        frame=pd.concat(frames, ignore_index=True) if frames else empty_frame(),
+        groups=tuple(groups),
+        colours={k: entry.colour for k, entry in plan.methods.items() if entry.colour},
+        labels=tuple(plan.methods),
+    )
+
+
+def empty_frame() -> pd.DataFrame:
+    """A table with all columns and no rows."""
+    history: pd.DataFrame = record.HISTORY_SCHEMA.empty_table().to_pandas()
+    return history.reindex(columns=COLUMNS).astype({"workers": "int64", "seed": "int64"})
+
+
+def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
+    """One group's cards and histories, as its `group.json` lists them."""
+    base = GroupResult(
+        paper=planned.paper,
+        experiment=planned.experiment,
+        label=planned.label,
+        title=planned.title,
+        planned=0 if planned.skip else len(planned.runs),
+        reason=planned.skip,
+        directory=planned.directory,
+    )
+    if planned.sweep is not None and planned.skip is None:
+        swept, why = sweeps.read(planned, planned.sweep)
+        base = replace(base, sweep=swept, reason=why)
+    if not planned.manifest.exists():
+        return replace(base, reason=base.reason or planned.skip or NOT_YET), []
+    listed = read_manifest(planned.manifest)
+    cards, frames = [], []
+    for run in listed.runs:
+        card, history = _read_run(planned.directory / run.id, run.history_sha256)
+        cards.append(card)
+        frames.append(_labelled(history, base, run, card))
+    found = replace(
+        base,
+        reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
+        cards=tuple(cards),
+        runs=tuple(run.id for run in listed.runs),
+        tuning=record.read_model(Tuned, planned.tuning_file)
+        if planned.tuning_file.exists()
+        else None,
+    )
+    return found, frames
+
+
+def _read_run(directory: Path, sha256: str) -> tuple[record.RunCard, pd.DataFrame]:
+    path = directory / record.HISTORY
+    card = record.read_card(directory / record.CARD)
+    history = record.read_history(path)
+    if not sha256_file(path) == sha256 == card.history_sha256:
+        raise RecordError(f"{path}: not the history that its group.json and run.json name (sha256)")
+    named = {record.CHOICES: card.choices_sha256, record.STALENESS: card.staleness_sha256}
+    for name, digest in named.items():
+        if digest and sha256_file(directory / name) != digest:
+            raise RecordError(f"{directory / name}: not the one that run.json names (sha256)")
+    return card, history.to_pandas()
+
+
+def _labelled(
+    history: pd.DataFrame, group: GroupResult, run: ListedRun, card: record.RunCard
+) -> pd.DataFrame:
+    about = history.assign(
+        paper=group.paper,
+        experiment=group.experiment,
+        label=group.label,
+        title=group.title,
+        workers=run.workers,
+        seed=card.seed,
+        run_id=run.id,
+        outcome=card.outcome,
+    )
+    return derived.with_derived(about)[COLUMNS]
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The group.json at `path`; RecordError names the file and the key that is wrong."""
+    return record.read_model(Manifest, path)
+
+
+def known_experiment(paper: Paper, experiment: str, where: str) -> None:
+    """Raise ConfigError unless the paper's configuration has the experiment `where` names."""
+    if experiment not in paper.experiments:
+        raise ConfigError(
+            f"{where}: {experiment!r} is no experiment (known: {', '.join(paper.experiments)})"
+        )

@@ -1,1 +1,0 @@
-"""Sweeps: what they left behind, heatmaps, tables and checks."""

@@ -1,0 +1,1 @@
+"""What a method speaks into: channels, what arrives on them, and how bits are accounted."""

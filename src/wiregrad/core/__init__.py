@@ -1,0 +1,1 @@
+"""What everything else builds on: errors, registries, validation, seeds, block layouts, files."""

@@ -1,0 +1,200 @@
+"""Registries: a part of the suite is one declarative class, found by its name.
+
+``@methods.register("comp_ams")`` on a frozen dataclass makes it constructible from a mapping
+``{name: comp_ams, lr: 0.001, ...}``, validated by its own type hints.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pydantic
+from pydantic_core import core_schema
+
+from wiregrad.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+T = TypeVar("T")
+C = TypeVar("C", bound=type)
+
+
+class Registry(Generic[T]):
+    """Classes of one kind (`what`, for messages) by name."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self._classes: dict[str, type[T]] = {}
+
+    def register(self, name: str) -> Callable[[C], C]:
+        """Class decorator: enter the class under `name`; it must be a dataclass by then."""
+
+        def enter(cls: C) -> C:
+            if name in self._classes and self._classes[name].__qualname__ != cls.__qualname__:
+                raise ConfigError(f"{self.what} {name!r} is registered already")
+            if not dataclasses.is_dataclass(cls):
+                raise TypeError(f"{cls.__name__}: @register goes above @dataclass")
+            cls.__pydantic_config__ = pydantic.ConfigDict(  # type: ignore[attr-defined]
+                extra="forbid", arbitrary_types_allowed=True
+            )
+            cls.name = name  # type: ignore[attr-defined]
+            self._classes[name] = cls  # type: ignore[assignment]  # C is a subclass of T
+            return cls
+
+        return enter
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._classes))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._classes
+
+    def __getitem__(self, name: str) -> type[T]:
+        try:
+            return self._classes[name]
+        except KeyError:
+            raise ConfigError(self._unknown(name)) from None
+
+    def build(self, spec: Mapping[str, Any] | str | T, where: str | None = None) -> T:
+        """The object that `spec` describes: ``{name: ..., **fields}``, or the bare name.
+
+        Raises ConfigError naming `where` (a dotted key), the field and what is allowed.
+        """
+        where = self.what if where is None else where
+        if isinstance(spec, str):
+            spec = {"name": spec}
+        if not isinstance(spec, Mapping):
+            return spec
+        fields = dict(spec)
+        name = fields.pop("name", None)
+        if not isinstance(name, str):
+            raise ConfigError(f"{where}.name: missing (known: {', '.join(self)})")
+        if name not in self:
+            raise ConfigError(f"{where}.name: {self._unknown(name)}")
+        try:
+            return pydantic.TypeAdapter(self[name]).validate_python(fields)
+        except pydantic.ValidationError as error:
+            raise ConfigError(f"{where}{_first_line(error, self[name])}") from None
+
+    def validate(self, spec: Any) -> T:
+        """`build` for a field of another registered class: pydantic adds the key in front."""
+        try:
+            return self.build(spec, where="")
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+
+    def spec(self, value: T) -> dict[str, Any]:
+        """The mapping that builds `value`, with every field resolved."""
+        plain: dict[str, Any] = _plain(value)
+        return plain
+
+    def json_schema(self) -> dict[str, Any]:
+        """JSON Schema of the mappings that `build` takes."""
+        return {"oneOf": [self._entry_schema(name) for name in self]}
+
+    def _unknown(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._classes, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown {self.what} {name!r}{hint} (known: {', '.join(self)})"
+
+    def _entry_schema(self, name: str) -> dict[str, Any]:
+        schema = _without_references(pydantic.TypeAdapter(self[name]).json_schema())
+        schema["properties"] = {"name": {"const": name}} | schema.get("properties", {})
+        for field in dataclasses.fields(self[name]):  # type: ignore[arg-type]
+            if dataclasses.is_dataclass(field.default):  # pydantic leaves out its name
+                schema["properties"][field.name]["default"] = _plain(field.default)
+        schema["required"] = ["name", *schema.get("required", [])]
+        schema["title"] = name
+        return schema
+
+
+def import_all(package: str, folders: Iterable[str]) -> None:
+    """Import every module of a package, at any depth, so that what it registers is known.
+
+    A new part is then one file: nothing lists it.
+    """
+    for found in pkgutil.walk_packages(folders, f"{package}."):
+        importlib.import_module(found.name)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Marks the type of a field: ``Annotated[Delay, Named(delays)]`` takes ``{name: ..., ...}``.
+
+    `default` is the name of a mapping without one.
+    """
+
+    registry: Registry[Any]
+    default: str | None = None
+
+    def read(self, spec: Any) -> Any:
+        """What the mapping, or the bare name, describes."""
+        if isinstance(spec, Mapping) and self.default is not None:
+            spec = {"name": self.default} | dict(spec)
+        built = isinstance(spec, tuple(self.registry[name] for name in self.registry))
+        if not (built or isinstance(spec, (str, Mapping))):
+            raise ValueError(f"a mapping with a name is required (got {spec!r})")
+        return self.registry.validate(spec)
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        del source, handler  # the registry knows its classes
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        del schema, handler
+        return self.registry.json_schema()
+
+
+def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with each of its definitions spelt out, so that it can be part of another one."""
+    definitions = schema.pop("$defs", {})
+
+    def spelt_out(part: Any) -> Any:
+        if isinstance(part, list):
+            return [spelt_out(each) for each in part]
+        if not isinstance(part, dict):
+            return part
+        rest = {key: spelt_out(value) for key, value in part.items() if key != "$ref"}
+        if not isinstance(part.get("$ref"), str):
+            return rest
+        return spelt_out(definitions[part["$ref"].removeprefix("#/$defs/")]) | rest
+
+    return {key: spelt_out(value) for key, value in schema.items()}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        name = getattr(value, "name", None)
+        return {"name": name} | fields if isinstance(name, str) else fields
+    if isinstance(value, pydantic.BaseModel):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _first_line(error: pydantic.ValidationError, cls: type) -> str:
+    """`.key: what is wrong`, with the known keys where one is unknown."""
+    first = error.errors()[0]
+    key = "".join(f".{part}" for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+        known = [f.name for f in dataclasses.fields(cls) if f.init]
+        message = f"unknown key (allowed: {', '.join(['name', *known])})"
+    elif first["type"] != "value_error" and first["type"] != "missing":
+        message = f"{message} (got {first['input']!r})"
+    return f"{key}{message}" if message.startswith(".") else f"{key}: {message}"

@@ -1,0 +1,31 @@
+"""AdaCGD (Makarenko, Gasanov, Islamov, Sadiev, Richtárik, arXiv 2211.00188)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from wiregrad.methods.base import register
+from wiregrad.methods.three_point import mechanisms
+from wiregrad.methods.three_point.gradient_descent import ThreePC
+
+
+@register("adacgd")
+@dataclass(frozen=True, kw_only=True)
+class AdaCGD(ThreePC, mechanisms.AdaCGD):
+    """AdaCGD: each worker sends as little as will do, in every round anew.
+
+    round 1
+    worker  g_i = ∇f_i;  send g_i
+    then, with s = ∇f_i - g_i and r = zeta ‖∇f_i - previous ∇f_i‖²
+    worker  send nothing where ‖s‖² <= r
+            else c_i = C_j(s) for the first j < m with ‖s - C_j(s)‖² <= r, else C_m(s)
+            g_i <- g_i + c_i;  send c_i
+    server  g <- g + mean c_i;  x <- x - lr g;  broadcast x
+    """
+
+    source = "arXiv 2211.00188 (AdaCGD)"
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"compressors": [{"name": "top_k", "k": 1}, "identity"], "zeta": 1.0}

@@ -1,0 +1,1 @@
+"""Synchronous rounds of n processes under torch.distributed."""

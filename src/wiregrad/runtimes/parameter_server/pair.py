@@ -1,0 +1,163 @@
+"""A server and one worker: a group of two in `torch.distributed`, over gloo.
+
+Each worker has a group of its own with the server, and a worker that comes back another one, so
+that a process that is lost breaks its own group alone.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, ClassVar
+
+import torch
+from torch import distributed as dist
+
+from wiregrad.runtimes.distributed.exchange import PeerLost
+
+SERVER, WORKER = 0, 1
+HOST = "127.0.0.1"
+
+
+def meeting_place(port: int, seconds: float, *, serves: bool) -> Any:
+    """The store where pairs meet, on the loopback; port 0: a free one. Raises PeerLost."""
+    try:
+        return dist.TCPStore(  # type: ignore[attr-defined]  # documented, but not in __all__
+            HOST,
+            port,
+            is_master=serves,
+            wait_for_workers=False,
+            timeout=timedelta(seconds=seconds),
+        )
+    except RuntimeError as error:
+        raise PeerLost(f"port {port}: the server is gone ({_one_line(error)})") from error
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    WELCOME = 0
+    """To a worker: all that workers hold alike, and go."""
+    GO = 1
+    """To a worker: the broadcasts that it has missed, and go."""
+    STOP = 2
+    """To a worker: the run is over."""
+    MESSAGE = 3
+    """From a worker: the bytes of its payload."""
+    DIVERGED = 4
+    """From a worker: its vector was not finite."""
+    DONE = 5
+    """From a worker: its last frame."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What crosses: a head of fixed size, and bytes."""
+
+    kind: Kind
+    number: int = 0
+    """To a worker: updates so far; from one: how many messages its process has sent."""
+    heard: int = 0
+    """To a worker that joins: how many messages of its worker have arrived before."""
+    paper_bits: int = 0
+    """What the paper's books charge for the payload."""
+    error: float = math.nan
+    """Its relative compression error."""
+    start: float = 0.0
+    """When the computation began, seconds of the machine's monotonic clock."""
+    end: float = 0.0
+    body: bytes = b""
+
+    HEAD: ClassVar[struct.Struct] = struct.Struct("<qqqqqddd")
+
+    def head(self) -> bytes:
+        """The head's bytes."""
+        numbers = self.kind, self.number, self.heard, self.paper_bits, len(self.body)
+        return self.HEAD.pack(*numbers, self.error, self.start, self.end)
+
+
+def announce(store: Any, name: str) -> None:
+    """A worker's process says that it is about to make its end of a pair."""
+    store.set(f"{name}/ready", "")
+
+
+def announced(store: Any, name: str) -> bool:
+    """Whether it has. The server asks first: no thread of Python runs while a pair is made."""
+    return bool(store.check([f"{name}/ready"]))
+
+
+class Pair:
+    """One end of a pair; `name` is that of the worker's process. Raises PeerLost."""
+
+    def __init__(self, store: Any, name: str, rank: int, seconds: float) -> None:
+        self.name, self._peer = name, WORKER if rank == SERVER else SERVER
+        self.control_bytes = 0
+        """Bytes of heads, and of what is no payload, either way."""
+        try:
+            own = dist.PrefixStore(f"{name}/", store)  # type: ignore[attr-defined]  # as above
+            self._group: Any = dist.ProcessGroupGloo(own, rank, 2, timedelta(seconds=seconds))
+        except RuntimeError as error:
+            raise self._lost(error) from error
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame; returns once it has gone."""
+        parts = [frame.head(), *([frame.body] if frame.body else [])]
+        try:
+            for part in parts:
+                tensor = torch.frombuffer(bytearray(part), dtype=torch.uint8)
+                self._group.send([tensor], self._peer, 0).wait()
+        except RuntimeError as error:
+            raise self._lost(error) from error
+        self._count(frame)
+
+    def receive(self) -> Frame:
+        """The next frame."""
+        try:
+            head = self._receive(Frame.HEAD.size)
+            kind, number, heard, paper_bits, length, error, start, end = Frame.HEAD.unpack(head)
+            body = self._receive(length) if length else b""
+        except RuntimeError as error_:
+            raise self._lost(error_) from error_
+        frame = Frame(Kind(kind), number, heard, paper_bits, error, start, end, body)
+        self._count(frame)
+        return frame
+
+    def _receive(self, length: int) -> bytes:
+        tensor = torch.empty(length, dtype=torch.uint8)
+        self._group.recv([tensor], self._peer, 0).wait()
+        return tensor.numpy().tobytes()
+
+    def _count(self, frame: Frame) -> None:
+        payload = frame.kind in {Kind.MESSAGE, Kind.GO}
+        self.control_bytes += Frame.HEAD.size + (0 if payload else len(frame.body))
+
+    def _lost(self, error: RuntimeError) -> PeerLost:
+        return PeerLost(f"worker {self.name}: the other end is gone ({_one_line(error)})")
+
+
+def _one_line(error: RuntimeError) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+# -- broadcasts in the body of a frame ------------------------------------------------------------
+
+_BROADCAST = struct.Struct("<qq")
+
+
+def packed(broadcasts: list[tuple[int, bytes]]) -> bytes:
+    """Broadcasts (update, payload), one after the other."""
+    return b"".join(_BROADCAST.pack(t, len(data)) + data for t, data in broadcasts)
+
+
+def unpacked(body: bytes) -> list[tuple[int, bytes]]:
+    """The broadcasts of `packed`."""
+    found, at = [], 0
+    while at < len(body):
+        t, length = _BROADCAST.unpack_from(body, at)
+        at += _BROADCAST.size
+        found.append((t, body[at : at + length]))
+        at += length
+    return found

@@ -1,0 +1,1 @@
+"""What is to be run, and running a group of it: plan, tuning, sweeps, preflight."""

@@ -1,0 +1,303 @@
+"""The plan of a scale: which runs the configuration asks for, and where each one's files go.
+
+Torch is not imported here: the workflow and the analysis read plans.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.validation import checked, read_yaml
+from wiregrad.studies.schema import Experiment, MethodEntry, Paper, Sweep, Tuning
+
+TUNED = "tuned"
+"""Stands for the learning rate in a planned run whose group is tuned or swept first."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run: its directory name and the configuration that goes to `RunConfig.parse`.
+
+    `method.lr` is `TUNED` where the group's tuning or sweep decides it, and a mapping where it is a
+    multiple of the theory's step (`wiregrad.studies.theory_step`).
+    """
+
+    run_id: str
+    config: dict[str, Any]
+    seed: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one label in one experiment: one job, one directory."""
+
+    scale: str
+    paper: str
+    experiment: str
+    label: str
+    entry: MethodEntry
+    runs: tuple[PlannedRun, ...]
+    directory: Path
+    tuning: Tuning | None
+    tuning_runs: tuple[tuple[float, PlannedRun], ...]
+    sweep: Sweep | None
+    skip: str | None
+
+    @property
+    def title(self) -> str:
+        """The label as figures print it."""
+        return self.entry.title
+
+    @property
+    def manifest(self) -> Path:
+        """group.json: what was run; written last."""
+        return self.directory / "group.json"
+
+    @property
+    def tuning_file(self) -> Path:
+        """tuning.json: scores of the grid and the rate that won."""
+        return self.directory / "tuning.json"
+
+    @property
+    def sweep_file(self) -> Path:
+        """sweep.parquet: how every run of the group's sweep ended."""
+        return self.directory / "sweep.parquet"
+
+    @property
+    def best_file(self) -> Path:
+        """sweep.json: the hyper-parameters that won the sweep."""
+        return self.directory / "sweep.json"
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """For the run cards."""
+        return {
+            "scale": self.scale,
+            "paper": self.paper,
+            "experiment": self.experiment,
+            "label": self.label,
+        }
+
+    def digest(self) -> str:
+        """Changes when any planned run changes."""
+        planned = [run.config for run in self.runs] + [r.config for _, r in self.tuning_runs]
+        chosen_by = self.sweep or self.tuning
+        return _digest([*planned, chosen_by.model_dump()] if chosen_by else planned)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a scale asks for."""
+
+    scale: str
+    results: Path
+    papers: dict[str, Paper]
+    methods: dict[str, MethodEntry]
+    groups: tuple[Group, ...] = field(repr=False)
+
+    @property
+    def experiments(self) -> dict[tuple[str, str], Experiment]:
+        """All experiments by (paper, experiment)."""
+        return {(p, e): x for p, paper in self.papers.items() for e, x in paper.experiments.items()}
+
+    def group(self, paper: str, experiment: str, label: str) -> Group:
+        """One group; ConfigError says what there is."""
+        found = [
+            g for g in self.groups if (g.paper, g.experiment, g.label) == (paper, experiment, label)
+        ]
+        if not found:
+            known = sorted({f"{g.paper}/{g.experiment}/{g.label}" for g in self.groups})
+            raise ConfigError(
+                f"no group {paper}/{experiment}/{label} at scale {self.scale}"
+                f" (known: {', '.join(known)})"
+            )
+        return found[0]
+
+
+def load_plan(
+    scale: str,
+    config_dir: str | Path = "config",
+    papers: list[str] | tuple[str, ...] | None = None,
+    results: str | Path = "results",
+    extra_methods: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Plan:
+    """Read methods.yaml, papers/*.yaml and scales/<scale>.yaml below `config_dir`.
+
+    `extra_methods`: further labels, as methods.yaml holds them. Raises ConfigError naming the
+    file, the key and what is allowed.
+    """
+    base = Path(config_dir)
+    methods = _methods(base / "methods.yaml", extra_methods or {})
+    overrides = _scale(base, scale)
+    available = sorted(path.stem for path in (base / "papers").glob("*.yaml"))
+    chosen = list(papers) if papers else available
+    for name in [*chosen, *overrides]:
+        if name not in available:
+            raise ConfigError(
+                f"{base / 'papers'}: no paper {name!r} (known: {', '.join(available)})"
+            )
+    loaded = {
+        name: _paper(base / "papers" / f"{name}.yaml", overrides.get(name, {})) for name in chosen
+    }
+    root = Path(results) / scale
+    groups = tuple(
+        _group(scale, paper, experiment, label, methods[label], root)
+        for paper in loaded.values()
+        for experiment in paper.experiments
+        for label in _labels(paper, experiment, methods)
+    )
+    return Plan(scale, Path(results), loaded, methods, groups)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Deep merge: mappings join, anything else is replaced."""
+    merged = copy.deepcopy(dict(base))
+    for key, value in over.items():
+        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = copy.deepcopy(value)
+    return merged
+
+
+def _methods(path: Path, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, MethodEntry]:
+    entries = dict(read_yaml(path)) | dict(extra)
+    return {
+        label: checked(MethodEntry, entry, f"{path}: {label}") for label, entry in entries.items()
+    }
+
+
+def _scale(base: Path, scale: str) -> dict[str, Any]:
+    known = sorted(path.stem for path in (base / "scales").glob("*.yaml"))
+    if scale not in known:
+        raise ConfigError(f"scale: {scale!r}, allowed: {', '.join(known)}")
+    content = read_yaml(base / "scales" / f"{scale}.yaml")
+    unknown = set(content) - {"scale", "papers"}
+    if unknown or content.get("scale") != scale:
+        what = f"unknown key {min(unknown)!r}" if unknown else f"scale must be {scale!r}"
+        raise ConfigError(f"{base / 'scales' / scale}.yaml: {what}")
+    return dict(content.get("papers") or {})
+
+
+def _paper(path: Path, override: Mapping[str, Any]) -> Paper:
+    return checked(Paper, merge(read_yaml(path), override), str(path))
+
+
+def _labels(paper: Paper, experiment: str, methods: Mapping[str, MethodEntry]) -> Iterator[str]:
+    wanted = paper.experiments[experiment].methods
+    labels = [k for k, e in methods.items() if e.everywhere] if wanted == "all" else list(wanted)
+    for label in labels:
+        if label not in methods:
+            raise ConfigError(
+                f"{paper.paper}: experiments.{experiment}.methods: unknown label {label!r}"
+                f" (known: {', '.join(methods)})"
+            )
+        yield label
+
+
+def _group(
+    scale: str, paper: Paper, name: str, label: str, entry: MethodEntry, root: Path
+) -> Group:
+    experiment = paper.experiments[name]
+    axes, tuning = experiment.grid, experiment.tuning
+    if axes and (tuning is not None or experiment.sweep is not None):
+        other = "tuning" if experiment.sweep is None else "sweep"
+        raise ConfigError(f"{paper.paper}: experiments.{name}: grid and {other} exclude each other")
+    points = [dict(zip(axes, p, strict=True)) for p in itertools.product(*axes.values())]
+    cell = _Cell(paper, experiment, label, entry)
+    return Group(
+        scale=scale,
+        paper=paper.paper,
+        experiment=name,
+        label=label,
+        entry=entry,
+        runs=tuple(_planned(cell.run(point, s)) for point in points for s in experiment.seeds),
+        directory=root / paper.paper / name / label,
+        tuning=tuning,
+        tuning_runs=() if tuning is None else tuple(cell.trials(tuning)),
+        sweep=experiment.sweep,
+        skip=experiment.skip,
+    )
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """One label in one experiment: makes the configurations of its runs."""
+
+    paper: Paper
+    experiment: Experiment
+    label: str
+    entry: MethodEntry
+
+    def run(self, point: Mapping[str, Any], seed: int) -> dict[str, Any]:
+        """The configuration at one point of the experiment's grid."""
+        experiment = self.experiment
+        config: dict[str, Any] = {
+            "problem": dict(experiment.problem),
+            "method": dict(self.entry.method),
+            "runtime": dict(experiment.runtime),
+            "budget": dict(experiment.budget),
+            "log": {"convention": self.paper.convention} | experiment.log,
+            "seed": seed,
+        }
+        if self.entry.plugin is not None:
+            config["plugins"] = [self.entry.plugin]
+        config = copy.deepcopy(config)  # a key of the grid may lie deep inside
+        for key, value in point.items():
+            assign(config, key, value)
+        workers = int(config["runtime"].get("workers", 1))
+        chosen = config["method"].get("lr")  # by the grid
+        config["method"]["lr"] = TUNED
+        if experiment.lr is not None and not (experiment.tuning or experiment.sweep):
+            steps = config["budget"].get("steps")
+            rate = experiment.lr.of(self.label, workers, steps) if chosen is None else chosen
+            multiple = {"theory": experiment.lr.theory, "multiple": rate}
+            config["method"]["lr"] = multiple if experiment.lr.theory else rate
+        if experiment.schedule is not None:
+            config["method"]["schedule"] = experiment.schedule
+        return config
+
+    def trials(self, tuning: Tuning) -> Iterator[tuple[float, PlannedRun]]:
+        """Every rate of the grid with every tuning seed, at a constant rate."""
+        for rate in tuning.rates(self.label):
+            for seed in tuning.seeds:
+                config = copy.deepcopy(self.run({}, seed))
+                config["method"]["lr"] = rate
+                config["method"].pop("schedule", None)
+                config["budget"] = dict(tuning.budget)
+                if tuning.splits:
+                    config["problem"]["valid_fraction"] = tuning.valid_fraction
+                yield rate, _planned(config)
+
+
+def asked_of_theory(config: Mapping[str, Any]) -> bool:
+    """Whether a planned run's rate is a multiple of the theory's step."""
+    return isinstance(config["method"].get("lr"), Mapping)
+
+
+def _planned(config: dict[str, Any]) -> PlannedRun:
+    workers = int(config["runtime"].get("workers", 1))
+    seed = int(config["seed"])
+    return PlannedRun(f"n{workers}-s{seed}-{_digest(config)[:10]}", config, seed, workers)
+
+
+def assign(config: dict[str, Any], dotted: str, value: Any) -> None:
+    """Set the key `a.b` of a nested mapping, in place."""
+    *parents, last = dotted.split(".")
+    node = config
+    for parent in parents:
+        node = node.setdefault(parent, {})
+    node[last] = value
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,150 @@
+"""Preflight: two rounds of every job shape of a scale, to prove that it would run."""
+
+from __future__ import annotations
+
+import copy
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Collection, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
+from wiregrad.problems import registry
+from wiregrad.problems.deep import DeepSpec
+from wiregrad.runs import startup
+from wiregrad.runs.config import RunConfig
+from wiregrad.runs.execute import execute
+from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
+from wiregrad.studies.sweep import run
+from wiregrad.studies.sweep.group import chosen, task_of
+
+ROUNDS = 2
+_EVALUATED = 16
+"""Samples that the two evaluations of a preflight read."""
+_BATCH = 2
+"""Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
+_STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespeare"}
+"""Where data cannot be had, a network's shape is checked on others: inputs are of the same form."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of one job shape."""
+
+    shape: str
+    state: Literal["ok", "diverged", "no data", "skipped"]
+    detail: str = ""
+    """Why there was nothing to run, or the data that stood in for others."""
+    seconds: float = 0.0
+    dim: int = 0
+
+
+def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
+    """One run for each (experiment, label, workers)."""
+    for group in plan.groups:
+        seen: set[int] = set()
+        for planned in group.runs:
+            if planned.workers not in seen:
+                seen.add(planned.workers)
+                yield group, planned
+
+
+def checks(
+    plan: Plan, experiments: Collection[str] = (), device: str = "cpu", jobs: int = 1
+) -> Iterator[Check]:
+    """Check every job shape of a plan (of these experiments only), in its order, `jobs` at a time.
+
+    Raises ConfigError for an unknown experiment, RuntimeFailure when a process of several is lost.
+    """
+    unknown = set(experiments) - {group.experiment for group in plan.groups}
+    if unknown:
+        raise ConfigError(f"--experiment: {', '.join(sorted(unknown))} not in what was planned")
+    asked = [pair for pair in shapes(plan) if not experiments or pair[0].experiment in experiments]
+    pairs = [group for group, _ in asked], [planned for _, planned in asked]
+    one = partial(check, device=device)
+    if jobs == 1:
+        yield from map(one, *pairs)
+        return
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, spawn, startup.begin) as pool:
+        try:
+            yield from pool.map(one, *pairs)
+        except BrokenProcessPool:
+            raise RuntimeFailure("preflight: a process was lost; take fewer --jobs") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
+    """Two rounds of one job shape, from data to history.
+
+    Raises ConfigError, which names the shape.
+    """
+    name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
+    if group.skip is not None:
+        return Check(name, "skipped", group.skip)
+    config = shortened(planned.config)
+    if group.tuning is not None:
+        assign(config, "method.lr", min(group.tuning.rates(group.label)))
+    own, reasons = config["problem"].get("data"), list[str]()
+    for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
+        if data is not None:
+            config["problem"]["data"] = data
+        try:
+            found = _checked(name, group, config, device)
+        except DataUnavailable as error:
+            reasons.append(str(error))
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
+        else:
+            return found if data == own else replace(found, detail=f"on {data}")
+    return Check(name, "no data", reasons[0])
+
+
+def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Check:
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
+        if group.sweep is not None:
+            for key, value in _swept(group, Path(folder), device).items():
+                assign(config, key, value)
+        if asked_of_theory(config):
+            from wiregrad.studies import theory_step  # noqa: PLC0415 - slow, seldom used
+
+            config, _ = theory_step.resolved(config, name)
+        card = execute(RunConfig.parse(config, name), Path(folder), device=device)
+    state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
+    return Check(name, state, "", time.perf_counter() - began, card.dim)
+
+
+def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
+    """What two rounds of a sweep's first point give its run, by dotted key."""
+    task = task_of(group)
+    short = replace(
+        task,
+        multiples=task.multiples[:1],
+        k=task.k[:1],
+        zeta=task.zeta[:1],
+        seeds=task.seeds[:1],
+        stop=replace(task.stop, max_rounds=ROUNDS),
+    )
+    found = run(short, folder / "sweep", device)
+    return chosen(group, {"not_run": None, "best": found.rows[0], "given": found.given})
+
+
+def shortened(config: dict[str, Any]) -> dict[str, Any]:
+    """The run with a budget of two rounds, evaluated on a few samples, in small batches."""
+    short = copy.deepcopy(config)
+    short["budget"] = {"steps": ROUNDS}
+    short["log"] = short.get("log", {}) | {"every": 1}
+    spec = registry[short["problem"]["name"]]
+    if issubclass(spec, DeepSpec):
+        batch = short["problem"].get("batch", getattr(spec, "batch", _BATCH))
+        short["problem"] |= {"eval_train": _EVALUATED, "eval_test": _EVALUATED}
+        short["problem"]["batch"] = min(batch, _BATCH)
+    return short

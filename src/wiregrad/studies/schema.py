@@ -1,0 +1,169 @@
+"""The grammar of config/: method labels, papers, experiments, tuning."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import pydantic
+
+from wiregrad.core.errors import ConfigError
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class MethodEntry(_Section):
+    """A label of config/methods.yaml: the method as it appears in figures, tables and claims."""
+
+    title: str
+    rule: str | None = None
+    colour: str | None = None
+    method: dict[str, Any]
+    plugin: str | None = None
+    everywhere: bool = True
+    """Whether `methods: all` includes it."""
+
+
+class Rates(pydantic.BaseModel):
+    """Learning rates of an experiment: `default`, and one for each label that differs."""
+
+    model_config = pydantic.ConfigDict(extra="allow", frozen=True)
+
+    default: pydantic.PositiveFloat
+    theory: Literal["exact", "conflicts"] | None = None
+    """Rates are multiples of the step that theory gives: see `wiregrad.studies.theory_step`."""
+    scaling: Literal["sqrt_workers", "inverse_sqrt_steps"] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _positive(self) -> Rates:
+        for label, value in (self.model_extra or {}).items():
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0:
+                raise ValueError(f"{label}: a learning rate is a positive number (got {value!r})")
+        return self
+
+    def of(self, label: str, workers: int, steps: int | None = None) -> float:
+        """The rate of `label` with n workers, in a run of so many steps if they are given.
+
+        Raises ConfigError where it is scaled by the steps of a run that has none.
+        """
+        rate = float((self.model_extra or {}).get(label, self.default))
+        if self.scaling == "inverse_sqrt_steps":
+            if steps is None:
+                raise ConfigError("lr.scaling: inverse_sqrt_steps wants budget.steps")
+            return float(f"{rate / math.sqrt(steps):.6g}")
+        return rate * math.sqrt(workers) if self.scaling == "sqrt_workers" else rate
+
+
+class Tuning(_Section):
+    """The same learning-rate grid for every method, on a validation split, with its own seeds.
+
+    On a problem that has no samples to spare, an objective by itself, `metric` is of the objective.
+    """
+
+    grid: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=2)]
+    shift: dict[str, pydantic.PositiveFloat] = {}
+    """Factor on the whole grid by label: as many points, elsewhere (SGD wants larger rates)."""
+    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
+    budget: dict[str, Any]
+    metric: Literal["loss_valid", "metric_valid", "loss_train", "grad_norm"] = "loss_valid"
+    valid_fraction: Annotated[float, pydantic.Field(gt=0, lt=1)] = 0.1
+
+    @property
+    def splits(self) -> bool:
+        """Whether a validation split is set aside."""
+        return self.metric.endswith("_valid")
+
+    @property
+    def minimise(self) -> bool:
+        """Whether less of the metric is better."""
+        return self.metric != "metric_valid"
+
+    def rates(self, label: str) -> tuple[float, ...]:
+        """The grid of `label`."""
+        factor = self.shift.get(label, 1.0)
+        return tuple(float(f"{factor * rate:.6g}") for rate in self.grid)
+
+
+class Sweep(_Section):
+    """A grid of runs that advance together: multiples of the theory's step, k, ζ and seeds.
+
+    A run ends when ‖∇f‖ (with `squared`, its square) is at `tolerance` or below, when it diverges,
+    or when rounds or bits are used up; with `prune` also as soon as it has sent as many bits as
+    another run of its cell, of the same k, ζ and seed, needed: it cannot be the cell's best.
+    """
+
+    multiples: Annotated[tuple[pydantic.PositiveFloat, ...], pydantic.Field(min_length=1)] = tuple(
+        2.0**power for power in range(12)
+    )
+    k: tuple[pydantic.PositiveInt, ...] = ()
+    """Values of `compressor.k`, for the methods that have one."""
+    zeta: tuple[pydantic.NonNegativeFloat, ...] = ()
+    """Values of `zeta`, for the methods that have one."""
+    labels: dict[str, dict[Literal["multiples", "k", "zeta"], tuple[float, ...]]] = {}
+    """Other values for some labels."""
+    seeds: tuple[int, ...] = ()
+    """Those of the experiment, if none are given."""
+    tolerance: pydantic.PositiveFloat
+    squared: bool = False
+    max_rounds: pydantic.PositiveInt
+    max_bits: pydantic.PositiveInt | None = None
+    """Uplink bits on the wire, per worker."""
+    prune: bool = True
+    indexed: str | None = None
+    """The convention of a second column of paper bits: the one that counts indices."""
+    regime: Literal["nonconvex", "pl", "convex"] = "nonconvex"
+    """The theorem whose step is multiplied."""
+
+    @property
+    def norm(self) -> float:
+        """The tolerance on ‖∇f‖ itself."""
+        return math.sqrt(self.tolerance) if self.squared else self.tolerance
+
+    def axis(self, name: Literal["multiples", "k", "zeta"], label: str) -> tuple[float, ...]:
+        """The values of `label` along an axis."""
+        values: tuple[float, ...] = getattr(self, name)
+        return self.labels.get(label, {}).get(name, values)
+
+
+class Experiment(_Section):
+    """A grid of runs over one task."""
+
+    title: str
+    problem: dict[str, Any]
+    runtime: dict[str, Any]
+    budget: dict[str, Any]
+    log: dict[str, Any] = {}
+    methods: Literal["all"] | tuple[str, ...]
+    lr: Rates | None = None
+    """Required, but with a sweep: that has steps of its own."""
+    schedule: dict[str, Any] | None = None
+    grid: dict[str, tuple[Any, ...]] = {}
+    seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
+    tuning: Tuning | None = None
+    sweep: Sweep | None = None
+    skip: str | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _seeds_apart(self) -> Experiment:
+        if self.tuning is not None and set(self.tuning.seeds) & set(self.seeds):
+            raise ValueError("tuning.seeds must be apart from seeds")
+        if self.sweep is not None and self.tuning is not None:
+            raise ValueError("sweep and tuning exclude each other")
+        if self.lr is None and self.sweep is None:
+            raise ValueError("lr: Field required")
+        return self
+
+
+class Paper(_Section):
+    """A file of config/papers/."""
+
+    paper: str
+    title: str
+    arxiv: str
+    convention: str
+    experiments: dict[str, Experiment]
+    figures: dict[str, Any] = {}
+    tables: dict[str, Any] = {}
+    claims: tuple[dict[str, Any], ...] = ()

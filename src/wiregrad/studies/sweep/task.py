@@ -1,0 +1,223 @@
+"""A sweep as a configuration asks for it: the grid of one label, batch after batch."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+
+from wiregrad.comm.accounting import CONVENTIONS
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.rng import Seeds
+from wiregrad.methods.base import Method
+from wiregrad.problems.convex import Convex
+from wiregrad.runs.config import RunConfig
+from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
+from wiregrad.studies.sweep.rows import Row, read, write
+from wiregrad.theory.constants import Constants
+from wiregrad.theory.methods import Regime, step_size
+
+COMPRESSED = ("compressor", "compressors")
+"""Keys of a method's configuration under which k is."""
+_AT_ONCE = 512
+"""Runs in a batch at the most."""
+_EVALUATED = 64
+
+
+@runtime_checkable
+class AsksTheory(Protocol):
+    """A method with parameters that the theory of the problem can give, such as LAG-PS."""
+
+    def informed(self, smoothness: Sequence[float]) -> Method:
+        """With the L_i of a problem, where those are asked for."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A sweep of one label: what is common to its runs, the grid, and when a run ends."""
+
+    label: str
+    config: Mapping[str, Any]
+    """A run configuration; the grid replaces `method.lr`, `.compressor.k` and `.zeta`, `seed`."""
+    multiples: tuple[float, ...]
+    k: tuple[int, ...]
+    zeta: tuple[float, ...]
+    seeds: tuple[int, ...]
+    stop: Stop
+    indexed: str | None = None
+    regime: Regime = "nonconvex"
+
+    @property
+    def books(self) -> list[str]:
+        """The conventions that count a run's bits: the paper's, and the one with indices."""
+        paper = self.config["log"]["convention"]
+        return [paper] if self.indexed is None else [paper, self.indexed]
+
+    def digest(self, k: int | None, seed: int) -> str:
+        """Of everything that the batch of this k and seed depends on."""
+        content = dataclasses.asdict(self) | {"k": k, "seeds": seed}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+class Found(NamedTuple):
+    """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
+
+    rows: list[Row]
+    data: dict[str, Any]
+    given: dict[str, Any]
+    """What the theory of the problem gave all its runs, by dotted key of a run configuration."""
+
+
+def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
+    """Sweep.
+
+    `parts`: a folder for the rows of each batch; those found there are not run again. Raises
+    ConfigError where the problem or the method cannot be swept, DataUnavailable without the data.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the order of a sum is part of the result
+    try:
+        bench = _Bench.of(task, device)
+        rows = [row for batch in _batches(bench, parts) for row in batch]
+        return Found(rows, dict(bench.problem.provenance), bench.given)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _batches(bench: _Bench, parts: Path | None) -> Iterator[list[Row]]:
+    task = bench.task
+    for k, seed in itertools.product(_axis(task, "k"), task.seeds):
+        path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
+        if path is not None and path.is_file():
+            yield read(path)
+            continue
+        rows = list(bench.rows(k, seed))
+        if path is not None:
+            write(path, rows)
+        yield rows
+
+
+def _axis(task: Task, name: str) -> tuple[Any, ...]:
+    """The values along an axis, or (None,) where the method's configuration has none such."""
+    method = task.config["method"]
+    swept = "zeta" in method if name == "zeta" else _finest(method) is not None
+    values: tuple[Any, ...] = getattr(task, name)
+    return values if swept and values else (None,)
+
+
+def _finest(method: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The compressor whose k is swept: a method's one, or the last of its several."""
+    found = method.get("compressor") or (method.get("compressors") or [None])[-1]
+    return found if isinstance(found, Mapping) and "k" in found else None
+
+
+def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
+    """The configuration of a method with this k in its compressor.
+
+    Of several compressors it is that of the last, the finest; others with as large a k are left
+    out.
+    """
+    if "compressor" in method:
+        return {**method, "compressor": {**method["compressor"], "k": k}}
+    *others, finest = method["compressors"]
+    coarser = [one for one in others if one.get("k", 0) < k]
+    return {**method, "compressors": [*coarser, {**finest, "k": k}]}
+
+
+def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
+    """The run of this k and ζ, its step still to come."""
+    config = json.loads(json.dumps(task.config))
+    config["method"]["lr"] = 1.0
+    if k is not None:
+        config["method"] = with_k(config["method"], k)
+    if zeta is not None and "zeta" in config["method"]:
+        config["method"]["zeta"] = zeta
+    return RunConfig.parse(config, f"sweep of {task.label}")
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A task with its problem loaded."""
+
+    task: Task
+    problem: Convex
+    constants: Constants
+
+    @staticmethod
+    def of(task: Task, device: str) -> _Bench:
+        """Load the data; raises ConfigError where they or the problem are of another kind."""
+        config = _parsed(task, None, None)
+        seeds = Seeds(config.seed)
+        problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
+        if not isinstance(problem, Convex) or problem.stochastic:
+            raise ConfigError("problem: a sweep takes a convex problem with batch: full")
+        return _Bench(task, problem, problem.constants())
+
+    def rows(self, k: int | None, seed: int) -> Iterator[Row]:
+        """Run the grid of this k; whole cells in a batch, so that their runs compete."""
+        task, method = self.task, self._method(k)
+        zetas = _axis(task, "zeta")
+        size = max(1, _AT_ONCE // len(task.multiples))
+        conventions = [CONVENTIONS[name] for name in task.books]
+        for start in range(0, len(zetas), size):
+            points = list(self._points(method, zetas[start : start + size]))
+            ends = advance(self.problem, method, Seeds(seed), points, task.stop, conventions)
+            for row in self._described(points, ends):
+                yield row | {"label": task.label, "k": k, "seed": seed}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """See Found."""
+        asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
+        return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
+
+    def _method(self, k: int | None) -> Method:
+        method = _parsed(self.task, k, None).method
+        return method.informed(self.constants.each) if isinstance(method, AsksTheory) else method
+
+    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
+        for zeta in zetas:
+            one = method if zeta is None else _with(method, zeta=zeta)
+            n, d = self.problem.workers, self.problem.dim
+            step = step_size(one, self.constants, n=n, d=d, regime=self.task.regime)
+            for multiple in self.task.multiples:
+                yield Point(multiple, zeta, multiple * step)
+
+    def _described(self, points: Sequence[Point], ends: Sequence[Ended]) -> Iterator[Row]:
+        losses = [
+            loss
+            for i in range(0, len(ends), _EVALUATED)
+            for loss in self._losses(ends[i : i + _EVALUATED])
+        ]
+        for point, end, loss in zip(points, ends, losses, strict=True):
+            yield {
+                "multiple": point.multiple,
+                "zeta": point.zeta,
+                "lr": point.lr,
+                "L_minus": self.constants.minus,
+                "L_plus": self.constants.plus,
+                "mu": self.constants.mu,
+                "outcome": end.outcome,
+                "iterations": end.iterations,
+                "uplink_bits_wire": end.wire,
+                "uplink_bits_paper": end.priced[0],
+                "uplink_bits_indexed": end.priced[1] if self.task.indexed else None,
+                "downlink_bits_wire": end.downlink,
+                "grad_norm": end.grad_norm,
+                "loss": loss,
+            }
+
+    def _losses(self, ends: Sequence[Ended]) -> list[float]:
+        losses, _ = self.problem.evaluate_batch(torch.stack([end.x for end in ends]))
+        return losses.tolist()
+
+
+def _with(method: Method, **fields: Any) -> Method:
+    return dataclasses.replace(method, **fields)
