@@ -50,11 +50,11 @@ def method_code_sha256(method: Mapping[str, Any] | str, plugins: Iterable[str | 
     directly or not. Raises ConfigError where no file registers the method.
     """
     method = {"name": method} if isinstance(method, str) else method
-    plugins = [Path(plugin) for plugin in plugins]
-    files = [*(file for package in _PARTS for file in _files_of(package)), *plugins]
+    own = list(map(Path, plugins))
+    files = [*(file for package in _PARTS for file in _files_of(package)), *own]
     name = method["name"]
     if not any(name in _module(file).registered for file in files):
-        searched = ", ".join(["wiregrad/methods/", *map(str, plugins)])
+        searched = ", ".join(["wiregrad/methods/", *map(str, own)])
         raise ConfigError(f"method.name: no @register({name!r}) in {searched}")
     wanted = set(_names_in(method))
     return _digest(_reached([f for f in files if _module(f).registered & wanted], NUMBERS_FROM))
