@@ -22,8 +22,6 @@ class MethodEntry(_Section):
     colour: str | None = None
     method: dict[str, Any]
     plugin: str | None = None
-    everywhere: bool = True
-    """Whether `methods: all` includes it."""
 
 
 class Rates(pydantic.BaseModel):
