@@ -129,16 +129,23 @@ def _rows(spec: Any, here: str) -> list[dict[str, Any]]:
         for key, values in spec.items():
             if not isinstance(values, list) or not values:
                 raise ConfigError(f"{where}.{key}: a list with at least one value is required")
-        return [dict(zip(spec, row, strict=True)) for row in itertools.product(*spec.values())]
-    if not isinstance(spec, list) or not spec or not all(isinstance(r, Mapping) for r in spec):
-        raise ConfigError(
-            f"{where}: {{name: [value, ...]}} or a list of rows {{name: value, ...}} is required"
-        )
-    for number, row in enumerate(spec, 1):
-        odd = set(spec[0]) ^ set(row)
+        rows = [dict(zip(spec, row, strict=True)) for row in itertools.product(*spec.values())]
+    elif isinstance(spec, list) and spec and all(isinstance(row, Mapping) for row in spec):
+        rows = [dict(row) for row in spec]
+    else:
+        forms = "{name: [value, ...]} or a list of rows {name: value, ...}"
+        raise ConfigError(f"{where}: {forms} is required, and not empty")
+    for number, row in enumerate(rows, 1):
+        odd = set(rows[0]) ^ set(row)
         if odd:
             raise ConfigError(f"{where}: rows 1 and {number}: only one of them has {min(odd)!r}")
-    return [dict(row) for row in spec]
+    for name in rows[0]:
+        if not (isinstance(name, str) and _PLACEHOLDER.fullmatch(f"{{{name}}}")):
+            raise ConfigError(
+                f"{where}: {name!r} is no name: small letters, digits and _ (YAML reads on, off,"
+                " yes and no as true and false)"
+            )
+    return rows
 
 
 def _filled(value: Any, scope: Entry, here: str) -> Any:
