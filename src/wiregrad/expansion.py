@@ -60,7 +60,7 @@ def expanded(content: Entry, where: str, *, inherits: bool = True) -> dict[str, 
     }
 
 
-def merge(base: Entry, over: Entry) -> dict[str, Any]:
+def merge(base: Mapping[Any, Any], over: Mapping[Any, Any]) -> dict[Any, Any]:
     """Deep merge: mappings join, anything else is replaced, and `key!` replaces a mapping too."""
     merged = copy.deepcopy(dict(base))
     for key, value in over.items():
