@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from wiregrad import grammar
-from wiregrad.analysis import claims, figures, tables
+from wiregrad.analysis import checks, claims, figures, tables
 from wiregrad.config import RunConfig
 from wiregrad.methods import registry as methods
 from wiregrad.papers import paper_names, read_methods
 from wiregrad.plan import TUNED, asked_of_theory, load_plan
 from wiregrad.validation import read_yaml
 
-CONFIG = Path(__file__).parents[2] / "config"
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "config"
+VARIABLE = re.compile(r"WIREGRAD_[A-Z]+(?:_[A-Z]+)*")
 PAPERS = paper_names(CONFIG)
 ONLY_AT_CPU = {"A1-block-sign-scripts"}  # its label is no part of the paper's own grid
 SCHEMAS = {
@@ -139,3 +142,17 @@ def test_the_schema_refuses_what_is_misspelt(paper):
 
 def test_run_configurations_have_a_schema():
     assert {"problem", "method"} <= set(grammar.run_json_schema()["properties"])
+
+
+def test_the_readme_names_every_kind_check_and_variable():
+    text = (CONFIG / "README.md").read_text(encoding="utf-8")
+    code = (ROOT / "src/wiregrad").rglob("*.py")
+    used = {name for f in code for name in VARIABLE.findall(f.read_text(encoding="utf-8"))}
+    used -= {"WIREGRAD_LAUNCHED"}  # what the launcher tells its ranks
+    assert {"WIREGRAD_MIRROR", "WIREGRAD_KERNELS"} <= used
+    for paper in loaded("smoke").papers.values():  # all kinds and checks are imported
+        assert figures.parse(paper)
+        assert len(claims.parse(paper)) == len(paper.claims)
+    names = [*figures.kinds, *checks.checks, "sweep", "arena"]
+    missing = [name for name in names if f"\n| `{name}` |" not in text]
+    assert missing + [name for name in sorted(used) if f"| `{name}` |" not in text] == []
