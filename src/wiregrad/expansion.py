@@ -38,7 +38,7 @@ _FEW = 12
 def known(name: str, names: Collection[str]) -> str:
     """What an error says after an unknown name: all names if they are few, else the nearest."""
     if len(names) <= _FEW:
-        return f"known: {', '.join(names)}"
+        return f"known: {', '.join(map(str, names))}"
     near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
     if not near:
         return f"{len(names)} are known"
@@ -112,7 +112,8 @@ def _rows_filled(
     for name, entry in pairs:
         here = f"{where}{name}"
         if not isinstance(entry, Mapping) or "for_each" not in entry:
-            yield _filled(name, scope, here), _filled(entry, scope, here)
+            filled = _filled(name, scope, here)
+            yield _text(filled, str(name), here), _filled(entry, scope, here)
             continue
         body = {key: value for key, value in entry.items() if key != "for_each"}
         block = _pairs(body[kind]) if kind in body else [(name, body)]
@@ -136,15 +137,15 @@ def _rows(spec: Any, here: str) -> list[dict[str, Any]]:
         forms = "{name: [value, ...]} or a list of rows {name: value, ...}"
         raise ConfigError(f"{where}: {forms} is required, and not empty")
     for number, row in enumerate(rows, 1):
+        for name in row:
+            if not (isinstance(name, str) and _PLACEHOLDER.fullmatch(f"{{{name}}}")):
+                raise ConfigError(
+                    f"{where}: {name!r} is no name: small letters, digits and _ (YAML reads on,"
+                    " off, yes and no as true and false)"
+                )
         odd = set(rows[0]) ^ set(row)
         if odd:
             raise ConfigError(f"{where}: rows 1 and {number}: only one of them has {min(odd)!r}")
-    for name in rows[0]:
-        if not (isinstance(name, str) and _PLACEHOLDER.fullmatch(f"{{{name}}}")):
-            raise ConfigError(
-                f"{where}: {name!r} is no name: small letters, digits and _ (YAML reads on, off,"
-                " yes and no as true and false)"
-            )
     return rows
 
 
@@ -183,8 +184,8 @@ def _inherited(name: str, flat: Entry, where: str, below: tuple[str, ...]) -> An
     own = {key: value for key, value in entry.items() if key != "like"}
     if "like" not in entry:
         return merge({}, own)
-    other = entry["like"]
-    if other not in flat:
+    other = str(entry["like"])
+    if not isinstance(flat.get(other), Mapping):
         raise ConfigError(f"{where}{name}.like: no entry {other!r} here ({known(other, flat)})")
     return merge(_inherited(other, flat, where, (*below, name)), own)
 
@@ -200,7 +201,7 @@ def resolved_sets(sets: Any, labels: Collection[str], where: str) -> dict[str, l
     if not isinstance(sets, Mapping):
         raise ConfigError(f"{where}: a mapping of names to lists of labels is required")
     for name, members in sets.items():
-        if not isinstance(members, list) or not members:
+        if not isinstance(members, list) or not members or {type(m) for m in members} != {str}:
             raise ConfigError(f"{where}.{name}: a list of at least one label is required")
         if name in labels:
             raise ConfigError(f"{where}.{name}: is the name of a label, too")
@@ -212,7 +213,7 @@ def resolved_sets(sets: Any, labels: Collection[str], where: str) -> dict[str, l
         for member in sets[name]:
             if member not in labels and member not in sets:
                 here = f"{where}.{name}: unknown label {member!r}"
-                raise ConfigError(f"{here} ({known(str(member), [*labels, *sets])})")
+                raise ConfigError(f"{here} ({known(member, [*labels, *sets])})")
             found += flat(member, (*around, name)) if member in sets else [member]
         return found
 

@@ -73,7 +73,10 @@ def load_papers(
     methods: Mapping[str, MethodEntry],
     sets: Sets,
 ) -> dict[str, Paper]:
-    """The papers `names` (all, if empty) with what the scale overrides in them."""
+    """The papers `names` (all, if empty) with what the scale overrides in them.
+
+    Raises ConfigError for an unknown scale or paper, naming what there is.
+    """
     overrides = _read_scale(config_dir, scale)
     available = paper_names(config_dir)
     chosen = names or available
@@ -108,6 +111,9 @@ def _read_scale(config_dir: Path, scale: str) -> dict[str, Any]:
 def _overridden(
     content: Mapping[str, Any], override: Mapping[str, Any], where: str
 ) -> dict[str, Any]:
+    """The content with what the scale changes in it; `where` names the scale and the paper."""
+    if not isinstance(override, Mapping):
+        raise ConfigError(f"{where}: a mapping is required (got {override!r})")
     changes = expanded(override, f"{where}.", inherits=False)
     there = content.get("experiments") or {}
     for name in changes.get("experiments") or {}:
@@ -119,12 +125,13 @@ def _overridden(
 def _validated(
     content: dict[str, Any], source: str, methods: Mapping[str, MethodEntry], sets: Sets
 ) -> Paper:
-    own = content.pop("label_sets", None) or {}
+    """The paper, with label sets resolved; `source` begins every error."""
     where = f"{source}: label_sets"
-    twice = sorted(set(own) & set(sets))
-    if twice:
-        raise ConfigError(f"{where}.{twice[0]}: stands in methods.yaml already")
-    every = {**sets, **resolved_sets(own, methods, where)}
+    own = resolved_sets(content.pop("label_sets", None) or {}, methods, where)
+    for name in own:
+        if name in sets:
+            raise ConfigError(f"{where}.{name}: stands in methods.yaml already")
+    every = {**sets, **own}
     resolved = {
         key: with_labels(value, every, f"{source}: {key}") for key, value in content.items()
     }

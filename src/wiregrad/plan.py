@@ -15,20 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.errors import ConfigError
-from wiregrad.expansion import ALL, known, merge
+from wiregrad.expansion import ALL, known
 from wiregrad.grammar import Experiment, MethodEntry, Paper, Sweep, Tuning
 from wiregrad.papers import load_methods, load_papers
-
-__all__ = [
-    "TUNED",
-    "Group",
-    "Plan",
-    "PlannedRun",
-    "asked_of_theory",
-    "assign",
-    "load_plan",
-    "merge",
-]
 
 TUNED = "tuned"
 """Stands for the learning rate in a planned run whose group is tuned or swept first."""

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from wiregrad.errors import ConfigError
-from wiregrad.plan import TUNED, load_plan, merge
+from wiregrad.expansion import merge
+from wiregrad.plan import TUNED, load_plan
 
 ROOT = Path(__file__).parents[2]
 
