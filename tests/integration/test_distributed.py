@@ -23,8 +23,6 @@ from wiregrad.rng import Seeds
 from wiregrad.runtimes.distributed import own_row, require_own_state
 from wiregrad.runtimes.simulated import Simulated
 
-pytestmark = pytest.mark.timeout(600)  # on a busy machine five processes import torch for long
-
 PROGRAMS = Path(__file__).parent / "programs"
 N = 4
 ROUNDS = 30

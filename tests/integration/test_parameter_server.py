@@ -23,8 +23,6 @@ from wiregrad.experiment import execute
 from wiregrad.plan import load_plan
 from wiregrad.train import Job, train
 
-pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
-
 N = 4
 STEPS = 400
 CONFIG: dict[str, Any] = {
