@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from threads import torch_threads
 
 from wiregrad import bits
 from wiregrad.config import RunConfig
@@ -151,10 +152,8 @@ class Simulations(dict[str, tuple[list[dict[str, Any]], torch.Tensor, str]]):
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[Simulations]:
     """With one thread, as the ranks: the order of a sum depends on the number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Simulations()
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield Simulations()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from waiting import PATIENCE
 
 from wiregrad.plan import load_plan
 
@@ -16,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 def snakemake(*arguments):
     command = [sys.executable, "-m", "snakemake", *arguments]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
