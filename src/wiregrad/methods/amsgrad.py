@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypedDict
 
 import torch
 
@@ -16,6 +17,16 @@ from wiregrad.comm.received import Received
 from wiregrad.kernels.dense import amsgrad_step, nearest_root
 from wiregrad.methods.base import Fraction, Method, NonNegative, PositiveFloat, Step
 from wiregrad.methods.state import LargestMoments, Moments
+
+
+class _Form(TypedDict):
+    """The scalars of the formula."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+    eps_inside: bool
 
 
 def plain_step(
@@ -91,9 +102,9 @@ def take_step(
         lr = lr * math.sqrt(second) / first
         eps = eps * (second if eps_inside else math.sqrt(second))
     vectors = (at.x, at.m, at.v, at.v_hat if isinstance(at, LargestMoments) else None, g)
-    scalars = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
-    if not amsgrad_step(*vectors, **scalars, eps_inside=eps_inside):
-        plain_step(*vectors, **scalars, eps_inside=eps_inside)
+    form = _Form(lr=lr, beta1=beta1, beta2=beta2, eps=eps, eps_inside=eps_inside)
+    if not amsgrad_step(*vectors, **form):
+        plain_step(*vectors, **form)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -115,7 +115,7 @@ class QIAG(Compressing):
     server  c_i <- the new message, for each i that has sent one
             x <- x - lr sum c_i over all i;  broadcast x
 
-    The server keeps n vectors, and adds them all up in every round: their order fixes the bits.
+    The server keeps n vectors, and adds all of them up in every round.
     """
 
     source = "arXiv 1806.06573 (Q-IAG, S-IAG), recalled"

@@ -10,9 +10,8 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.methods import premises
 from wiregrad.methods.base import Method, Probability, Step, register
-from wiregrad.methods.premises import Dimensions
+from wiregrad.methods.premises import Dimensions, LearnedShifts
 from wiregrad.methods.rows import rows_like
 from wiregrad.methods.state import Replica, State
 
@@ -76,5 +75,5 @@ class Diana(Method):
         server.h += self.rate(down) * mean
         down.dense(server.x)
 
-    def premises(self, size: Dimensions) -> premises.Shifts:
-        return premises.Shifts(size.omega(self.compressor))
+    def premises(self, size: Dimensions) -> LearnedShifts:
+        return LearnedShifts(size.omega(self.compressor))

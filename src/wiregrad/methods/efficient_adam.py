@@ -100,7 +100,7 @@ class EfficientAdam(Method):
         self, workers: LocalMoments, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         update_moments(workers.m, workers.v, grads, self.beta, self.theta_at(step))
-        # Without gradients v dies out in the end, long after m: 0/0 is then 0.
+        # Without gradients v underflows in the end, long after m: 0/0 then has to be 0.
         u = workers.v.sqrt().clamp_(min=torch.finfo(workers.v.dtype).tiny)
         torch.div(workers.m, u, out=u).mul_(for_rows(self.lr_in(step)))
         if self.worker_feedback:

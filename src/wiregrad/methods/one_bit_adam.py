@@ -25,12 +25,12 @@ Warmup = Annotated[float, pydantic.Field(gt=0, le=1)]
 class OneBitAdam(Method):
     """1-bit Adam as COMP-AMS ran it: compressed on the way up only.
 
-    warm-up, the first W = `warmup` of all rounds (one at the least)
+    warm-up, the first W = `warmup` of all rounds (at least one)
     worker  send g_i
     server  broadcast g = mean g_i
     all     m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  x <- x - lr m / sqrt(v + eps)
 
-    then, with v as it is
+    then, with v frozen
     worker  m_i = b1 m + (1-b1) g_i;  c_i = C(m_i + e_i);  e_i <- e_i + m_i - c_i;  send c_i
     server  broadcast mean c_i
     all     m <- mean c_i;  x <- x - lr m / sqrt(v + eps)

@@ -20,7 +20,7 @@ from wiregrad.methods.state import Moments, Residuals
 class OneBitAdamGradients(OneBitAdamPublished):
     """1-bit Adam that compresses gradients in place of momenta, both ways.
 
-    warm-up as 1-bit Adam;  then, with v as it is
+    warm-up as 1-bit Adam;  then, with v frozen
     worker  c_i = C(g_i + e_i);  e_i <- e_i + g_i - c_i;  send c_i
     server  c = C(mean c_i + e);  e <- e + mean c_i - c;  broadcast c
     all     m <- b1 m + (1-b1) c;  x <- x - lr m / (sqrt(v) + eps)

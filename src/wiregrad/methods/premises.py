@@ -81,7 +81,7 @@ class ThreePointBothWays:
 
 
 @dataclass(frozen=True)
-class Shifts:
+class LearnedShifts:
     """Compressed differences to shifts that learn the gradients: DIANA."""
 
     omega: float
@@ -98,4 +98,4 @@ class CompressedSum:
     """Q(Σ ∇f_i(x)) of the complete gradient, or Σ Q(∇f_i(x)) of each worker's."""
 
 
-Premises = ThreePoint | ThreePointBothWays | Shifts | CompressedSum
+Premises = ThreePoint | ThreePointBothWays | LearnedShifts | CompressedSum

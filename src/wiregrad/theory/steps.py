@@ -11,7 +11,7 @@ from wiregrad.methods.premises import (
     AB,
     CompressedSum,
     Dimensions,
-    Shifts,
+    LearnedShifts,
     ThreePoint,
     ThreePointBothWays,
 )
@@ -53,7 +53,7 @@ def step_size(
             return REGIMES[regime](c, ab)
         case ThreePointBothWays(uplink=uplink, downlink=downlink):
             return bidirectional.step(c, uplink, downlink)
-        case Shifts(omega=omega):
+        case LearnedShifts(omega=omega):
             return three_pc.diana_step(c, omega, n)
         case _:
             raise NotCovered(f"no theorem here covers {method.name}")

@@ -77,9 +77,9 @@ class Lazy(Method):
     sweepable = True
 
     xi: NonNegative
-    """The paper's ξ, >= 0, the same for each of the last D steps; 0: never lazy."""
+    """ξ >= 0, the same for each of the last D steps: the larger, the lazier."""
     memory: Memory = 10
-    """D, >= 1: how many steps of x the rule looks back on."""
+    """D, >= 1: how many of the last steps of x the rule looks at."""
 
     def replica(self, x0: torch.Tensor) -> LagReplica:
         """What every worker holds before round 1."""

@@ -91,9 +91,10 @@ def without_draws(compressor: Compressor, what: str) -> None:
 @mechanism("ef21")
 @dataclass(frozen=True, kw_only=True)
 class EF21Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = h + C(x - h)."""
+    """EF21: C_{h,y}(x) = h + C(x - h). Source: arXiv 2106.05203, 2202.00998."""
 
     compressor: Compressor
+    """C, contractive."""
 
     @property
     def looks_back(self) -> bool:
@@ -112,9 +113,10 @@ class EF21Mechanism(ThreePointCompressor):
 @mechanism("lag")
 @dataclass(frozen=True, kw_only=True)
 class LAGMechanism(ThreePointCompressor):
-    """C_{h,y}(x) = x where ‖x - h‖² > zeta ‖x - y‖², else h."""
+    """LAG: C_{h,y}(x) = x where ‖x - h‖² > zeta ‖x - y‖², else h. Source: arXiv 2202.00998."""
 
     zeta: NonNegative
+    """ζ >= 0, of the trigger."""
 
     def send(
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
@@ -130,10 +132,15 @@ class LAGMechanism(ThreePointCompressor):
 @mechanism("clag")
 @dataclass(frozen=True, kw_only=True)
 class CLAGMechanism(ThreePointCompressor):
-    """C_{h,y}(x) = h + C(x - h) where ‖x - h‖² > zeta ‖x - y‖², else h."""
+    """CLAG: C_{h,y}(x) = h + C(x - h) where ‖x - h‖² > zeta ‖x - y‖², else h.
+
+    Source: arXiv 2202.00998.
+    """
 
     compressor: Compressor
+    """C, contractive."""
     zeta: NonNegative
+    """ζ >= 0, of the trigger."""
 
     def send(
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
@@ -148,13 +155,16 @@ class CLAGMechanism(ThreePointCompressor):
 @mechanism("adacgd")
 @dataclass(frozen=True, kw_only=True)
 class AdaCGDMechanism(ThreePointCompressor):
-    """C_{h,y}(x) = h where ‖x - h‖² <= zeta ‖x - y‖²; else h + C_j(x - h) for the first j < m with
+    """AdaCGD: as little as will do, of m compressors. Source: arXiv 2211.00188.
+
+    C_{h,y}(x) = h where ‖x - h‖² <= zeta ‖x - y‖²; else h + C_j(x - h) for the first j < m with
     ‖x - h - C_j(x - h)‖² <= zeta ‖x - y‖²; else h + C_m(x - h).
-    """  # noqa: D205 - an equation
+    """
 
     compressors: Levels
-    """C_1..C_m, the cheapest first."""
+    """C_1..C_m, contractive, the cheapest first."""
     zeta: NonNegative
+    """ζ >= 0, of the trigger."""
 
     def send(
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
@@ -173,7 +183,7 @@ class AdaCGDMechanism(ThreePointCompressor):
 @mechanism("three_pc_v1")
 @dataclass(frozen=True, kw_only=True)
 class ThreePCv1Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = y + C(x - y).
+    """3PCv1: C_{h,y}(x) = y + C(x - y). Source: arXiv 2202.00998.
 
     No receiver holds y, so C_{h,y}(x) - h has to be sent, densely: d values a message, not the K
     of C that the published code counts.
@@ -199,11 +209,15 @@ class ThreePCv1Mechanism(ThreePointCompressor):
 @mechanism("three_pc_v2")
 @dataclass(frozen=True, kw_only=True)
 class ThreePCv2Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = b + C(x - b), b = h + Q(x - y); Q unbiased, C contractive: two parts."""
+    """3PCv2: C_{h,y}(x) = b + C(x - b), b = h + Q(x - y): a message of two parts.
+
+    Source: arXiv 2202.00998.
+    """
 
     compressor: Compressor
+    """C, contractive."""
     unbiased: Compressor
-    """Q."""
+    """Q, unbiased."""
 
     def send(
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
@@ -218,11 +232,15 @@ class ThreePCv2Mechanism(ThreePointCompressor):
 @mechanism("three_pc_v3")
 @dataclass(frozen=True, kw_only=True)
 class ThreePCv3Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = b + C(x - b), b = C'_{h,y}(x) of another three-point compressor: two parts."""
+    """3PCv3: C_{h,y}(x) = b + C(x - b), b = C'_{h,y}(x): a message of two parts.
+
+    Source: arXiv 2202.00998, recalled.
+    """
 
     compressor: Compressor
+    """C, contractive."""
     inner: ThreePointCompressor
-    """C'."""
+    """C', another three-point compressor."""
 
     @property
     def looks_back(self) -> bool:
@@ -242,11 +260,15 @@ class ThreePCv3Mechanism(ThreePointCompressor):
 @mechanism("three_pc_v4")
 @dataclass(frozen=True, kw_only=True)
 class ThreePCv4Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = b + C(x - b), b = h + C_2(x - h): two parts."""
+    """3PCv4: C_{h,y}(x) = b + C(x - b), b = h + C_2(x - h): a message of two parts.
+
+    Source: arXiv 2202.00998.
+    """
 
     compressor: Compressor
+    """C, contractive: the paper's C_1."""
     second: Compressor
-    """C_2."""
+    """C_2, contractive."""
 
     @property
     def looks_back(self) -> bool:
@@ -266,7 +288,10 @@ class ThreePCv4Mechanism(ThreePointCompressor):
 @mechanism("three_pc_v5")
 @dataclass(frozen=True, kw_only=True)
 class ThreePCv5Mechanism(ThreePointCompressor):
-    """C_{h,y}(x) = x with probability p, by one coin for all senders; else h + C(x - y)."""
+    """3PCv5: C_{h,y}(x) = x with probability p, by one coin for all; else h + C(x - y).
+
+    Source: arXiv 2202.00998.
+    """
 
     compressor: Compressor
     """C, contractive."""
