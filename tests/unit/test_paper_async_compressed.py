@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.claims import catalogue as claims
+from wiregrad.analysis.figures import catalogue as figures
 from wiregrad.core.errors import ConfigError
 from wiregrad.runs.config import RunConfig
 from wiregrad.studies import theory_step

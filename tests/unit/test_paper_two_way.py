@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.claims import catalogue as claims
+from wiregrad.analysis.figures import catalogue as figures
+from wiregrad.analysis.tables import catalogue as tables
 from wiregrad.methods import registry as methods
 from wiregrad.runs.config import RunConfig
 from wiregrad.studies.plan import TUNED, load_plan

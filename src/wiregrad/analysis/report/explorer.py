@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wiregrad.analysis.figures import curves as plots
 from wiregrad.analysis.figures import style
+from wiregrad.analysis.figures.axes import X_AXES, Y_AXES
 from wiregrad.analysis.report.page import environment
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.core.files import write_text
@@ -43,7 +43,7 @@ def _curve(
     at = part.groupby("step")
     steps = at.size().index.to_numpy()
     keep = np.unique(np.linspace(0, len(steps) - 1, min(POINTS, len(steps))).round().astype(int))
-    xs = {key: axis.column for key, axis in plots.X_AXES.items()}
+    xs = {key: axis.column for key, axis in X_AXES.items()}
     return {
         "label": group.label,
         "title": group.title,
@@ -53,7 +53,7 @@ def _curve(
         "x": {k: _numbers(steps if c == "step" else at[c].median(), keep) for k, c in xs.items()},
         "y": {
             key: [_numbers(at[axis.column].agg(how) * axis.factor, keep) for how in _BAND]
-            for key, axis in plots.Y_AXES.items()
+            for key, axis in Y_AXES.items()
         },
     }
 
@@ -77,7 +77,7 @@ def content(plan: Plan, results: Results) -> dict[str, Any]:
                 looks = style.looks(results.labels, results.colours)
                 task = {"id": f"{paper}/{name}", "title": experiment.title}
                 tasks.append(task | {"curves": curves(mine, looks)})
-    axes = {"x": plots.X_AXES, "y": plots.Y_AXES}
+    axes = {"x": X_AXES, "y": Y_AXES}
     return {
         "scale": plan.scale,
         "black": style.COLOURS["black"],

@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from wiregrad import __version__
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.figures.descent import point_text
+from wiregrad.analysis.claims.catalogue import parse as parse_claims
+from wiregrad.analysis.claims.claim import Claim
+from wiregrad.analysis.claims.judge import Judged, judge_all
+from wiregrad.analysis.figures.catalogue import parse as parse_figures
+from wiregrad.analysis.figures.render import data_names, ensure, why_empty
+from wiregrad.analysis.figures.spec import FigureSpec
 from wiregrad.analysis.results import aggregate
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.analysis.results.statistics import Verdict
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.tables.catalogue import parse as parse_tables
+from wiregrad.analysis.tables.render import notes, text
 from wiregrad.core.files import write_text
 
 if TYPE_CHECKING:
@@ -46,13 +49,13 @@ class PaperPart:
     name: str
     paper: Paper
     results: Results
-    verdicts: list[claims.Judged]
+    verdicts: list[Judged]
     pictures: Path
 
     @cached_property
-    def claims_by_id(self) -> dict[str, claims.Claim]:
+    def claims_by_id(self) -> dict[str, Claim]:
         """The claims as written, for tolerance and reasons."""
-        return {claim.id: claim for claim in claims.parse(self.paper)}
+        return {claim.id: claim for claim in parse_claims(self.paper)}
 
     @cached_property
     def drawn(self) -> list[dict[str, str]]:
@@ -67,22 +70,22 @@ class PaperPart:
             (
                 name,
                 spec.title,
-                "; ".join(figures.why_empty(spec, spec.gathered(self.results, self.name))),
+                "; ".join(why_empty(spec, spec.gathered(self.results, self.name))),
             )
             for name, spec in missing
         ]
 
-    def _specs(self) -> Iterator[tuple[str, figures.FigureSpec, bool]]:
-        for name, spec in figures.parse(self.paper).items():
+    def _specs(self) -> Iterator[tuple[str, FigureSpec, bool]]:
+        for name, spec in parse_figures(self.paper).items():
             shown = spec.shown(spec.gathered(self.results, self.name))
             yield name, spec, any(group.cards for group in shown)
 
     def _of(self, experiment: str) -> Results:
         return self.results.of(self.name, experiment)
 
-    def _figure(self, name: str, spec: figures.FigureSpec) -> dict[str, str]:
+    def _figure(self, name: str, spec: FigureSpec) -> dict[str, str]:
         svg = self.pictures / self.name / f"{name}.svg"
-        figures.ensure(spec, self.name, self.results, svg)
+        ensure(spec, self.name, self.results, svg)
         data = base64.b64encode(svg.read_bytes()).decode()
         return {"id": name, "title": spec.title, "caption": spec.caption, "svg": data}
 
@@ -90,19 +93,18 @@ class PaperPart:
     def tabulated(self) -> list[dict[str, Any]]:
         """Id, title, caption, rows of (text, is best) and notes of every table that has runs."""
         found = []
-        for name, spec in tables.parse(self.paper).items():
+        for name, spec in parse_tables(self.paper).items():
             mine = spec.gathered(self.results, self.name)
             if not any(group.cards for group in mine.groups):
                 continue
-            shown, best = typeset.text(spec, mine)
+            shown, best = text(spec, mine)
             rows = [
                 list(zip(*row, strict=True))
                 for row in zip(shown.to_numpy().tolist(), best.to_numpy().tolist(), strict=True)
             ]
             about = {"id": name, "title": spec.title, "caption": spec.caption}
             found.append(
-                about
-                | {"head": list(shown.columns), "rows": rows, "notes": typeset.notes(spec, mine)}
+                about | {"head": list(shown.columns), "rows": rows, "notes": notes(spec, mine)}
             )
         return found
 
@@ -119,7 +121,7 @@ class PaperPart:
         return {
             "id": name,
             "title": entry.title,
-            "data": figures.data_names(groups).removeprefix("data ") if cards else "—",
+            "data": data_names(groups).removeprefix("data ") if cards else "—",
             "dim": ", ".join(f"{d:,}" for d in sorted({card.dim for card in cards})) or "—",
             "workers": ", ".join(map(str, workers)) or "—",
             "seeds": ", ".join(map(str, sorted({card.seed for card in cards}))) or "—",
@@ -142,7 +144,7 @@ class PaperPart:
                 "title": group.title,
                 "runs": len(group.sweep.rows),
                 "outcomes": dict(sorted(Counter(group.sweep.rows["outcome"]).items())),
-                "point": point_text(group).strip(" ()") or "—",
+                "point": group.point or "—",
                 "reached": bool(group.sweep.best and group.sweep.best.reached),
                 "edge": ", ".join(group.sweep.edge),
             }
@@ -203,7 +205,7 @@ def budget_text(budget: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def budget_sentence(verdicts: list[claims.Judged], scale: str) -> str:
+def budget_sentence(verdicts: list[Judged], scale: str) -> str:
     """What a budget as small as this scale's can test, in plain words."""
     tested = [row.id for row in verdicts if row.verdict != Verdict.NOT_TESTED]
     if not verdicts:
@@ -222,7 +224,7 @@ def budget_sentence(verdicts: list[claims.Judged], scale: str) -> str:
 
 def render(plan: Plan, results: Results, pictures: Path) -> str:
     """The page as HTML; pictures that are missing or out of date are drawn into `pictures`."""
-    verdicts = claims.judge_all(plan, results)
+    verdicts = judge_all(plan, results)
     parts = [
         PaperPart(name, paper, results.of(name), [v for v in verdicts if v.paper == name], pictures)
         for name, paper in plan.papers.items()

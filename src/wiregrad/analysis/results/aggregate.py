@@ -18,13 +18,12 @@ import pydantic
 
 from wiregrad.analysis.results import derived, sweeps
 from wiregrad.analysis.results.sweeps import Swept
-from wiregrad.core.errors import ConfigError, RecordError
+from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
 from wiregrad.runs import record
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
-    from wiregrad.studies.schema import Paper
 
 RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_id", "outcome"]
 COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
@@ -85,6 +84,17 @@ class GroupResult:
     directory: Path | None = None
 
     @property
+    def point(self) -> str:
+        """The point of the grid that won the sweep, in words; empty where there was no sweep."""
+        best = None if self.sweep is None else self.sweep.best
+        return "" if best is None else best.text
+
+    @property
+    def title_and_point(self) -> str:
+        """The title and `point`, e.g. "CLAG (K = 1, ζ = 128, 8×)"."""
+        return f"{self.title} ({self.point})" if self.point else self.title
+
+    @property
     def diverged(self) -> int:
         """Number of runs that diverged."""
         return sum(card.outcome == "diverged" for card in self.cards)
@@ -138,6 +148,11 @@ class Results:
     def group(self, label: str) -> GroupResult | None:
         """The group of `label`; call it on the results of one experiment."""
         return next((group for group in self.groups if group.label == label), None)
+
+    def title(self, label: str) -> str:
+        """The title of `label`, or the label itself where it has no group here."""
+        group = self.group(label)
+        return group.title if group else label
 
     @cached_property
     def revisions(self) -> tuple[str, ...]:
@@ -252,11 +267,3 @@ def _labelled(
 def read_manifest(path: Path) -> Manifest:
     """The group.json at `path`; RecordError names the file and the key that is wrong."""
     return record.read_model(Manifest, path)
-
-
-def known_experiment(paper: Paper, experiment: str, where: str) -> None:
-    """Raise ConfigError unless the paper's configuration has the experiment `where` names."""
-    if experiment not in paper.experiments:
-        raise ConfigError(
-            f"{where}: {experiment!r} is no experiment (known: {', '.join(paper.experiments)})"
-        )

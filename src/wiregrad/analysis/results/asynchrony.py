@@ -92,7 +92,7 @@ def bits_until(run: Run, below: float, column: str = "uplink_bits_paper") -> flo
     return float(run.frame[column].to_numpy(dtype="float64")[met[0]])
 
 
-def bounds(run: Run) -> tuple[Array, Array] | None:
+def stale_bound(run: Run) -> tuple[Array, Array] | None:
     """The bound on E f(x_k) − f* at each row as a share of the gap at x⁰, and its transient part.
 
     T1 is of the gap itself; T2 and T3 are of ‖x − x*‖², and f − f* ≤ (L/2)‖x − x*‖². None where the
@@ -122,7 +122,7 @@ def bounds(run: Run) -> tuple[Array, Array] | None:
 
 def guaranteed(run: Run, below: float) -> float:
     """Rounds after which the transient part of the bound is at most `below` of the gap at x⁰."""
-    found = bounds(run)
+    found = stale_bound(run)
     if found is None:
         return math.nan
     transient = found[1]

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from wiregrad.analysis.results import statistics
 from wiregrad.analysis.results.aggregate import RUN_COLUMNS
 
 RUN_KEYS = ["label", "workers", "seed"]
@@ -73,6 +74,16 @@ def _crossing(run: pd.DataFrame, column: str, target: float, x: str, rising: boo
         return float(xs[0])
     share = gap[i - 1] / (gap[i - 1] - gap[i])
     return float(xs[i - 1] + share * (xs[i] - xs[i - 1]))
+
+
+def speedup_slopes(table: pd.DataFrame) -> pd.Series:
+    """The log-log slope of `value` on `workers` in each seed, of a table of `first_crossing`."""
+    fits = {
+        seed: statistics.loglog_slope(part["workers"].to_numpy(), part["value"].to_numpy()).value
+        for seed, part in table.dropna(subset="value").groupby("seed")
+        if part["workers"].nunique() >= 2
+    }
+    return pd.Series(fits, dtype="float64")
 
 
 def on_common_x(frame: pd.DataFrame, x: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -32,6 +32,11 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NOT_TESTED = "not tested at this scale"
 
+    @classmethod
+    def of(cls, held: bool) -> Verdict:
+        """The verdict on a statement that exact numbers decide."""
+        return cls.REPRODUCED if held else cls.NOT_REPRODUCED
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -42,6 +47,11 @@ class Estimate:
     high: float
     n: int
 
+    @classmethod
+    def exact(cls, value: float, n: int = 1) -> Estimate:
+        """A value without spread, such as a count of bits, from `n` seeds (at least one)."""
+        return cls(value, value, value, max(1, n))
+
     @property
     def half_width(self) -> float:
         """The larger distance from the value to an end."""
@@ -51,6 +61,10 @@ class Estimate:
         """The same estimate in another unit; a negative factor swaps the ends."""
         ends = sorted((self.low * factor, self.high * factor))
         return Estimate(self.value * factor, ends[0], ends[1], self.n)
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
+"""No value, from no seed."""
 
 
 def mean_interval(
@@ -64,7 +78,7 @@ def mean_interval(
     sample = sample[np.isfinite(sample)]
     n = sample.size
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return UNKNOWN
     mean = float(sample.mean())
     if n == 1:
         return Estimate(mean, math.nan, math.nan, 1)

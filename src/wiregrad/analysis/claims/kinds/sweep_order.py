@@ -1,0 +1,30 @@
+"""The check `sweep_order`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wiregrad.analysis.claims.spec import Finding, checks
+from wiregrad.analysis.claims.sweeps import OrderCheck, bits_text, bits_to_tolerance
+from wiregrad.analysis.results.aggregate import Results
+from wiregrad.analysis.results.sweeps import BITS, Convention
+
+
+@checks.register("sweep_order")
+@dataclass(frozen=True, kw_only=True)
+class SweepOrder(OrderCheck):
+    """The order of uplink bits to the tolerance, each method at the best point of its sweep.
+
+    The effect is the smallest factor between a method and one of the tier before.
+    """
+
+    convention: Convention = "paper"
+
+    def evaluate(self, results: Results) -> Finding:
+        """See Check."""
+
+        def value(label: str) -> float:
+            return bits_to_tolerance(results, label, self.convention)
+
+        what = f"bits a worker to the tolerance, {BITS[self.convention][1]}"
+        return self.judged(results, value, what, bits_text)
