@@ -123,6 +123,9 @@ def test_the_diagram_places_methods_by_mean_rank_and_joins_those_not_told_apart(
     assert any("GOOD" in text and "(1)" in text for text in texts)
     assert any("POOR" in text and "(3)" in text for text in texts)
     assert "Friedman's test over 3 tasks, p = 0.05" in notes[0]
+    bars = [line for line in figure.axes[0].get_lines() if line.get_color() == "#444444"]
+    assert bars
+    assert all(list(bar.get_xdata()) == sorted(bar.get_xdata()) for bar in bars)
 
 
 def test_a_task_that_is_left_out_adds_no_rows():

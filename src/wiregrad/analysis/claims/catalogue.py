@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wiregrad.analysis.claims import kinds
 from wiregrad.analysis.claims.claim import Claim
+from wiregrad.analysis.claims.spec import checks
 from wiregrad.analysis.exhibit import require_experiment
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.registry import import_all
@@ -13,6 +14,8 @@ from wiregrad.core.validation import checked
 
 if TYPE_CHECKING:
     from wiregrad.studies.schema import Paper
+
+__all__ = ["checks", "parse"]
 
 import_all(kinds.__name__, kinds.__path__)
 

@@ -12,6 +12,8 @@ from wiregrad.core.registry import import_all
 if TYPE_CHECKING:
     from wiregrad.studies.schema import Paper
 
+__all__ = ["figure_kinds", "parse"]
+
 import_all(kinds.__name__, kinds.__path__)
 
 

@@ -12,6 +12,8 @@ from wiregrad.core.registry import import_all
 if TYPE_CHECKING:
     from wiregrad.studies.schema import Paper
 
+__all__ = ["DEFAULT", "parse", "table_kinds"]
+
 import_all(kinds.__name__, kinds.__path__)
 
 DEFAULT = "outcomes"

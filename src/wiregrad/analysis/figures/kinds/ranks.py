@@ -75,7 +75,7 @@ def diagram(axis: Axes, placed: pd.DataFrame, colours: Mapping[str, str], headin
         return f"Ranks by {heading}: {why}."
     apart = scikit_posthocs.posthoc_nemenyi_friedman(placed.reset_index(drop=True))
     small: dict[str, Any] = {"fontsize": 6.5}
-    scikit_posthocs.critical_difference_diagram(
+    drawn = scikit_posthocs.critical_difference_diagram(
         placed.mean(),
         apart,
         ax=axis,
@@ -86,6 +86,8 @@ def diagram(axis: Axes, placed: pd.DataFrame, colours: Mapping[str, str], headin
         crossbar_props={"linewidth": 1.6, "color": "#444444"},
         color_palette=dict(colours),
     )
+    for (bar,) in drawn["crossbars"]:  # its points come in the order of a set, which varies
+        bar.set_xdata(sorted(bar.get_xdata()))
     p = float(scipy.stats.friedmanchisquare(*placed.T.to_numpy()).pvalue)
     return (
         f"Ranks by {heading}: Friedman's test over {tasks} tasks, p = {p:.2g}; a bar joins methods "

@@ -1,0 +1,52 @@
+"""What a paper's configuration can name: every kind and check says in a sentence what it does."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wiregrad.analysis.catalogue import Argument, catalogue, type_text
+from wiregrad.analysis.claims.catalogue import checks
+from wiregrad.analysis.figures.catalogue import figure_kinds
+from wiregrad.analysis.tables.catalogue import table_kinds
+
+PAPERS = sorted((Path(__file__).parents[2] / "config/papers").glob("*.yaml"))
+ENTRIES = [(section, entry) for section, entries in catalogue().items() for entry in entries]
+
+
+@pytest.mark.parametrize(("section", "entry"), ENTRIES, ids=lambda each: getattr(each, "name", ""))
+def test_every_kind_and_check_is_described_by_one_sentence(section, entry):
+    assert entry.about.endswith(".")
+    assert ". " not in entry.about
+    assert 30 <= len(entry.about) <= 100
+    assert entry.about[0].isupper() or entry.about[0] in "‖`"
+
+
+def test_the_name_of_a_module_is_that_of_what_it_registers():
+    for registry in (figure_kinds, table_kinds, checks):
+        for name in registry:
+            assert inspect.getfile(registry[name]).endswith(f"/kinds/{name}.py")
+
+
+def test_every_kind_and_check_is_used_by_a_paper():
+    used = {"figures": set(), "tables": set(), "checks": set()}
+    for file in PAPERS:
+        paper = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for section in ("figures", "tables"):
+            entries = paper.get(section, {}).values()
+            used[section] |= {entry.get("kind", "outcomes") for entry in entries}
+        used["checks"] |= {claim["check"] for claim in paper.get("claims", ())}
+    assert used == {s: {e.name for e in entries} for s, entries in catalogue().items()}
+
+
+def test_arguments_have_types_and_defaults_in_words():
+    (within,) = (entry for entry in catalogue()["checks"] if entry.name == "within")
+    assert within.arguments[:2] == (Argument("left", "text", None), Argument("right", "text", None))
+    found = {argument.name: argument for argument in within.arguments}
+    assert found["at"] == Argument("at", "final | mapping of text to number", "final")
+    assert found["workers"] == Argument("workers", "integer | null", "null")
+    (table,) = (entry for entry in catalogue()["tables"] if entry.name == "outcomes")
+    target = next(argument for argument in table.arguments if argument.name == "target")
+    assert target.type.startswith("{metric: accuracy | ")
+    assert type_text(tuple[tuple[str, ...], ...]) == "list of list of text"
