@@ -35,8 +35,8 @@ What the papers claim, and what was observed here at scale `cpu`. The same verdi
 fields: [claims.csv](../{CLAIMS}.csv), [claims.json](../{CLAIMS}.json).
 
 - *paper* is what the paper says. *Observed* is the effect with its 95 % interval over seeds, and in
-  brackets the numbers behind it. Differences are paired by seed. An effect without an interval is an
-  exact count, or comes from one seed.
+  brackets the numbers behind it. Differences are paired by seed. An effect without an interval is
+  an exact count, or comes from one seed.
 - **reproduced**: the whole interval satisfies the claim. **not reproduced**: the whole interval
   contradicts it. **inconclusive**: neither, for the reason that is given.
 - A claim is not tested where its runs were not made, or had a smaller budget than it asks for.

@@ -11,7 +11,7 @@ from wiregrad.core.errors import ConfigError
 
 
 class Budget(pydantic.BaseModel):
-    """What a run must at least have spent for a claim to be tested."""
+    """What every run must have spent for a claim to be tested."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -19,10 +19,10 @@ class Budget(pydantic.BaseModel):
     samples: float | None = None
     steps: float | None = None
     ours: bool = False
-    """Whether it is ours: the task is not the paper's, or what it spent is not known."""
+    """Whether the budget is ours: the task is not the paper's, or its budget is not known."""
 
     def items(self) -> list[tuple[str, str, float]]:
-        """(key, history column, amount) of each bound that is set."""
+        """(key, history column, amount) of each part that is set."""
         columns = {"epochs": "epoch", "samples": "samples", "steps": "step"}
         return [(k, column, float(v)) for k, column in columns.items() if (v := getattr(self, k))]
 
@@ -43,11 +43,14 @@ class Claim(pydantic.BaseModel):
     """Why this tolerance."""
     scales: list[str] | Literal["all"] = "all"
     otherwise: str = ""
-    """Why it cannot be tested at the other scales."""
+    """Why the claim cannot be tested at the other scales."""
     budget: Budget = Budget()
 
     def build(self, paper: str) -> Check:
-        """The check, with the claim's arguments; ConfigError names the claim and the key."""
+        """The check with the claim's arguments; ConfigError names the claim and the key.
+
+        Checks are known once `claims.catalogue` was imported.
+        """
         where = f"config/papers/{paper}.yaml: claims.{self.id}"
         if self.check not in checks:
             known = ", ".join(checks)

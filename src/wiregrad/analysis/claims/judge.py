@@ -26,7 +26,7 @@ BUDGET_SLACK = 0.995
 
 @dataclass(frozen=True)
 class Judged:
-    """One row of the verdict table."""
+    """A claim with the finding on it: one row of the verdict table."""
 
     paper: str
     id: str
@@ -59,7 +59,7 @@ class Judged:
 
 
 def judge(claim: Claim, paper: str, results: Results) -> Judged:
-    """The verdict on one claim, from the results of its scale."""
+    """The verdict on one claim of `paper`, from the results of a scale."""
     check = claim.build(paper)
     mine = results.of(paper, check.experiment)
     absent = _absent(check, mine)
@@ -116,7 +116,7 @@ def _absent(check: Check, mine: Results) -> str:
 
 
 def _budget(claim: Claim, check: Check, mine: Results) -> tuple[str, str]:
-    """The budget beside the verdict, e.g. "5 of 20 epochs", and how it falls short (or "")."""
+    """The budget that was spent, e.g. "5 of 20 epochs", and how it falls short (or "")."""
     frame = mine.frame[mine.frame["label"].isin(check.labels)]
     completed = frame[frame["outcome"] == "completed"]
     spent = completed.groupby(["label", "run_id"])[["epoch", "samples", "step"]].max()
@@ -127,7 +127,7 @@ def _budget(claim: Claim, check: Check, mine: Results) -> tuple[str, str]:
         reached = float(spent["epoch"].min()) if len(spent) else 0.0
         return (f"{reached:.3g} epochs" if reached else ""), ""
     got = {column: float(spent[column].min()) for _, column, _ in items}
-    for key, column, amount in items:  # the first bound that is missed says it
+    for key, column, amount in items:  # the first part of the budget that is missed is named
         if got[column] < BUDGET_SLACK * amount:
             whose = "the" if claim.budget.ours else "the paper's"
             least = f"{_count(amount)} {key}"

@@ -17,7 +17,7 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 from wiregrad.analysis.results.sweeps import Convention
 
 Tiers = tuple[tuple[str, ...], ...]
-"""Labels by rank: those of the first tier are to beat those of the second, and so on."""
+"""Labels in tiers: those of the first are to beat those of the second, and so on."""
 
 
 def bits_to_tolerance(results: Results, label: str, convention: Convention) -> float:
@@ -48,11 +48,12 @@ def factor(costly: float, cheap: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class OrderCheck(Check):
-    """Base: every label of a tier beats every one of the next by a factor above 1 + `tolerance`."""
+    """Base: each method of a tier beats each of the next by a factor above 1 + `tolerance`."""
 
     spends: ClassVar[bool] = False
 
     order: Tiers
+    """Labels in tiers, the best tier first."""
     or_equal: bool = False
     """Whether a factor of exactly 1 + `tolerance` will do."""
 
@@ -68,7 +69,10 @@ class OrderCheck(Check):
         what: str,
         text: Callable[[float], str],
     ) -> Finding:
-        """The finding, where less of `value` is better."""
+        """The finding on the order of `value` by label, of which less is better.
+
+        `what` and `text` say in the detail what the value is, and print one.
+        """
         values = {label: value(label) for label in self.labels}
         listed = ", ".join(f"{results.title(k)} {text(v)}" for k, v in values.items())
         pairs = [

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Axis:
-    """A quantity on an axis: `factor` times the history's column."""
+    """A quantity on an axis: `factor` times a column of the history."""
 
     column: str
     label: str

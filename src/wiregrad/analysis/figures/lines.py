@@ -1,4 +1,4 @@
-"""Lines of learning curves: medians over seeds with bands, scales, and limits that fit."""
+"""Lines of learning curves: medians over seeds with bands, axis scales and limits."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ SECONDARY: dict[str, Any] = {
 }
 
 LONG = 10
-"""Logged points from which a curve's first tenth may be cut off, and not every point is marked."""
+"""From this number of points on a curve's first tenth may be cut off, and markers are spaced."""
 
 
 @dataclass(frozen=True)
 class Median:
     """The median curve of one method, indexed by x.
 
-    `band` holds the values of all runs that did not diverge, but for the start of a long run: the
-    first tenth, which would otherwise take most of a panel.
+    `band` holds the values of all runs that did not diverge. The first tenth of a long run is left
+    out, as it would take up most of a panel.
     """
 
     title: str

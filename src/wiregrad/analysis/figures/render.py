@@ -32,7 +32,7 @@ PARTS = {
 
 
 def draw(spec: FigureSpec, paper: str, results: Results) -> Figure:
-    """The figure from its paper's results, or a placeholder that says why there is none."""
+    """The figure from its paper's results, or a placeholder that says why nothing is drawn."""
     mine = spec.gathered(results, paper)
     if not any(group.cards for group in spec.shown(mine)):
         return placeholder(spec, mine)
@@ -43,7 +43,7 @@ def draw(spec: FigureSpec, paper: str, results: Results) -> Figure:
 
 
 def placeholder(spec: FigureSpec, mine: Results) -> Figure:
-    """A picture that says that nothing was run, and why."""
+    """A figure that says that nothing was run, and why."""
     figure = Figure(figsize=(7.2, 1.7))
     style.title(figure, spec.title)
     text = "\n".join(why_empty(spec, mine))
@@ -59,7 +59,7 @@ def why_empty(spec: FigureSpec, mine: Results) -> list[str]:
 
 
 def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
-    """Scale, revision, data and seeds; then what is missing or diverged, by name."""
+    """Lines of the footer: scale, revision, data, seeds, and the methods missing or diverged."""
     groups = spec.shown(mine)
     revisions = ", ".join(revision[:7] for revision in mine.revisions)
     about = [
@@ -92,7 +92,7 @@ def _seeds(groups: tuple[GroupResult, ...], medians: bool) -> str:
 
 
 def data_names(groups: tuple[GroupResult, ...]) -> str:
-    """The data sets, variants and parts the runs used, e.g. "data mnist (5,000 to train)"."""
+    """The data sets, variants and parts that runs used, e.g. "data mnist (5,000 to train)"."""
     named = set()
     for card in (card for group in groups for card in group.cards):
         name, variant = str(card.data.get("name", "?")), str(card.data.get("variant") or "")

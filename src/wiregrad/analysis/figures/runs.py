@@ -1,4 +1,4 @@
-"""What the pictures of stale and compressed gradients share: methods, looks, a legend."""
+"""What the figures of stale and compressed gradients share: runs, colours, a legend."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from wiregrad.analysis.results.asynchrony import Run
 
 @dataclass(frozen=True, kw_only=True)
 class RunsFigure(MethodsFigure):
-    """Base: some methods of an experiment, each with its look; a run has a line of its own."""
+    """Base of figures in which every run has its own line."""
 
     medians: ClassVar[bool] = False
 
     def colours(self, results: Results) -> dict[str, style.Look]:
-        """The looks of the methods shown, no colour twice: here a dash is not a method's."""
+        """Looks of the methods shown, no colour twice: dashes do not tell methods apart here."""
         looks = self.looks(results)
         return style.distinct({g.label: looks[g.label] for g in self.shown(results) if g.cards})
 
@@ -33,12 +33,12 @@ class RunsFigure(MethodsFigure):
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Say beside the picture what its lines are."""
+    """Draw the legend beside the panels."""
     figure.legend(handles=list(handles), loc="outside right center", labelspacing=0.5)
 
 
 def handle(run: Run, look: style.Look, **more: Any) -> Line2D:
-    """The line of a run as the legend has it."""
+    """The entry of a run in the legend; `more` overrides properties of the line."""
     line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
     line |= {"marker": look.marker, "markersize": 4.5, "label": run.group.title}
     return Line2D([], [], **(line | more))

@@ -1,4 +1,4 @@
-"""report.html: one self-contained page with verdicts, figures, tables, provenance and gaps."""
+"""report.html: one self-contained page of verdicts, figures, tables, gaps and provenance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def environment() -> jinja2.Environment:
-    """Templates of the package; everything that is inserted is escaped unless marked safe."""
+    """The templates of the package; inserted text is escaped unless marked safe."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("wiregrad.analysis.report", "templates"),
         autoescape=True,
@@ -54,17 +54,17 @@ class PaperPart:
 
     @cached_property
     def claims_by_id(self) -> dict[str, Claim]:
-        """The claims as written, for tolerance and reasons."""
+        """The claims as the configuration has them, by id."""
         return {claim.id: claim for claim in parse_claims(self.paper)}
 
     @cached_property
     def drawn(self) -> list[dict[str, str]]:
-        """Id, title, caption and picture of every figure that has runs."""
+        """Id, title, caption and SVG (base64) of every figure that has runs."""
         return [self._figure(name, spec) for name, spec, mine in self._specs() if mine]
 
     @cached_property
     def not_drawn(self) -> list[tuple[str, str, str]]:
-        """Id, title and reason of every figure that has none."""
+        """Id, title and reason of every figure that has no runs."""
         missing = [(name, spec) for name, spec, mine in self._specs() if not mine]
         return [
             (
@@ -91,7 +91,7 @@ class PaperPart:
 
     @cached_property
     def tabulated(self) -> list[dict[str, Any]]:
-        """Id, title, caption, rows of (text, is best) and notes of every table that has runs."""
+        """Id, title, caption, head, rows of (text, is best) and notes of every table with runs."""
         found = []
         for name, spec in parse_tables(self.paper).items():
             mine = spec.gathered(self.results, self.name)
@@ -137,7 +137,7 @@ class PaperPart:
 
     @cached_property
     def swept(self) -> list[dict[str, Any]]:
-        """One row a sweep: grid, how its runs ended, the point that won, and whether at an edge."""
+        """One row a sweep: how its runs ended, its best point, and whether that is at an edge."""
         return [
             {
                 "experiment": group.experiment,
@@ -168,7 +168,7 @@ class PaperPart:
 
     @cached_property
     def diverged(self) -> list[tuple[str, str, str]]:
-        """Experiment, method and how many of its runs diverged."""
+        """Experiment, method and number of diverged runs, for each method that has some."""
         return [
             (group.experiment, group.title, f"{group.diverged} of {len(group.cards)}")
             for group in self.results.groups
@@ -195,7 +195,7 @@ def provenance(results: Results) -> dict[str, list[str]]:
 
 
 def budget_text(budget: Mapping[str, Any]) -> str:
-    """A budget in words, e.g. "20 epochs"; a target with its metric."""
+    """A budget in words, e.g. "20 epochs", or a target with its metric."""
     texts = []
     for key, value in budget.items():
         if isinstance(value, dict):
@@ -206,10 +206,10 @@ def budget_text(budget: Mapping[str, Any]) -> str:
 
 
 def budget_sentence(verdicts: list[Judged], scale: str) -> str:
-    """What a budget as small as this scale's can test, in plain words."""
+    """How many claims this scale can test, in plain words."""
     tested = [row.id for row in verdicts if row.verdict != Verdict.NOT_TESTED]
     if not verdicts:
-        return "No claims are written down for these papers."
+        return "These papers have no claims in the configuration."
     if not tested:
         return f"Scale {scale} tests none of the {len(verdicts)} claims: see the reasons below."
     rest = len(verdicts) - len(tested)
@@ -217,13 +217,13 @@ def budget_sentence(verdicts: list[Judged], scale: str) -> str:
     if rest:
         text += (
             f" The other {rest} need a larger budget, more data or runs that this scale leaves out;"
-            " where there are runs their effect is shown, but it is no verdict."
+            " where they have runs, the effect is shown without a verdict."
         )
     return text
 
 
 def render(plan: Plan, results: Results, pictures: Path) -> str:
-    """The page as HTML; pictures that are missing or out of date are drawn into `pictures`."""
+    """The page as HTML; figures that are missing or out of date are drawn into `pictures`."""
     verdicts = judge_all(plan, results)
     parts = [
         PaperPart(name, paper, results.of(name), [v for v in verdicts if v.paper == name], pictures)

@@ -1,4 +1,4 @@
-"""Copying the results of a scale to where they are committed, each folder replaced as a whole."""
+"""Copies the results of a scale to where they are committed, replacing each folder as a whole."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
-    """Fill `results` with histories, run cards, tables and claims, `pictures` with figures.
+    """Fill `results` with histories, run cards, tables and claims, and `pictures` with figures.
 
     Only runs that a group.json lists are copied, after their sha256 was checked; timings and
-    checkpoints are left. Raises RecordError when nothing was run or a file is malformed, and then
-    both folders stay as they were.
+    checkpoints are not. Raises RecordError when nothing was run or a file is malformed; both
+    folders then stay as they were.
     """
     found = aggregate.collect(plan)
     if not any(group.cards for group in found.groups):
         raise RecordError(
-            f"{plan.results / plan.scale}: nothing was run, there is nothing to publish"
+            f"{plan.results / plan.scale}: nothing was run, so there is nothing to publish"
         )
     verdicts = judge_all(plan, found)
     with _replacing(results) as new:
@@ -72,7 +72,7 @@ def _copy_group(group: Group, target: Path) -> None:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; on success it takes its place, else it is removed."""
+    """Yield a new folder that takes the place of `folder` on success, and is removed otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

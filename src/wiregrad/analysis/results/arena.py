@@ -1,9 +1,9 @@
 """All methods on several tasks: final metrics, costs to a target, and the ranks of both.
 
-A method's rank on a task is that of its mean over seeds, the best being 1 and ties sharing their
-mean rank; a run that diverged, or never reached the target, is worse than any that did not, and so
-is a method of which every rate diverged. Tasks
-are the blocks of Friedman's test and of Nemenyi's after it (Demšar, JMLR 7, 2006).
+A method's rank on a task is that of its mean over seeds. The best rank is 1, and ties share their
+mean rank. A run that diverged, or never reached the target, is worse than any other, and so is a
+method that diverged at every learning rate. Tasks are the blocks of Friedman's test and of
+Nemenyi's after it (Demšar, JMLR 7, 2006).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ HEADINGS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What counts on a task: a metric, and a level of it in its unit."""
+    """What is compared on a task: a metric, and the level of it to reach, in its unit."""
 
     metric: MetricName
     target: float
 
 
 def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.DataFrame:
-    """One row a task, label and seed: `value` in its unit, and `score`, of which less is better.
+    """One row for each task, label and seed: `value` in its unit, and `score` (less is better).
 
-    The score is infinite where a run diverged or never reached the target, `value` then NaN.
+    Where a run diverged or never reached the target the score is infinite and the value NaN.
     """
     parts = [pd.DataFrame(columns=["label", "seed", "value", "task", "score"])]
     for name, task in tasks.items():
@@ -63,7 +63,7 @@ def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.D
 
 
 def ranks(table: pd.DataFrame) -> pd.DataFrame:
-    """Ranks from `scores`: a row a task, a column a label that has runs on every task."""
+    """Ranks from a table of `scores`: one row a task, one column a label with runs on each."""
     means = table.pivot_table(
         index="task", columns="label", values="score", aggfunc="mean", sort=False
     )
@@ -72,7 +72,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_failures(results: Results) -> pd.DataFrame:
-    """The histories, and a run that diverged for each group whose tuning left no rate to run."""
+    """The histories, with a diverged run for each group whose tuning found no usable rate."""
     failed = [g for g in results.groups if not g.cards and "diverged" in (g.reason or "")]
     if not failed:
         return results.frame
@@ -85,7 +85,7 @@ def with_failures(results: Results) -> pd.DataFrame:
 
 
 def merged(results: Results) -> tuple[GroupResult, ...]:
-    """One group a label: that of all its experiments, but for those that are left out."""
+    """One group for each label, over all experiments that are not left out."""
     found: dict[str, GroupResult] = {}
     planned = [group for group in results.groups if group.planned]
     for group in planned or results.groups:
@@ -106,5 +106,5 @@ def merged(results: Results) -> tuple[GroupResult, ...]:
 
 
 def joined(results: Results) -> Results:
-    """The results of all tasks with one group a label, and a row for each method that failed."""
+    """The results with one group for each label, and with the methods whose tuning failed."""
     return replace(results, frame=with_failures(results), groups=merged(results))

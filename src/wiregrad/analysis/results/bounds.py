@@ -13,13 +13,13 @@ from wiregrad.analysis.results.aggregate import GroupResult, Results
 
 Regime = Literal["nonconvex", "pl"]
 KNOWN = 0.01
-"""Rows of the PL regime are shown while f* is known to this share of the measured value."""
+"""Rows of the PL regime are kept while f* is known to this share of the measured value."""
 ROUNDING = 2.0**-45
-"""Relative error of a logged loss (a float64 mean over a data set), generously: 256 roundings."""
+"""Relative error allowed for a logged loss, a float64 mean over a data set: 256 roundings."""
 
 
 class Ends(NamedTuple):
-    """What is known about f*: at least `low`, at most `high`."""
+    """What is known about f*: it lies between `low` and `high`."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ def optimum(frame: pd.DataFrame, mu: float) -> Ends:
 
 
 def compared(run: pd.DataFrame, regime: Regime, mu: float, best: Ends) -> pd.DataFrame:
-    """Columns T, measured and bound of one run whose every round is logged, at a constant step."""
+    """Columns T, measured and bound of a run with a constant step whose every round is logged."""
     run = run.sort_values("step")
     lr, gap = float(run["lr"].iloc[-1]), float(run["loss_train"].iloc[0]) - best.high
     if regime == "nonconvex":
@@ -53,7 +53,7 @@ def compared(run: pd.DataFrame, regime: Regime, mu: float, best: Ends) -> pd.Dat
 
 
 def ratios(results: Results, labels: tuple[str, ...], regime: Regime) -> dict[str, float]:
-    """The largest measured/bound of each label's runs; `results` is that of one experiment."""
+    """The largest ratio of measured to bound by label, in the results of one experiment."""
     found: dict[str, float] = {}
     for group, table in each_run(results, labels, regime):
         worst = float((table["measured"] / table["bound"]).max())
@@ -64,7 +64,7 @@ def ratios(results: Results, labels: tuple[str, ...], regime: Regime) -> dict[st
 def each_run(
     results: Results, labels: tuple[str, ...], regime: Regime
 ) -> Iterator[tuple[GroupResult, pd.DataFrame]]:
-    """(group, its `compared` table) for every run of these labels that did not diverge."""
+    """Each run of these labels that did not diverge, as its group and its table of `compared`."""
     groups = [
         g for g in results.groups if g.cards and g.sweep and (not labels or g.label in labels)
     ]

@@ -14,15 +14,21 @@ from wiregrad.core.errors import ConfigError
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two methods compared seed by seed; the estimate is of left − right, or of their ratio."""
+    """Two methods compared seed by seed, by the mean of left − right or of log(left/right)."""
 
     titles: tuple[str, str]
     estimate: Estimate
     means: tuple[float, float]
-    failed: tuple[float, float]  # share of runs that diverged, left and right
+    """Means of the metric over seeds, left and right."""
+    failed: tuple[float, float]
+    """Shares of the runs that diverged, left and right."""
 
     def judged(self, verdict: Verdict, if_left_fails: Verdict, if_right_fails: Verdict) -> Verdict:
-        """`verdict`, unless runs diverged: decided if all of one side and none of the other did."""
+        """`verdict`, unless runs diverged.
+
+        Where all runs of one side and none of the other diverged, the verdict given for that side;
+        otherwise inconclusive.
+        """
         if self.failed == (0.0, 0.0):
             return verdict
         return {(1.0, 0.0): if_left_fails, (0.0, 1.0): if_right_fails}.get(
@@ -40,9 +46,9 @@ def compare(
     workers: int | None,
     ratio: bool,
 ) -> Comparison:
-    """`left` against `right` by `metric` at `at`; `results` is that of one experiment.
+    """Compare the methods `left` and `right` by `metric` at `at`, in the results of one experiment.
 
-    Raises ConfigError when a method has several runs of one seed (pass `workers`).
+    Raises ConfigError when a method has several runs of one seed, which `workers` tells apart.
     """
     sides = []
     for label in (left, right):
@@ -66,7 +72,7 @@ def compare(
 
 
 def why_undecided(estimate: Estimate, pair_failed: Sequence[float] = (0.0, 0.0)) -> str:
-    """Why nothing can be concluded; empty if it is only that the interval is too wide."""
+    """Why nothing can be concluded from an estimate."""
     if any(pair_failed):
         shares = " and ".join(f"{share:.0%}" for share in pair_failed)
         return f"runs diverged: {shares} of the two methods'"

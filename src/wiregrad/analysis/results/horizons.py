@@ -1,4 +1,4 @@
-"""How fast gradients fall with the horizon: mean ‖∇f‖² of runs of T rounds, and its slope in T."""
+"""How fast gradients fall with the horizon T: mean ‖∇f‖² of runs of T rounds, and its slope."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from wiregrad.analysis.results.statistics import Estimate
 
 
 def averages(frame: pd.DataFrame) -> pd.DataFrame:
-    """One row a run: label, seed, horizon T and the mean of ‖∇f(x_t)‖² over its logged t >= 1.
+    """One row a run: label, seed, horizon T and, as value, the mean of ‖∇f(x_t)‖² over t ≥ 1.
 
-    That mean is what theorems on E‖∇f(x_τ)‖² with τ drawn evenly from the rounds are about. NaN
-    where the run diverged.
+    The mean is over logged rounds. Theorems bound E‖∇f(x_τ)‖² for τ drawn uniformly from the
+    rounds, which it estimates. NaN where the run diverged.
     """
     rows = []
     for (label, seed, _), run in frame.groupby(["label", "seed", "run_id"]):
@@ -25,7 +25,7 @@ def averages(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def slope(table: pd.DataFrame) -> Estimate:
-    """The log-log slope of `value` on `horizon`, fitted in each seed; of one label's `averages`."""
+    """The log-log slope of value against horizon, fitted in each seed of one label's `averages`."""
     fits = [
         statistics.loglog_slope(part["horizon"].to_numpy(), part["value"].to_numpy()).value
         for _, part in table.dropna(subset="value").groupby("seed")

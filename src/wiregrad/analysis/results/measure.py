@@ -20,8 +20,8 @@ At = Literal["final"] | Mapping[str, float]
 def per_run(frame: pd.DataFrame, column: str, at: At = "final") -> pd.DataFrame:
     """One row a run: label, workers, seed, run_id, diverged, value of `column` at `at`.
 
-    At the end it is the last measured value; at a given epoch (or step) it is interpolated
-    between logged rows. NaN when the run did not get there, and when it diverged.
+    At the end it is the last measured value. At a given epoch, or in a unit of another column, it
+    is interpolated linearly between logged rows. NaN where the run ended before, or diverged.
     """
     rows = []
     for run_id, run in frame.groupby([*RUN_KEYS, "run_id"]):
@@ -49,7 +49,7 @@ def _value_at(run: pd.DataFrame, column: str, at: At) -> float:
 def first_crossing(
     frame: pd.DataFrame, column: str, target: float, x: str, *, rising: bool = False
 ) -> pd.DataFrame:
-    """What each run spent, in units of column `x`, until `column` first reached `target`.
+    """What each run spent, in units of the column `x`, until `column` first reached `target`.
 
     One row a run: label, workers, seed, censored, value (interpolated linearly between logged
     rows; NaN if censored) and spent (x at the run's end). A run that never got there is censored.

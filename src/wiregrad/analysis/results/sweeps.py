@@ -1,6 +1,6 @@
-"""What sweeps left behind, for figures, tables and checks: how every run of a grid ended.
+"""Sweeps as read from their files: how every run of a grid of steps, k and ζ ended.
 
-A cell is one k and one ζ; its cost is that of the cheapest step that met the tolerance.
+A cell of the grid is one k and one ζ. Its cost is that of the cheapest step that met the tolerance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _VERSION = b"wiregrad_sweep"
 
 
 class Best(pydantic.BaseModel):
-    """The point of the grid that won: fewest bits (values only) to the tolerance."""
+    """The best point of the grid: the fewest bits, values only, to the tolerance."""
 
     k: int | None = None
     zeta: float | None = None
@@ -71,12 +71,12 @@ class Swept:
     best: Best | None
     edge: tuple[str, ...]
     tolerance: float
-    """On ‖∇f‖."""
+    """The bound on ‖∇f‖ that ends a run."""
     sha256: str
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """One row a point of the grid, over its seeds.
+        """One row for each point of the grid, over its seeds.
 
         Columns: k, zeta, multiple, lr, reached (by all seeds), diverged (any), and the means of
         the bits and rounds.
@@ -98,12 +98,12 @@ class Swept:
         return met.sort_values([column, "iterations", "lr"]).iloc[0]
 
     def bits(self, convention: Convention = "paper") -> float:
-        """Uplink bits a worker to the tolerance, at the cheapest point; infinite if never met."""
+        """Uplink bits per worker to the tolerance at the cheapest point; infinite if never met."""
         point = self.cheapest(convention)
         return math.inf if point is None else float(point[BITS[convention][0]])
 
     def cells(self, convention: Convention = "paper") -> pd.DataFrame:
-        """One row a cell: k, zeta, bits (NaN if no step met the tolerance), all_diverged."""
+        """One row for each cell: k, zeta, bits (NaN if no step met the tolerance), all_diverged."""
         column = BITS[convention][0]
         points = self.points.assign(bits=self.points[column].where(self.points["reached"]))
         grouped = points.groupby(["k", "zeta"], dropna=False, sort=True)
@@ -112,7 +112,7 @@ class Swept:
 
     @property
     def constants(self) -> Mapping[str, float]:
-        """L_minus, L_plus and mu of the problem; NaN where there is none to be had."""
+        """L_minus, L_plus and mu of the problem; NaN where they are not known."""
         if self.rows.empty:
             return dict.fromkeys(("L_minus", "L_plus", "mu"), math.nan)
         first = self.rows.iloc[0]
@@ -120,7 +120,7 @@ class Swept:
 
 
 def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
-    """The sweep of a group, or why there is none (None if it was simply not run yet).
+    """The sweep of a group, or the reason why there is none; neither where it was not run yet.
 
     Raises RecordError where a file is malformed.
     """

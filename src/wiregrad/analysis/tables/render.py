@@ -1,4 +1,4 @@
-"""Tables as files: CSV (numbers), Markdown and LaTeX (mean ± interval, the best in bold)."""
+"""Tables as files: CSV with numbers; Markdown and LaTeX with mean ± interval, best in bold."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write(spec: TableSpec, name: str, paper: str, results: Results, out: Path) -
 
 
 def numbers(spec: TableSpec, mine: Results) -> pd.DataFrame:
-    """The table as numbers: value, low, high of each quantity; NaN where there is none."""
+    """The table as numbers: value, low and high of each quantity, NaN where there is none."""
     rows = []
     found = spec.columns(mine)
     for group in mine.groups:
@@ -82,9 +82,9 @@ def latex(spec: TableSpec, name: str, mine: Results) -> str:
 
 
 def text(spec: TableSpec, mine: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table as people read it, and a mask of the cells that are best in their column.
+    """The table as people read it, and a mask of the cells that are the best of their column.
 
-    A method with a diverged run is never best: its mean leaves that run out.
+    A method with a diverged run is never best, since its mean leaves that run out.
     """
     found = spec.columns(mine)
     rows = [
@@ -108,7 +108,7 @@ def text(spec: TableSpec, mine: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def notes(spec: TableSpec, mine: Results) -> list[str]:
-    """What stands below a table: how to read it, what was not run, scale and revision."""
+    """The notes below a table: how to read it, what was not run, scale and revision."""
     lines = spec.notes(mine)
     if any(group.at_edge for group in mine.groups):
         lines.append(f"{EDGE} the best point is at the edge of the tuning grid.")

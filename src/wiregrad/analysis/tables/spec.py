@@ -24,7 +24,7 @@ Cell = Estimate | str
 
 @dataclass(frozen=True)
 class Column:
-    """One quantity: an estimate for each label, which end is best, and how it is printed."""
+    """One quantity: a cell for each label, which end is best, and how it is printed."""
 
     key: str
     heading: str
@@ -41,7 +41,7 @@ class TableSpec(Exhibit, abc.ABC):
     def columns(self, mine: Results) -> list[Column]:
         """The quantities of the table, from the results that it `gathered`.
 
-        Cells hold text where there is no number, and say why.
+        A cell without a number holds text that says why.
         """
 
     @abc.abstractmethod

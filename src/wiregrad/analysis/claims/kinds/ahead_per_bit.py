@@ -1,4 +1,4 @@
-"""The check `ahead_per_bit`."""
+"""Some methods are better than others at equal bits: the check `ahead_per_bit`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,14 @@ from wiregrad.analysis.results.statistics import Verdict
 @checks.register("ahead_per_bit")
 @dataclass(frozen=True, kw_only=True)
 class AheadPerBit(Better):
-    """As `better`, at equal bits: as many as the run that sent least had sent at its end."""
+    """Every method of `better` beats every method of `worse` when all have spent the same bits.
+
+    That is as many bits as the run that spent the fewest had spent at its end. Otherwise as the
+    check `better`; its `at` is not used.
+    """
 
     bits: BitsColumn = "total_bits_paper"
+    """The column of bits that are equal."""
 
     def evaluate(self, results: Results) -> Finding:
         """See Check."""

@@ -1,4 +1,4 @@
-"""The check `below_bound`."""
+"""A measured quantity stays below its bound: the check `below_bound`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 class BelowBound(Check):
     """What a theorem bounds stays at or below its bound in every round of every run.
 
-    The effect is the largest measured/bound; it must not exceed 1 + `tolerance`.
+    The effect is the largest ratio of the measured value to the bound, which must not exceed 1 +
+    `tolerance`.
     """
 
     methods: tuple[str, ...]

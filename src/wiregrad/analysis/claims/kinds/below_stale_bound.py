@@ -1,4 +1,4 @@
-"""The check `below_stale_bound`."""
+"""The gap of asynchronous methods stays below its bound: the check `below_stale_bound`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("below_stale_bound")
 @dataclass(frozen=True, kw_only=True)
 class BelowStaleBound(RunsCheck):
-    """f − f* stays at or below the bound of its theorem at every logged round, mean over seeds.
+    """The gap f − f* stays at or below the bound of its theorem in every logged round.
 
-    The effect is the largest measured/bound; it must not exceed 1 + `tolerance`. Gaps below 1e-9
-    of the first are rounding, and left out.
+    Gaps are means over seeds. The effect is the largest ratio of gap to bound, which must not
+    exceed 1 + `tolerance`. Gaps below 1e-9 of that at x⁰ are rounding errors, and left out.
     """
 
     def evaluate(self, results: Results) -> Finding:

@@ -1,4 +1,4 @@
-"""The check `better`."""
+"""Some methods end better than others: the check `better`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from wiregrad.analysis.results.text import short_number
 @checks.register("better")
 @dataclass(frozen=True, kw_only=True)
 class Better(Check):
-    """Every method of `better` beats every one of `worse` by more than `tolerance`.
+    """Every method of `better` beats every method of `worse` by more than `tolerance`.
 
-    With `ratio` the metric of `worse` over that of `better` (or the reverse where more is better)
-    must exceed `tolerance`, for example 1.5. The effect shown is that of the closest pair.
+    Differences are paired by seed. With `ratio`, the metric of `worse` over that of `better` (the
+    reverse where more is better) must exceed `tolerance`, for example 1.5. The effect shown is that
+    of the closest pair.
     """
 
     better: tuple[str, ...]
     worse: tuple[str, ...]
     metric: MetricName = "train_loss"
     at: Literal["final"] | dict[str, float] = "final"
+    """Where along a run: its end, or e.g. ``{epoch: 5}``."""
     workers: int | None = None
+    """Only runs with this number of workers; needed where runs differ in it."""
     ratio: bool = False
+    """Whether ratios are compared in place of differences."""
 
     @property
     def labels(self) -> tuple[str, ...]:

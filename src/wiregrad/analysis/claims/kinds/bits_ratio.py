@@ -1,4 +1,4 @@
-"""The check `bits_ratio`."""
+"""How many times fewer bits a method sends: the check `bits_ratio`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("bits_ratio")
 @dataclass(frozen=True, kw_only=True)
 class BitsRatio(Check):
-    """`dense` sends `expected` times the bits of `compressed` on a link at equal epochs.
+    """The method `dense` sends `expected` times the bits of `compressed` at equal epochs.
 
-    Counted by `convention`; the other convention's figure stands beside it. `tolerance` is
-    relative. Bits are exact counts, so one seed is enough and the interval is their range.
+    Bits on one link are counted by `convention`; the ratio by the other convention is shown beside
+    it. `tolerance` is relative. Bits are exact counts, so one seed suffices, and the interval is
+    the range over seeds.
     """
 
     dense: str
@@ -29,6 +30,7 @@ class BitsRatio(Check):
     convention: Literal["paper", "wire"] = "paper"
     link: Literal["uplink", "downlink"] = "uplink"
     workers: int | None = None
+    """Only runs with this number of workers; needed where runs differ in it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,6 +75,6 @@ class BitsRatio(Check):
         ratios = []
         for seed in seeds:
             both = pd.DataFrame({"d": dense.loc[seed], "c": compressed.loc[seed]}).dropna()
-            if len(both):  # the last step that both logged
+            if len(both):  # the last step that both methods logged
                 ratios.append(float(both["d"].iloc[-1] / both["c"].iloc[-1]))
         return np.asarray(ratios, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""The check `bits_to_gap`."""
+"""Compressed methods need fewer bits to the same gap: the check `bits_to_gap`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("bits_to_gap")
 @dataclass(frozen=True, kw_only=True)
 class BitsToGap(RunsCheck):
-    """`methods` need fewer uplink bits than `dense` until f − f* is a share `below` of the first.
+    """Each method needs fewer uplink bits than `dense` until f − f* is a given share of its start.
 
-    The effect is the smallest factor between them; it must be above 1 + `tolerance`.
+    The effect is the smallest ratio of the bits of `dense` to those of a method, which must be
+    above 1 + `tolerance`.
     """
 
     dense: str
     below: float
+    """The share of the gap at x⁰."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The check `bits_to_loss`."""
+"""How many times fewer bits a method needs to the same metric: the check `bits_to_loss`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from wiregrad.analysis.results.statistics import Verdict
 @checks.register("bits_to_loss")
 @dataclass(frozen=True, kw_only=True)
 class BitsToLoss(Check):
-    """`dense` needs `expected` times the bits of `compressed` to the same level of a metric.
+    """The method `dense` needs `expected` times the bits of `compressed` to the same metric.
 
-    The level is, in each seed, the worse of the two final values: both reached it. `tolerance` is
-    relative.
+    The level to reach is, in each seed, the worse of the two final values, which both methods
+    reached. `tolerance` is relative.
     """
 
     dense: str
@@ -28,6 +28,7 @@ class BitsToLoss(Check):
     expected: float
     metric: MetricName = "train_loss"
     bits: BitsColumn = "total_bits_paper"
+    """The column of bits that are compared."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The check `equal_bits`."""
+"""The order of methods by gradient norm at equal bits: the check `equal_bits`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from wiregrad.analysis.results.aggregate import Results
 @checks.register("equal_bits")
 @dataclass(frozen=True, kw_only=True)
 class EqualBits(OrderCheck):
-    """The order of ‖∇f‖² when `bits` uplink bits a worker (values only) are used up.
+    """Methods have ‖∇f‖² in the order given once each worker has sent `bits` bits.
 
-    Of each run it is the last logged round within them; a run that needs fewer counts at its end.
+    Uplink bits are counted as values only. What counts of a run is its last logged round within
+    them, or its end where it sends fewer. Every method of a tier must be below every method of the
+    next by a factor above 1 + `tolerance`; the effect is the smallest such factor.
     """
 
     bits: float

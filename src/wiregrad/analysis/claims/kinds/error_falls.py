@@ -1,4 +1,4 @@
-"""The check `error_falls`."""
+"""The compression error falls during training: the check `error_falls`."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from wiregrad.analysis.results.text import short_number
 @checks.register("error_falls")
 @dataclass(frozen=True, kw_only=True)
 class ErrorFalls(Check):
-    """The relative compression error of `falling` falls over training, that of `flat` does not.
+    """The relative compression error of `falling` falls during training, that of `flat` does not.
 
-    Judged is the slope of the logarithm of the error on that of the round, fitted in each seed:
-    below −`tolerance` is falling. The effect is the slope of `falling` that is nearest to it.
+    Judged is the log-log slope of the error against the round, fitted in each seed: the error falls
+    where the slope is below −`tolerance`. The effect is the largest slope of `falling`.
     """
 
     falling: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The check `fewer_rounds_on`."""
+"""Methods need fewer rounds on one kind of data: the check `fewer_rounds_on`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("fewer_rounds_on")
 @dataclass(frozen=True, kw_only=True)
 class FewerRoundsOn(RunsCheck):
-    """Every method needs fewer rounds on data named `quick`… than on `slow`…, at its own steps.
+    """Each method needs fewer rounds on one data set than on another, each at its own step.
 
-    Rounds until f − f* is a share `below` of the first. The effect is the smallest factor; it must
-    be above 1 + `tolerance`.
+    Rounds are counted until f − f* is a share `below` of that at x⁰. The effect is the smallest
+    ratio of the rounds, which must be above 1 + `tolerance`.
     """
 
     quick: str
+    """The start of the name of the data set on which fewer rounds are expected."""
     slow: str
+    """The same for the other data set."""
     below: float
 
     def evaluate(self, results: Results) -> Finding:

@@ -1,4 +1,4 @@
-"""The check `floor_slope`."""
+"""The gap at which runs stall is proportional to the step: the check `floor_slope`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from wiregrad.analysis.results.statistics import Verdict
 @checks.register("floor_slope")
 @dataclass(frozen=True, kw_only=True)
 class FloorSlope(RunsCheck):
-    """The gap at which runs stall is proportional to the step: log-log slope 1 ± `tolerance`.
+    """The log-log slope of the gap at which runs stall against their step is `expected`.
 
-    Of each run the mean over the last third of its rounds; one fit a seed and method.
+    It may differ by `tolerance`. The gap of a run is the mean over the last third of its rounds; a
+    slope is fitted for each method and seed.
     """
 
     expected: float = 1.0

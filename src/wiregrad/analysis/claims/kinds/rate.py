@@ -1,4 +1,4 @@
-"""The check `rate`."""
+"""Gradients fall with the length of a run at a given rate: the check `rate`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from wiregrad.analysis.results.statistics import Verdict
 @checks.register("rate")
 @dataclass(frozen=True, kw_only=True)
 class Rate(Check):
-    """The slope of log mean ‖∇f‖² on log T is `expected` or steeper, up to `tolerance`.
+    """Over runs of T rounds the log-log slope of mean ‖∇f‖² against T is `expected` or steeper.
 
-    Of runs of different lengths T; see `wiregrad.analysis.rates`.
+    It may exceed `expected` by `tolerance`. See `wiregrad.analysis.results.horizons`.
     """
 
     label: str

@@ -1,4 +1,4 @@
-"""The check `rounds_grow`."""
+"""Rounds to a tolerance grow with a setting: the check `rounds_grow`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("rounds_grow")
 @dataclass(frozen=True, kw_only=True)
 class RoundsGrow(RunsCheck):
-    """Rounds until `column` is at or below `below` grow with `along`, each run at its own step.
+    """Rounds until a column falls to `below` grow with a setting, each run at its own step.
 
-    Runs that are alike but for `along`, the seed and, with `pooled`, the method, are one sequence.
-    In each, a larger value never needs fewer rounds by more than the share `tolerance`, nor has a
-    larger step, and the largest needs over `least` times the rounds of the smallest; a run that
-    never got there needs more than any that did. The effect is the smallest such factor.
+    The runs of a method are one sequence, with means over its seeds. In each sequence a larger
+    value of the setting never needs fewer rounds (by more than the share `tolerance`) and never has
+    a larger step, and the largest value needs over `least` times the rounds of the smallest. A run
+    that never got there needs more rounds than any that did. The effect is the smallest ratio of
+    last to first.
     """
 
     along: str
+    """The setting: a dotted key of the run's configuration or of ``theory``."""
     column: str = "grad_norm"
+    """A column of histories, or ``gap``."""
     below: float
     least: float = 1.0
     pooled: bool = False
+    """Whether runs of different methods are one sequence."""
     apart: tuple[str, ...] = ()
-    """Settings that runs of one sequence share."""
+    """Further settings, by dotted key, that the runs of a sequence share."""
 
     def evaluate(self, results: Results) -> Finding:
         """See Check."""

@@ -1,4 +1,4 @@
-"""The check `sooner`."""
+"""Applying messages on arrival is faster than waiting for all: the check `sooner`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 @checks.register("sooner")
 @dataclass(frozen=True, kw_only=True)
 class Sooner(RunsCheck):
-    """On the simulated clock `methods` reach `target` sooner when messages are applied at once.
+    """On the simulated clock each method reaches a target sooner when messages apply on arrival.
 
-    Runs with ``runtime.apply: each`` against ``all``, paired by seed; the effect is the smallest
-    factor of a method's mean times, which must be above 1 + `tolerance`.
+    Runs with ``runtime.apply: each`` are compared with those with ``all``. The effect is the
+    smallest ratio of a method's mean times, which must be above 1 + `tolerance`.
     """
 
     target: float
     column: str = "metric_test"
+    """A column of histories."""
     rising: bool = True
+    """Whether the column rises to the target; else it falls to it."""
 
     def evaluate(self, results: Results) -> Finding:
         """See Check."""

@@ -1,4 +1,4 @@
-"""The check `speedup`."""
+"""Rounds to a target fall with the number of workers: the check `speedup`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from wiregrad.analysis.results.statistics import Verdict
 @checks.register("speedup")
 @dataclass(frozen=True, kw_only=True)
 class Speedup(Check):
-    """The log-log slope of iterations-to-target against n is `expected` ± `tolerance`.
+    """The log-log slope of rounds to a target against the number of workers is `expected`.
 
-    The slope is fitted in each seed, and the interval is taken over seeds. `paper_points` are the
-    paper's iterations for each n: a run that is shorter and misses the target tests nothing.
+    It may differ by `tolerance`. The slope is fitted in each seed, and the interval is taken over
+    seeds.
     """
 
     label: str
     target: float
+    """A level of the metric, in its unit."""
     metric: MetricName = "train_loss"
     expected: float = -1.0
     paper_points: dict[int, float] = dataclasses.field(default_factory=dict)
+    """The paper's rounds for each n: a run that is shorter and misses the target tests nothing."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The check `sweep_bits`."""
+"""Bits to a tolerance are the paper's: the check `sweep_bits`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from wiregrad.analysis.results.sweeps import Convention
 @checks.register("sweep_bits")
 @dataclass(frozen=True, kw_only=True)
 class SweepBits(Check):
-    """Uplink bits to the tolerance are the `expected` ones, to a relative `tolerance`.
+    """Each method needs the `expected` uplink bits to a gradient norm, at its sweep's best point.
 
-    With `at_most` fewer will do as well. The effect is the ratio that is furthest off.
+    `tolerance` is relative. The effect is the ratio furthest from 1.
     """
 
     spends: ClassVar[bool] = False
 
     expected: Mapping[str, float] = field(default_factory=dict)
+    """Bits by label."""
     at_most: bool = False
+    """Whether fewer bits will do as well."""
     convention: Convention = "paper"
 
     @property

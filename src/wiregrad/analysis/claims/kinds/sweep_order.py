@@ -1,4 +1,4 @@
-"""The check `sweep_order`."""
+"""The order of methods by bits to a tolerance: the check `sweep_order`."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from wiregrad.analysis.results.sweeps import BITS, Convention
 @checks.register("sweep_order")
 @dataclass(frozen=True, kw_only=True)
 class SweepOrder(OrderCheck):
-    """The order of uplink bits to the tolerance, each method at the best point of its sweep.
+    """Methods need uplink bits to a gradient norm in the order given, at the best points of sweeps.
 
-    The effect is the smallest factor between a method and one of the tier before.
+    Every method of a tier needs fewer bits than every method of the next, by a factor above 1 +
+    `tolerance`. The effect is the smallest such factor.
     """
 
     convention: Convention = "paper"

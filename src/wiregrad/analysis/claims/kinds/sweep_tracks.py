@@ -1,4 +1,4 @@
-"""The check `sweep_tracks`."""
+"""Methods need as many bits to a tolerance as another: the check `sweep_tracks`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from wiregrad.analysis.results.sweeps import Convention
 @checks.register("sweep_tracks")
 @dataclass(frozen=True, kw_only=True)
 class SweepTracks(Check):
-    """`followers` need as many uplink bits to the tolerance as `leader`, to a factor.
+    """The methods `followers` need about as many uplink bits to a gradient norm as `leader`.
 
-    The factor is 1 + `tolerance`, up or down; the effect is the ratio that is furthest from 1.
+    That is, within a factor of 1 + `tolerance` up or down, at the best points of their sweeps. The
+    effect is the ratio furthest from 1.
     """
 
     spends: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""The check `within`."""
+"""Two methods end equally well: the check `within`."""
 
 from __future__ import annotations
 
@@ -17,13 +17,18 @@ from wiregrad.analysis.results.text import short_number
 @checks.register("within")
 @dataclass(frozen=True, kw_only=True)
 class Within(Check):
-    """`left` and `right` differ by at most `tolerance` (in the metric's unit), paired by seed."""
+    """Two methods differ by at most `tolerance` in a metric.
+
+    Judged is the mean of left − right, paired by seed, in the metric's unit.
+    """
 
     left: str
     right: str
     metric: MetricName = "accuracy"
     at: Literal["final"] | dict[str, float] = "final"
+    """Where along a run: its end, or e.g. ``{epoch: 5}``."""
     workers: int | None = None
+    """Only runs with this number of workers; needed where runs differ in it."""
 
     @property
     def labels(self) -> tuple[str, ...]:

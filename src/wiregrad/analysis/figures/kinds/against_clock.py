@@ -20,10 +20,15 @@ _COLUMNS = {"metric_test": "test accuracy", "loss_train": "train loss", "grad_no
 @figure_kinds.register("against_clock")
 @dataclass(frozen=True, kw_only=True)
 class AgainstClockFigure(RunsFigure):
-    """A measured column against the simulated clock: solid on arrival, dashed waiting for all."""
+    """A measured column against simulated seconds, applying messages on arrival or waiting for all.
+
+    Solid: messages are applied on arrival; dashed: the server waits for all workers.
+    """
 
     column: str = "metric_test"
+    """A column of histories."""
     target: float | None = None
+    """A level of the column that is marked."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""

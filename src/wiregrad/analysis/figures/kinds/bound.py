@@ -1,4 +1,4 @@
-"""Measured against bound, for runs at a step that a theorem allows: the figure kind `bound`."""
+"""What a theorem bounds, beside its bound, at a step that it allows: the figure kind `bound`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ WORDS: dict[bounds.Regime, tuple[str, str]] = {
 @figure_kinds.register("bound")
 @dataclass(frozen=True, kw_only=True)
 class BoundFigure(MethodsFigure):
-    """Left: what is measured (lines) and its bound (dotted) against T. Right: their ratio."""
+    """What a theorem bounds and its bound (dotted) against the rounds T, and their ratio."""
 
     regime: bounds.Regime = "nonconvex"
+    """The theorem: for nonconvex f, or under the Polyak-Łojasiewicz condition."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""

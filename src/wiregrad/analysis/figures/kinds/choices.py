@@ -1,4 +1,4 @@
-"""Which compressor each worker used, round by round: the figure kind `choices`."""
+"""Which compressor each worker chose, round by round: the figure kind `choices`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wiregrad.runs import record
 NOTHING = "#ececec"
 """Colour of an empty payload."""
 WINDOWS = 150
-"""Shares are means over windows of rounds where there are more rounds than this."""
+"""The largest number of points of a share: longer runs show means over windows of rounds."""
 
 Grid = npt.NDArray[np.int8]
 
@@ -29,7 +29,10 @@ Grid = npt.NDArray[np.int8]
 @figure_kinds.register("choices")
 @dataclass(frozen=True, kw_only=True)
 class ChoicesFigure(MethodFigure):
-    """Top: worker by round. Middle: share of the workers at each level. Bottom: ‖∇f‖²."""
+    """Which compressor each worker chose in each round, the share of each choice, and ‖∇f‖².
+
+    Three panels above each other, of the first run of one method.
+    """
 
     label: str = "adacgd"
 
@@ -61,19 +64,20 @@ class ChoicesFigure(MethodFigure):
         sent = float((grid >= 0).mean())
         return figure, [
             (
-                f"{group.title_and_point}. Round 1, in which everybody sends the exact "
-                f"gradient, is left out. A message in {sent:.0%} of the workers' rounds."
+                f"{group.title_and_point}. Round 1, in which every worker sends the "
+                f"exact gradient, is left out. Workers sent a message in {sent:.0%} of their "
+                "rounds."
             )
         ]
 
 
 def compressor_names(method: dict[str, Any]) -> list[str]:
-    """What the compressors of a method's configuration are called, cheapest first."""
+    """Names of the compressors that a method can choose from, cheapest first."""
     return [compressor_name(each) for each in method["compressors"]]
 
 
 def compressor_name(compressor: dict[str, Any]) -> str:
-    """A compressor's configuration in words, e.g. Top-4."""
+    """A compressor's configuration as a short name, e.g. Top-4."""
     name = str(compressor["name"])
     k, ratio = compressor.get("k"), compressor.get("ratio")
     if name in {"top_k", "rand_k"}:
@@ -87,7 +91,7 @@ def compressor_name(compressor: dict[str, Any]) -> str:
 
 
 def _grid(group: GroupResult, run_id: str) -> Grid:
-    """Choices `[workers, rounds]` from round 2 on."""
+    """The choices from round 2 on, int8 `[workers, rounds]`; −1 where nothing was sent."""
     if group.directory is None:
         raise ValueError(f"{group.label}: where its files are is not known")
     choices = record.read_choices(group.directory / run_id / record.CHOICES)
@@ -95,7 +99,7 @@ def _grid(group: GroupResult, run_id: str) -> Grid:
 
 
 def _colours(count: int) -> list[Any]:
-    """From a light and cheap one to a dark one."""
+    """Colours of the choices: light for the cheapest, dark for the dearest."""
     return [mpl.colormaps["viridis_r"](share) for share in np.linspace(0.08, 1.0, count)]
 
 

@@ -28,12 +28,18 @@ from wiregrad.analysis.results.aggregate import GroupResult, Results
 @figure_kinds.register("curves")
 @dataclass(frozen=True, kw_only=True)
 class CurvesFigure(MethodsFigure):
-    """One panel for each pair of y (rows, or columns if there is one x) and x; a line a method."""
+    """Metrics against epochs, rounds or bits: a panel for each pair of x and y, a line a method.
+
+    Each y is a row of panels; with a single x each y is a column. A line is the median over seeds,
+    with a band of their range (from ten seeds on, of the 95 % interval).
+    """
 
     x: tuple[XAxis, ...] = ("epoch",)
     y: tuple[YAxis, ...] = ("train_loss", "accuracy")
     emphasise: tuple[str, ...] = ()
+    """Labels that are drawn strongly and decide the limits of the panels; empty: all."""
     workers: int | None = None
+    """Only runs with this number of workers."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -48,7 +54,7 @@ class CurvesFigure(MethodsFigure):
         rows = len(panels) // columns
         figure = Figure(figsize=(3.35 * columns + 2.0, 2.55 * rows + 0.65))
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        notes: dict[str, None] = {}  # in order, each once: panels of one y say the same
+        notes: dict[str, None] = {}  # a dict keeps the order: panels of one y repeat a note
         for axis, (x, y) in zip(axes, panels, strict=True):
             outside = self._panel(axis, frame, groups, looks, x=x, y=y)
             if outside:
@@ -69,14 +75,14 @@ class CurvesFigure(MethodsFigure):
         x: Axis,
         y: Axis,
     ) -> list[str]:
-        """Draw one panel; the methods whose curve lies outside it, with their final value."""
+        """Draw one panel; return the methods that lie outside it, with final values."""
         medians: list[Median] = []
         for position, group in enumerate(groups):
             primary = self._primary(group)
             part = on_axes(frame[frame["label"] == group.label], x, y)
             if part.empty:
                 continue
-            # Markers sit at staggered places, so that they show apart where curves coincide.
+            # Markers are staggered, so that curves that coincide can be told apart.
             spacing = (0.02 + 0.16 * position / len(groups), 0.17)
             draw_line(axis, part, looks[group.label], x=x, y=y, primary=primary, spacing=spacing)
             medians.append(median_of(part, group.title, x=x, y=y, primary=primary))

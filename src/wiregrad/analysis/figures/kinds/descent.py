@@ -1,4 +1,4 @@
-"""‖∇f‖² against bits, of the best run of each sweep: the figure kind `descent`."""
+"""Gradient norms against bits at the best point of each sweep: the figure kind `descent`."""
 
 from __future__ import annotations
 
@@ -35,22 +35,25 @@ SPENT: dict[Spent, tuple[tuple[str, ...], str]] = {
     ),
     "round": (("step",), "rounds"),
 }
-"""Columns that are added up, and what the axis says."""
+"""For each x the columns of the history that are added up, and the label of the axis."""
 
 LINE: dict[str, Any] = {"linewidth": 1.5, "alpha": 0.95}
 BACK: dict[str, Any] = {"linewidth": 0.9, "alpha": 0.75}
 BELOW = 1.7
-"""How much thicker the first line is than the others, which may lie on top of it."""
+"""The first line is thicker by this factor, so that it shows where another covers it."""
 
 
 @figure_kinds.register("descent")
 @dataclass(frozen=True, kw_only=True)
 class DescentFigure(MethodsFigure):
-    """One panel for each x; a line a run, a filled marker where it met the tolerance."""
+    """‖∇f‖² against bits or rounds, of the runs at the best point of each sweep.
+
+    A panel for each x, a line a run; its end is marked, and filled where it met the tolerance.
+    """
 
     x: tuple[Spent, ...] = ("uplink_paper", "uplink_wire")
     emphasise: tuple[str, ...] = ()
-    """Empty: all."""
+    """Labels that are drawn strongly; empty: all."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -125,7 +128,7 @@ def _lines(
 
 
 def _plain_ticks(axis: Axes, *, is_bits: bool) -> None:
-    """Ticks of a logarithmic x as 2 k, 5 k, …: as many as have room."""
+    """Ticks of a logarithmic x axis as 2 k, 5 k, …: as many as there is room for."""
     low, high = axis.get_xlim()
     span = high / low
     subs = (1.0, 2.0, 5.0) if span < 40 else (1.0, 3.0) if span < 400 else (1.0,)
@@ -138,7 +141,7 @@ def _plain_ticks(axis: Axes, *, is_bits: bool) -> None:
 
 
 def _limits(axis: Axes, frame: pd.DataFrame, labels: list[str]) -> None:
-    """From the smallest value to a little above where the runs start."""
+    """Set the y limits: from below the smallest value to a little above the start of the runs."""
     mine = frame[frame["label"].isin(labels)]
     squares = mine["grad_norm"].dropna() ** 2
     squares = squares[(squares > 0) & np.isfinite(squares)]

@@ -1,4 +1,4 @@
-"""Gaps to the minimum against rounds and bits: the figure kind `gap`."""
+"""Gaps to the minimum against rounds or bits: the figure kind `gap`."""
 
 from __future__ import annotations
 
@@ -19,26 +19,29 @@ from wiregrad.analysis.results.asynchrony import Run
 Axis = Literal["round", "uplink_paper", "uplink_wire"]
 AXES: dict[Axis, tuple[str, str]] = {
     "round": ("step", "rounds"),
-    "uplink_paper": ("uplink_bits_paper", "uplink bits per worker (the paper's books)"),
+    "uplink_paper": ("uplink_bits_paper", "uplink bits per worker (paper's count)"),
     "uplink_wire": ("uplink_bits_wire", "uplink bits per worker (on the wire)"),
 }
 ROUNDING = 1e-12
-"""Gaps below this share of the first are rounding."""
+"""Gaps below this share of that at x⁰ are rounding errors, and left out."""
 
 
 @figure_kinds.register("gap")
 @dataclass(frozen=True, kw_only=True)
 class GapFigure(RunsFigure):
-    """(f − f*)/(f(x⁰) − f*) against rounds and bits, a line a run; dotted: the theorem's bound.
+    """The gap f − f* as a share of that at x⁰, against rounds or bits, a line a run.
 
-    With `panels` a panel for each value of that setting, against the first of `x`; `panel` says in
-    its title what that is.
+    A panel for each x; or, with `panels`, a panel for each value of that setting, against the first
+    of `x`. Dotted: the bound of the theorem.
     """
 
     x: tuple[Axis, ...] = ("round", "uplink_paper")
     bound: bool = False
+    """Whether the bound is drawn."""
     panels: str = ""
+    """A dotted key of the run's configuration or of ``theory``."""
     panel: str = "{}"
+    """The title of a panel, with its value in place of ``{}``."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""

@@ -1,4 +1,4 @@
-"""Bits to the tolerance over k and ζ: the figure kind `heatmap` (as in CLAG)."""
+"""Bits to the tolerance over k and ζ: the figure kind `heatmap`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wiregrad.analysis.results.sweeps import BITS, Convention, Swept
 from wiregrad.analysis.results.text import short_bits
 
 COLOURS = "cividis_r"
-"""Perceptually uniform, and read alike with and without colour-blindness; light is cheap."""
+"""Perceptually uniform and safe for colour-blind readers; light cells need few bits."""
 
 
 @figure_kinds.register("heatmap")
@@ -34,6 +34,7 @@ class HeatmapFigure(MethodFigure):
 
     label: str = "clag"
     conventions: tuple[Convention, ...] = ("paper", "wire")
+    """Ways of counting bits, a panel each."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -56,7 +57,7 @@ class HeatmapFigure(MethodFigure):
 
 
 def _grid(sweep: Swept, convention: Convention) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bits, and whether all diverged, with ζ down (0 at the bottom) and k across."""
+    """Two tables, ζ down (0 at the bottom) and k across: bits, and whether every step diverged."""
     cells = sweep.cells(convention)
     bits = cells.pivot_table(index="zeta", columns="k", values="bits", dropna=False)
     lost = cells.pivot_table(index="zeta", columns="k", values="all_diverged", dropna=False)

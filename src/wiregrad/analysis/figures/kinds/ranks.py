@@ -22,13 +22,15 @@ ALPHA = 0.05
 @figure_kinds.register("ranks")
 @dataclass(frozen=True, kw_only=True)
 class RanksFigure(FigureSpec):
-    """Critical-difference diagrams: mean ranks, and bars over methods that no test tells apart."""
+    """Mean ranks of methods over several tasks, with bars over those that no test tells apart."""
 
     medians: ClassVar[bool] = False
 
     experiment: str = ""
     experiments: dict[str, arena.Task]
+    """The tasks by experiment, each with its metric and target."""
     values: tuple[arena.Value, ...] = ("final", "bits")
+    """What is ranked, a diagram each."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -36,7 +38,7 @@ class RanksFigure(FigureSpec):
         return tuple(self.experiments)
 
     def gathered(self, results: Results, paper: str) -> Results:
-        """See FigureSpec: a label's groups are one line."""
+        """See FigureSpec: the groups of a label on all tasks are one."""
         return arena.joined(super().gathered(results, paper))
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
@@ -62,7 +64,10 @@ class RanksFigure(FigureSpec):
 
 
 def diagram(axis: Axes, placed: pd.DataFrame, colours: Mapping[str, str], heading: str) -> str:
-    """Draw one diagram of ranks (tasks by titles); says what Friedman's test found."""
+    """Draw one critical-difference diagram; return what Friedman's test found.
+
+    `placed` holds ranks, one row a task and one column a method.
+    """
     import scikit_posthocs  # it imports statsmodels, which takes seconds
 
     axis.set_title(f"mean rank by {heading}")

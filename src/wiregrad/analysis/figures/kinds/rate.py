@@ -20,7 +20,7 @@ from wiregrad.analysis.results.text import signed
 @figure_kinds.register("rate")
 @dataclass(frozen=True, kw_only=True)
 class RateFigure(MethodsFigure):
-    """Mean ‖∇f‖² against the horizon T, log-log: a method's medians, ranges and fitted slope."""
+    """Mean ‖∇f‖² of a run against its number of rounds T, log-log, with a fitted slope."""
 
     expected: float = -0.5
     """The slope of the dashed line."""

@@ -19,24 +19,29 @@ from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
 _LABEL = 0.1
-"""Share of a value that the label of a tick takes."""
+"""The label of a tick takes up this share of its value on a logarithmic axis."""
 
 
 @figure_kinds.register("rounds_by")
 @dataclass(frozen=True, kw_only=True)
 class RoundsByFigure(RunsFigure):
-    """Rounds until `column` is at `below` against α or τ: markers measured, dots what T says.
+    """Rounds until a column falls to a value, against α or τ, beside what the theorem guarantees.
 
-    With `panels` a panel for each value of that setting. A dot is how long the transient
-    part of the bound on f − f* takes to the same share of the first gap that the run had there.
+    Markers are measured. A dot is the round at which the transient part of the bound on f − f*
+    reaches the gap that the run had at its marker. With `panels` a panel for each value of that
+    setting.
     """
 
     along: str = "theory.tau"
+    """The setting on the x axis: a dotted key of the run's configuration or of ``theory``."""
     column: str = "grad_norm"
+    """A column of histories, or ``gap``."""
     below: float
+    """The value that the column falls to."""
     panels: str = ""
+    """A dotted key, as `along`."""
     axis: str = "τ"
-    """What the axis says."""
+    """The label of the x axis."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -62,7 +67,7 @@ class RoundsByFigure(RunsFigure):
         legend(figure, handles)
         return figure, [
             "Markers: measured, at the theory's own step of each run.",
-            "Dots: when the transient part of the bound is as low as the gap was there.",
+            "Dots: where the transient part of the bound reaches the gap that the marker has.",
         ]
 
     def _line(self, axis: Axes, runs: Sequence[Run], look: style.Look) -> None:
@@ -81,7 +86,7 @@ class RoundsByFigure(RunsFigure):
 
 
 def _apart(values: Sequence[float]) -> list[float]:
-    """Those whose labels would not touch on a logarithmic axis, from below."""
+    """The values whose labels do not overlap on a logarithmic axis, from the smallest on."""
     kept: list[float] = []
     for value in values:
         if not kept or value - kept[-1] > _LABEL * value:

@@ -1,4 +1,4 @@
-"""Speed-up in the number of workers: the figure kind `speedup`."""
+"""Speed-up with the number of workers: the figure kind `speedup`."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from wiregrad.analysis.results.text import signed
 @figure_kinds.register("speedup")
 @dataclass(frozen=True, kw_only=True)
 class SpeedupFigure(MethodFigure):
-    """A metric against iterations for each n, and iterations to a target against n (log-log)."""
+    """A metric against rounds for each number of workers n, and rounds to a target against n."""
 
     target: float
+    """A level of `y`, in the unit of its column."""
     y: YAxis = "train_loss"
     paper_points: dict[int, float] = field(default_factory=dict)
-    """The paper's iterations to the target by n, drawn beside ours."""
+    """The paper's rounds to the target for each n, drawn beside ours."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -56,7 +57,7 @@ class SpeedupFigure(MethodFigure):
         axis.legend(loc="upper right", ncols=2)
 
     def _iterations(self, axis: Axes, frame: pd.DataFrame) -> list[str]:
-        """Draw the log-log panel; a note on the runs that missed the target."""
+        """Draw the log-log panel; return a note on the runs that missed the target."""
         y = Y_AXES[self.y]
         rising = self.y == "accuracy"
         table = measure.first_crossing(frame, y.column, self.target, "step", rising=rising)

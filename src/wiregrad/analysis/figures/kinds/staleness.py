@@ -18,15 +18,16 @@ from wiregrad.analysis.results.asynchrony import Run
 @figure_kinds.register("staleness")
 @dataclass(frozen=True, kw_only=True)
 class StalenessFigure(RunsFigure):
-    """How many updates passed between the reading of x and the use of its gradient: shares.
+    """The distribution of staleness: updates between reading x and applying its gradient.
 
-    Dashed: on the simulated clock; solid: as it happened among processes. With `panels` a panel for
-    each value of that setting.
+    Dashed: on the simulated clock; solid: measured among processes. With `panels` a panel for each
+    value of that setting.
     """
 
     panels: str = ""
+    """A dotted key of the run's configuration."""
     log: bool = False
-    """Shares on a logarithmic axis, which shows what is rare."""
+    """Whether the y axis is logarithmic, which shows rare values."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -64,7 +65,7 @@ class StalenessFigure(RunsFigure):
 
 
 def _accounts(run: Run, most: int) -> str:
-    """What became of the messages of a parameter server."""
+    """How many messages a parameter server applied and rejected."""
     said = run.card.messages
     return (
         f"{run.group.title}, processes, bound {run.setting('runtime.staleness.bound')}: "

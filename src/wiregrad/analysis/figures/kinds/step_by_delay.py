@@ -20,10 +20,12 @@ from wiregrad.analysis.results.aggregate import Results
 @figure_kinds.register("step_by_delay")
 @dataclass(frozen=True, kw_only=True)
 class StepByDelayFigure(RunsFigure):
-    """Rounds until `column` is at `below` against the step in multiples of T3's: a line a τ."""
+    """Rounds until a column falls to a value, against the step in multiples of T3's, a line a τ."""
 
     column: str = "grad_norm"
+    """A column of histories, or ``gap``."""
     below: float
+    """The value that the column falls to."""
 
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
@@ -54,4 +56,4 @@ class StepByDelayFigure(RunsFigure):
         axes[0].set_ylabel(f"rounds to {quantity(self.column)} ≤ {self.below:g}")
         handles = [Line2D([], [], color=colours[t], marker="o", label=f"τ = {t}") for t in taus]
         legend(figure, handles)
-        return figure, ["×: diverged, or did not get there."]
+        return figure, ["×: diverged, or never fell to the value."]

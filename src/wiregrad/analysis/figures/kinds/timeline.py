@@ -16,13 +16,16 @@ from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
 SEEN = 40
-"""Gradients a worker that a timeline shows, at the most."""
+"""The largest number of gradients of a worker that a timeline shows."""
 
 
 @figure_kinds.register("timeline")
 @dataclass(frozen=True, kw_only=True)
 class TimelineFigure(MethodFigure):
-    """Who computed when, from the start: bars, and a dot where the server used the gradient."""
+    """When each worker computed and when its gradients were applied, from the start of a run.
+
+    A bar is a computation, a dot the application of its gradient.
+    """
 
     medians: ClassVar[bool] = False
 
@@ -56,4 +59,4 @@ class TimelineFigure(MethodFigure):
         if math.isfinite(end):
             axes[-1].set_xlim(0, end)
         axes[-1].set_xlabel("simulated seconds")
-        return figure, ["Bars: a worker computes. Dots: the server uses its gradient."]
+        return figure, ["Bars: a worker computes. Dots: the server applies its gradient."]

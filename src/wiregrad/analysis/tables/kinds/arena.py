@@ -17,11 +17,13 @@ from wiregrad.analysis.tables.spec import Cell, Column, TableSpec, table_kinds
 @table_kinds.register("arena")
 @dataclass(frozen=True, kw_only=True)
 class ArenaTable(TableSpec):
-    """`kind: arena`: a value of all methods on every task, and the mean of their ranks."""
+    """A final metric of all methods on several tasks, or its cost, with the mean of their ranks."""
 
     experiment: str = ""
     experiments: dict[str, arena.Task]
+    """The tasks by experiment, each with its metric and target."""
     value: arena.Value = "final"
+    """The final metric, or the bits or rounds until the target."""
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -29,7 +31,7 @@ class ArenaTable(TableSpec):
         return tuple(self.experiments)
 
     def gathered(self, results: Results, paper: str) -> Results:
-        """See TableSpec: a label's groups are one row."""
+        """See TableSpec: the groups of a label on all tasks are one row."""
         return arena.joined(super().gathered(results, paper))
 
     def columns(self, mine: Results) -> list[Column]:

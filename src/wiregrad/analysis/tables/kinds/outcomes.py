@@ -1,4 +1,4 @@
-"""How the runs of each method ended and what they spent: the table kind `outcomes`, the default."""
+"""How runs ended and what they spent: the table kind `outcomes`, which is the default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPENT = {
     "bits of all links, broadcast once": "all_bits_once",
     "bits of all links, broadcast n times": "all_bits_each",
 }
-"""What is spent, and its column of the history or of what is derived of it."""
+"""What runs spend, and its column of histories or of what is derived from them."""
 Spent = Literal[
     "rounds",
     "uplink bits (paper)",
@@ -37,7 +37,7 @@ Spent = Literal[
 
 
 class Target(pydantic.BaseModel):
-    """A level of a metric, in the metric's unit: what counts is what it cost to get there."""
+    """A level of a metric, in the metric's unit, that runs are to reach."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -52,15 +52,16 @@ class Target(pydantic.BaseModel):
 @table_kinds.register("outcomes")
 @dataclass(frozen=True, kw_only=True)
 class OutcomesTable(TableSpec):
-    """Final metrics, what runs spent in all, and what they spent until a target was reached."""
+    """Final metrics, what runs spent in all, and what they spent until they reached a target."""
 
     metrics: tuple[MetricName, ...] = ("train_loss", "accuracy")
     totals: tuple[Spent, ...] = ("uplink bits (wire)",)
-    """What was spent at the end of the run."""
+    """What is shown as spent at the end of the run."""
     target: Target | None = None
     spent: tuple[Spent, ...] = ("rounds", "uplink bits (paper)", "uplink bits (wire)")
-    """What was spent until the target."""
+    """What is shown as spent until the target."""
     workers: int | None = None
+    """Only runs with this number of workers."""
 
     def columns(self, mine: Results) -> list[Column]:
         """See TableSpec."""

@@ -1,4 +1,4 @@
-"""Tables of sweeps: bits a worker to the tolerance in every book, and the points that won."""
+"""Sweeps: the best point of each method, and its bits to the tolerance: the table kind `sweep`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NEVER = "never"
 @table_kinds.register("sweep")
 @dataclass(frozen=True, kw_only=True)
 class SweepTable(TableSpec):
-    """`kind: sweep`: the cheapest point of each label's grid, and its bits in every book."""
+    """The best point of each method's sweep, and its bits to the tolerance by every convention."""
 
     against: str = ""
-    """The label whose bits the others' are compared with."""
+    """The label with whose bits those of the others are compared; empty: none."""
 
     def columns(self, mine: Results) -> list[Column]:
         """See TableSpec."""
@@ -44,8 +44,8 @@ class SweepTable(TableSpec):
         return [
             (
                 f"Uplink bits a worker until ‖∇f‖ ≤ {text}, over a grid of steps, K and ζ. K, ζ, "
-                "step and rounds are those of the fewest bits with values only; each book has its "
-                "own best point. Bold: best."
+                "step and rounds are those of the fewest bits, values only; each count of bits is "
+                "at its own best point. Bold: best."
             )
         ]
 
