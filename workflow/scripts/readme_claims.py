@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import yaml
-
 from wiregrad.analysis.claims.judge import Judged
 from wiregrad.analysis.claims.render import read, texts
 from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.files import write_text
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.schema import Paper
 
 ROOT = Path(__file__).parents[2]
 README, PAGE = ROOT / "README.md", ROOT / "docs/claims.md"
@@ -47,31 +47,30 @@ fields: [claims.csv](../{CLAIMS}.csv), [claims.json](../{CLAIMS}.json).
 def block(root: Path = ROOT) -> str:
     """The block of README.md: how many claims of each paper got which verdict."""
     lines = [_row(["paper", *ORDER]), "|:---|" + "---:|" * len(ORDER)]
-    for paper, rows in _by_paper(root).items():
+    for title, rows in _by_title(root).items():
         counts = Counter(row.verdict for row in rows)
-        lines.append(_row([titled(root, paper), *(str(counts[verdict]) for verdict in ORDER)]))
+        lines.append(_row([title, *(str(counts[verdict]) for verdict in ORDER)]))
     body = "\n".join(lines)
     return f"<!-- claims: {CLAIMS}.md -->\n{body}\n<!-- /claims -->"
 
 
 def page(root: Path = ROOT) -> str:
     """The text of docs/claims.md: every claim that was tested, and why the others were not."""
-    parts = [_section(titled(root, paper), rows) for paper, rows in _by_paper(root).items()]
-    return HEAD + "\n".join(parts)
+    return HEAD + "\n".join(_section(title, rows) for title, rows in _by_title(root).items())
 
 
-def titled(root: Path, paper: str) -> str:
-    """Title of a paper, and its arXiv number if it has one."""
-    spec = yaml.safe_load((root / f"config/papers/{paper}.yaml").read_text(encoding="utf-8"))
-    number = spec["arxiv"]
-    return str(spec["title"]) + (f" ({number})" if number != "none" else "")
-
-
-def _by_paper(root: Path) -> dict[str, list[Judged]]:
+def _by_title(root: Path) -> dict[str, list[Judged]]:
+    """The published verdicts by the title of their paper, in the order of the papers."""
+    papers = load_plan("cpu", root / "config").papers
     found: dict[str, list[Judged]] = {}
     for row in read(root / f"{CLAIMS}.json"):
-        found.setdefault(row.paper, []).append(row)
+        found.setdefault(_titled(papers[row.paper]), []).append(row)
     return found
+
+
+def _titled(paper: Paper) -> str:
+    """Title of a paper, and its arXiv number if it has one."""
+    return paper.title + (f" ({paper.arxiv})" if paper.arxiv != "none" else "")
 
 
 def _section(title: str, rows: Sequence[Judged]) -> str:

@@ -53,7 +53,7 @@ def parse(
     """
     specs = {}
     for name, entry in entries.items():
-        where = f"config/papers/{paper.paper}.yaml: {section}.{name}"
+        where = f"config/papers/{paper.paper}: {section}.{name}"
         fields = dict(entry)
         kind = fields.pop("kind", default)
         if not isinstance(kind, str):

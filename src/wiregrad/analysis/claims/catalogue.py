@@ -22,7 +22,7 @@ import_all(kinds.__name__, kinds.__path__)
 
 def parse(paper: Paper) -> list[Claim]:
     """The claims of a paper's configuration; ConfigError names the claim and the key."""
-    where = f"config/papers/{paper.paper}.yaml: claims"
+    where = f"config/papers/{paper.paper}: claims"
     found: list[Claim] = []
     for position, entry in enumerate(paper.claims):
         name = f"{where}.{entry.get('id', position)}"

@@ -51,7 +51,7 @@ class Claim(pydantic.BaseModel):
 
         Checks are known once `claims.catalogue` was imported.
         """
-        where = f"config/papers/{paper}.yaml: claims.{self.id}"
+        where = f"config/papers/{paper}: claims.{self.id}"
         if self.check not in checks:
             known = ", ".join(checks)
             raise ConfigError(f"{where}.check: {self.check!r} is no check (known: {known})")

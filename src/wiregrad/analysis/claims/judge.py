@@ -85,7 +85,7 @@ def judge_all(plan: Plan, results: Results) -> list[Judged]:
             unknown = set(claim.build(name).labels) - set(plan.methods)
             if unknown:
                 raise ConfigError(
-                    f"config/papers/{name}.yaml: claims.{claim.id}.args: unknown label "
+                    f"config/papers/{name}: claims.{claim.id}.args: unknown label "
                     f"{min(unknown)!r} (known: {', '.join(plan.methods)})"
                 )
     return [
