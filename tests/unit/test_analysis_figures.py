@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from wiregrad.analysis.figures.spec import FigureSpec
 from wiregrad.analysis.results import measure
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.core.errors import ConfigError
+from wiregrad.runs import provenance
 from wiregrad.studies.schema import Paper
 
 HERE = Path(__file__).parent
@@ -79,6 +81,27 @@ def test_the_digest_follows_histories_description_and_scale():
     other = copy.deepcopy(now)
     other.groups[0].cards[0].history_sha256 = "f" * 64
     assert render.digest(spec, "toy", dataclasses.replace(other)) != same
+
+
+def test_the_digest_follows_the_code_of_the_kind_and_of_the_rendering(monkeypatch):
+    before = render.digest(curves(), "toy", found())
+    for changed in ("curves.py", "render.py"):
+        monkeypatch.setattr(
+            render,
+            "code_sha256",
+            lambda file, package, changed=changed: (
+                "new" if file.name == changed else provenance.code_sha256(file, package)
+            ),
+        )
+        assert render.digest(curves(), "toy", found()) != before
+
+
+def test_the_code_of_a_kind_is_what_it_imports_and_no_other_kind():
+    kind = Path(inspect.getfile(CurvesFigure))
+    names = {file.name for file in provenance._reached([kind], ("wiregrad.analysis",))}
+    assert names >= {"curves.py", "spec.py", "lines.py", "axes.py", "style.py", "measure.py"}
+    kinds = {file.name for file in kind.parent.glob("*.py")} - {"__init__.py"}
+    assert names & kinds == {"curves.py"}
 
 
 def test_a_picture_of_another_scale_is_drawn_anew(tmp_path):

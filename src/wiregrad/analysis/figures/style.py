@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
@@ -36,7 +36,15 @@ DASHES: dict[str, LineStyle] = {
     "dotted": (0, (1, 1.3)),
 }
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+INK = "#444444"
+"""Colour of axes and of all that belongs to no method."""
 FOOTER_COLOUR = "#6b6b6b"
+BOUND_LINE: LineStyle = (0, (1, 1.2))
+"""The line of a bound, in the colour of its method."""
+VARIANT_LINE: LineStyle = (0, (4, 1.8))
+"""The line of one of two variants of a method, the other being solid."""
+GUIDE: dict[str, Any] = {"color": INK, "linestyle": (0, (2, 2))}
+"""The line of a target, a tolerance or an expected slope."""
 PNG_DPI = 200
 
 
@@ -161,7 +169,7 @@ _RC = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.linewidth": 0.7,
-    "axes.edgecolor": "#444444",
+    "axes.edgecolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, legend
 from wiregrad.analysis.figures.spec import figure_kinds
 from wiregrad.analysis.results import asynchrony as measured
@@ -41,13 +42,13 @@ class AgainstClockFigure(RunsFigure):
             waits = run.setting("runtime.apply") == "all"
             values = run.frame[self.column].to_numpy(dtype="float64")
             known = np.isfinite(values)
-            dash: Any = (0, (4, 1.8)) if waits else "-"
+            dash = style.VARIANT_LINE if waits else "-"
             line: dict[str, Any] = {"color": looks[run.label].colour, "linestyle": dash}
             axis.plot(at[known], values[known], linewidth=1.3, **line)
             title = f"{run.group.title}{', waiting for all' if waits else ''}"
             handles[title] = Line2D([], [], **line, label=title)
         if self.target is not None:
-            axis.axhline(self.target, color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
+            axis.axhline(self.target, linewidth=0.8, **style.GUIDE)
         axis.set(xlabel="simulated seconds", ylabel=_COLUMNS.get(self.column, self.column))
         legend(figure, list(handles.values()))
         return figure, []

@@ -9,6 +9,7 @@ import matplotlib.ticker as mticker
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.spec import MethodsFigure, figure_kinds
 from wiregrad.analysis.results import bounds
 from wiregrad.analysis.results.aggregate import Results
@@ -56,7 +57,7 @@ class BoundFigure(MethodsFigure):
                 table["bound"],
                 color=look.colour,
                 linewidth=0.9,
-                linestyle=(0, (1, 1.2)),
+                linestyle=style.BOUND_LINE,
             )
             ratio = table["measured"] / table["bound"]
             right.plot(table["T"], ratio, linestyle=look.linestyle, **line)
@@ -71,7 +72,7 @@ class BoundFigure(MethodsFigure):
         scale = "log" if self.regime == "nonconvex" else "linear"
         left.set(xscale=scale, yscale="log", xlabel="rounds T", ylabel=measured)
         right.set(xscale=scale, yscale="log", xlabel="rounds T", ylabel="measured / bound")
-        right.axhline(1.0, color="#444444", linewidth=0.9, linestyle=(0, (2, 2)))
+        right.axhline(1.0, linewidth=0.9, **style.GUIDE)
         for axis in (left, right):
             axis.yaxis.set_minor_locator(mticker.NullLocator())
         bottom, top = right.get_ylim()

@@ -108,4 +108,4 @@ class CurvesFigure(MethodsFigure):
             handles += [handle(g.title, looks[g.label], primary=primary) for g in members]
         legend = figure.legend(handles=handles, loc="outside right center", labelspacing=0.55)
         for index in headings:
-            legend.get_texts()[index].set(fontweight="bold", color="#444444", x=-28)
+            legend.get_texts()[index].set(fontweight="bold", color=style.INK, x=-28)

@@ -81,7 +81,7 @@ class DescentFigure(MethodsFigure):
             axis.yaxis.set_minor_locator(mticker.NullLocator())
             _plain_ticks(axis, is_bits=x != "round")
             if tolerance:
-                axis.axhline(tolerance**2, color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
+                axis.axhline(tolerance**2, linewidth=0.8, **style.GUIDE)
         axes[0].set_ylabel("‖∇f(x)‖²")
         _limits(axes[0], results.frame, [group.label for group in groups])
         handles = [_handle(g, looks[g.label], primary=self._primary(g)) for g in groups]

@@ -84,5 +84,5 @@ class GapFigure(RunsFigure):
         axis.plot(spent[inside], run.gaps[inside], linewidth=1.3, **line)
         found = measured.stale_bound(run) if self.bound and x == "round" else None
         if found is not None:
-            dotted: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (1, 1.2))}
+            dotted: dict[str, Any] = {"linewidth": 0.9, "linestyle": style.BOUND_LINE}
             axis.plot(run.steps, found[0], color=look.colour, **dotted)

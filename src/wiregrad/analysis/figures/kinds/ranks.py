@@ -11,6 +11,7 @@ import scipy.stats
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.spec import FigureSpec, figure_kinds
 from wiregrad.analysis.results import arena
 from wiregrad.analysis.results.aggregate import Results
@@ -88,7 +89,7 @@ def diagram(axis: Axes, placed: pd.DataFrame, colours: Mapping[str, str], headin
         label_props=small,
         marker_props={"s": 9},
         elbow_props={"linewidth": 0.7},
-        crossbar_props={"linewidth": 1.6, "color": "#444444"},
+        crossbar_props={"linewidth": 1.6, "color": style.INK},
         color_palette=dict(colours),
     )
     for (bar,) in drawn["crossbars"]:  # its points come in the order of a set, which varies

@@ -67,4 +67,4 @@ class RateFigure(MethodsFigure):
         level = float(table["value"].max()) * 1.3
         line = level * (ends / ends[0]) ** self.expected
         text = f"slope {signed(self.expected)}"
-        axis.plot(ends, line, color="#444444", linestyle=(0, (2, 2)), linewidth=0.9, label=text)
+        axis.plot(ends, line, linewidth=0.9, label=text, **style.GUIDE)

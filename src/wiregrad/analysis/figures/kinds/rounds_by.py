@@ -81,7 +81,7 @@ class RoundsByFigure(RunsFigure):
         xs = [v for v, _, _ in met]
         axis.plot(xs, [k for _, k, _ in met], marker=look.marker, markersize=4.5, **line)
         theory = [measured.guaranteed(r, float(r.gaps[r.steps == k][0])) for _, k, r in met]
-        dotted: dict[str, Any] = {"linestyle": (0, (1, 1.2)), "linewidth": 0.9, "marker": "."}
+        dotted: dict[str, Any] = {"linestyle": style.BOUND_LINE, "linewidth": 0.9, "marker": "."}
         axis.plot(xs, theory, color=look.colour, **dotted)
 
 

@@ -53,7 +53,7 @@ class SpeedupFigure(MethodFigure):
             medians.append(median_of(part, f"n = {n}", x=x, y=y, primary=True))
         set_scales(axis, x, y)
         focus(axis, x, y, medians)
-        axis.axhline(self.target * y.factor, color="#444444", linewidth=0.8, linestyle=(0, (2, 2)))
+        axis.axhline(self.target * y.factor, linewidth=0.8, **style.GUIDE)
         axis.legend(loc="upper right", ncols=2)
 
     def _iterations(self, axis: Axes, frame: pd.DataFrame) -> list[str]:
@@ -105,9 +105,8 @@ class SpeedupFigure(MethodFigure):
         axis.plot(
             ns,
             spread["median"].iloc[0] * (ns / ns[0]) ** -1.0,
-            color="#444444",
             linewidth=0.9,
-            linestyle=(0, (2, 2)),
+            **style.GUIDE,
             label="halves when n doubles: slope −1",
         )
 

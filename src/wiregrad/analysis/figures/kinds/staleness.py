@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, legend
 from wiregrad.analysis.figures.spec import figure_kinds
 from wiregrad.analysis.results import asynchrony as measured
@@ -47,7 +48,7 @@ class StalenessFigure(RunsFigure):
             counts = counts.reindex(range(counts.index.max() + 1), fill_value=0.0)
             counts = counts.where(counts > 0) if self.log else counts
             look = looks[run.label]
-            dash: Any = ("-" if real else (0, (4, 1.8))) if both else look.linestyle
+            dash = ("-" if real else style.VARIANT_LINE) if both else look.linestyle
             line: dict[str, Any] = {"color": look.colour, "linestyle": dash}
             axis = axes[values.index(str(run.setting(self.panels)))]
             axis.step(counts.index, counts.to_numpy(), where="mid", linewidth=1.2, **line)
