@@ -1,6 +1,7 @@
 """What a paper's configuration can name: every kind and check says in a sentence what it does."""
 
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,29 @@ def test_arguments_have_types_and_defaults_in_words():
     target = next(argument for argument in table.arguments if argument.name == "target")
     assert target.type.startswith("{metric: accuracy | ")
     assert type_text(tuple[tuple[str, ...], ...]) == "list of list of text"
+
+
+def documented(section):
+    """The rows of a table of config/README.md: name of the kind or check, and its last column."""
+    heading = {"figures": "Figures", "tables": "Tables", "checks": "Claims"}[section]
+    text = (CONFIG / "README.md").read_text(encoding="utf-8")
+    body = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)`[^|]*\|[^|]*\|(.*)\|$", body, re.MULTILINE)
+    return dict(rows)
+
+
+@pytest.mark.parametrize("section", ["figures", "tables", "checks"])
+def test_the_configuration_documents_every_kind_with_its_arguments(section):
+    rows = documented(section)
+    entries = catalogue()[section]
+    assert sorted(rows) == [entry.name for entry in entries]
+    for entry in entries:
+        row = rows[entry.name].replace("as `better`", rows.get("better", ""))
+        named = set(re.findall(r"`(\w+)[`:]", row)) | (
+            {"methods"} if section == "figures" else set()
+        )
+        assert {argument.name for argument in entry.arguments} <= named, entry.name
+        defaults = {a.name: a.default for a in entry.arguments if a.default not in {None, "null"}}
+        for name, shown in re.findall(r"`(\w+): ([^`]+)`", row):
+            wanted = defaults.get(name, shown)
+            assert shown.strip('"') in {wanted, wanted.removesuffix(".0")}, (entry.name, name)
