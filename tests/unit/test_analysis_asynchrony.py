@@ -11,7 +11,7 @@ from wiregrad.analysis.claims.spec import checks
 from wiregrad.analysis.figures import catalogue as figures
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import COLUMNS, GroupResult, Results
 from wiregrad.analysis.results.derived import with_derived
 from wiregrad.analysis.results.statistics import Verdict
@@ -109,10 +109,10 @@ def test_a_run_above_its_bound_is_told():
     """T2 at γ = 0.1: half of L times (0.9^k 2 + floor) of the first gap."""
     floor = 2 * 0.1 * 1 * 0.1
     results = made([("q", 0.9**10, 0.0, 1, 0.1, theory(), "d")])
-    (run,) = measured.runs(results)
-    whole, transient = measured.stale_bound(run)
+    (run,) = asynchrony.runs(results)
+    whole, transient = asynchrony.stale_bound(run)
     np.testing.assert_allclose(whole, 2 * (2 * 0.9**run.steps + floor))
-    assert measured.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
+    assert asynchrony.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
     np.testing.assert_allclose(transient, 4 * 0.9**run.steps)
     below = judged("below_stale_bound", results, methods=["q"])
     assert (below.verdict, below.estimate.value <= 0.25) == (Verdict.REPRODUCED, True)

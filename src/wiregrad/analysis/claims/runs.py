@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from wiregrad.analysis.claims.spec import Check
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -30,7 +30,7 @@ class RunsCheck(Check):
 
     def runs(self, results: Results) -> list[Run]:
         """The runs of the methods, in their order."""
-        return list(measured.runs(results, self.methods))
+        return list(asynchrony.runs(results, self.methods))
 
 
 def mean(values: Sequence[float]) -> float:

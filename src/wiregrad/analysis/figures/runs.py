@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.spec import MethodsFigure
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -29,7 +29,7 @@ class RunsFigure(MethodsFigure):
 
     def runs(self, results: Results) -> list[Run]:
         """The runs of the groups that are shown."""
-        return list(measured.runs(results, [g.label for g in self.shown(results)]))
+        return list(asynchrony.runs(results, [g.label for g in self.shown(results)]))
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:

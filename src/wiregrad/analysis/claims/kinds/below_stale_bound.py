@@ -8,7 +8,7 @@ import numpy as np
 
 from wiregrad.analysis.claims.runs import RunsCheck
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 from wiregrad.analysis.results.statistics import Estimate, Verdict
@@ -33,7 +33,7 @@ class BelowStaleBound(RunsCheck):
             t = run.card.theory
             groups.setdefault((run.label, *map(t.get, ("tau", "multiple", "step"))), []).append(run)
         for (label, *_), some in groups.items():
-            found = measured.stale_bound(some[0])
+            found = asynchrony.stale_bound(some[0])
             if found is None:
                 continue
             length = min(len(run.gaps) for run in some)

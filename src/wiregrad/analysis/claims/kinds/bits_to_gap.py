@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Estimate, Verdict
 
@@ -33,9 +33,9 @@ class BitsToGap(RunsCheck):
     def evaluate(self, results: Results) -> Finding:
         """See Check."""
         bits = {
-            label: mean([measured.bits_until(run, self.below) for run in of])
+            label: mean([asynchrony.bits_until(run, self.below) for run in of])
             for label in self.labels
-            if (of := list(measured.runs(results, (label,))))
+            if (of := list(asynchrony.runs(results, (label,))))
         }
         base = bits[self.dense]
         if not math.isfinite(base):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Estimate, Verdict
 
@@ -31,11 +31,11 @@ class FewerRoundsOn(RunsCheck):
         """See Check."""
         factors, listed = [], []
         for label in self.methods:
-            mine = list(measured.runs(results, (label,)))
+            mine = list(asynchrony.runs(results, (label,)))
             rounds = {
                 data: mean(
                     [
-                        measured.rounds_until(run, "gap", self.below)
+                        asynchrony.rounds_until(run, "gap", self.below)
                         for run in mine
                         if str(run.setting("problem.data")).startswith(data)
                     ]

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from wiregrad.analysis.claims.runs import RunsCheck
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
-from wiregrad.analysis.results import statistics
+from wiregrad.analysis.results import asynchrony, statistics
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Verdict
 
@@ -28,7 +27,7 @@ class FloorSlope(RunsCheck):
         """See Check."""
         found: dict[tuple[str, int], list[tuple[float, float]]] = {}
         for run in self.runs(results):
-            point = (float(run.card.config["method"]["lr"]), measured.plateau(run))
+            point = (float(run.card.config["method"]["lr"]), asynchrony.plateau(run))
             if math.isfinite(point[1]) and point[1] > 0:
                 found.setdefault((run.label, run.card.seed), []).append(point)
         slopes = [

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 from wiregrad.analysis.results.statistics import Estimate, Verdict
@@ -73,7 +73,7 @@ class RoundsGrow(RunsCheck):
             points = []
             for value in sorted(cell):
                 rounds = mean(
-                    [measured.rounds_until(r, self.column, self.below) for r in cell[value]]
+                    [asynchrony.rounds_until(r, self.column, self.below) for r in cell[value]]
                 )
                 step = mean([float(r.card.config["method"]["lr"]) for r in cell[value]])
                 points.append((value, rounds, step))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Estimate, Verdict
 
@@ -32,11 +32,11 @@ class Sooner(RunsCheck):
         factors, listed = [], []
         for label in self.methods:
             times: dict[str, list[float]] = {"each": [], "all": []}
-            mine = list(measured.runs(results, (label,)))
+            mine = list(asynchrony.runs(results, (label,)))
             for run in mine:
                 apply = str(run.setting("runtime.apply"))
                 if apply in times:
-                    seconds = measured.seconds_until(
+                    seconds = asynchrony.seconds_until(
                         run, self.column, self.target, rising=self.rising
                     )
                     times[apply].append(seconds)

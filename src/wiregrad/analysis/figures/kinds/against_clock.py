@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, legend
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 
 _COLUMNS = {"metric_test": "test accuracy", "loss_train": "train loss", "grad_norm": "‖∇f‖"}
@@ -36,7 +36,7 @@ class AgainstClockFigure(RunsFigure):
         looks, figure = self.colours(results), Figure(figsize=(6.6, 3.1))
         axis, handles = figure.subplots(), {}
         for run in self.runs(results):
-            at = measured.clock(run)
+            at = asynchrony.clock(run)
             if at is None:
                 continue
             waits = run.setting("runtime.apply") == "all"

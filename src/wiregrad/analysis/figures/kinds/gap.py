@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, handle, legend
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -82,7 +82,7 @@ class GapFigure(RunsFigure):
         inside = (run.gaps > ROUNDING) & (spent > 0 if x != "round" else spent >= 0)
         line: dict[str, Any] = {"color": look.colour, "linestyle": look.linestyle}
         axis.plot(spent[inside], run.gaps[inside], linewidth=1.3, **line)
-        found = measured.stale_bound(run) if self.bound and x == "round" else None
+        found = asynchrony.stale_bound(run) if self.bound and x == "round" else None
         if found is not None:
             dotted: dict[str, Any] = {"linewidth": 0.9, "linestyle": style.BOUND_LINE}
             axis.plot(run.steps, found[0], color=look.colour, **dotted)

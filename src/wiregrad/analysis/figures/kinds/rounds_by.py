@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, handle, legend, quantity
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -73,14 +73,14 @@ class RoundsByFigure(RunsFigure):
     def _line(self, axis: Axes, runs: Sequence[Run], look: style.Look) -> None:
         ordered = sorted(runs, key=lambda r: float(r.setting(self.along)))
         points = [
-            (float(r.setting(self.along)), measured.rounds_until(r, self.column, self.below), r)
+            (float(r.setting(self.along)), asynchrony.rounds_until(r, self.column, self.below), r)
             for r in ordered
         ]
         met = [(v, k, r) for v, k, r in points if math.isfinite(k)]
         line: dict[str, Any] = {"color": look.colour, "linewidth": 1.3}
         xs = [v for v, _, _ in met]
         axis.plot(xs, [k for _, k, _ in met], marker=look.marker, markersize=4.5, **line)
-        theory = [measured.guaranteed(r, float(r.gaps[r.steps == k][0])) for _, k, r in met]
+        theory = [asynchrony.guaranteed(r, float(r.gaps[r.steps == k][0])) for _, k, r in met]
         dotted: dict[str, Any] = {"linestyle": style.BOUND_LINE, "linewidth": 0.9, "marker": "."}
         axis.plot(xs, theory, color=look.colour, **dotted)
 

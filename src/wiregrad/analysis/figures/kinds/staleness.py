@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.runs import RunsFigure, legend
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -40,7 +40,7 @@ class StalenessFigure(RunsFigure):
         axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
         handles, notes = {}, []
         for run in runs:
-            applied = measured.gradients(run)
+            applied = asynchrony.gradients(run)
             if applied is None:
                 continue
             real = run.setting("runtime.name") == "parameter_server"

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from wiregrad.analysis.figures.runs import RunsFigure, legend, quantity
 from wiregrad.analysis.figures.spec import figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 
 
@@ -39,7 +39,7 @@ class StepByDelayFigure(RunsFigure):
         for axis, group in zip(axes, groups, strict=True):
             for tau in taus:
                 points = sorted(
-                    (r.card.theory["multiple"], measured.rounds_until(r, self.column, self.below))
+                    (r.card.theory["multiple"], asynchrony.rounds_until(r, self.column, self.below))
                     for r in runs
                     if r.label == group.label and r.card.theory["tau"] == tau
                 )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.spec import MethodFigure, figure_kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.asynchrony import Run
 
@@ -32,7 +32,7 @@ class TimelineFigure(MethodFigure):
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
         """See FigureSpec."""
         runs: dict[str, Run] = {}
-        for run in measured.runs(results, [self.label]):
+        for run in asynchrony.runs(results, [self.label]):
             if run.card.staleness_sha256 is not None:
                 runs.setdefault(str(run.setting("runtime.apply")), run)
         titles = {"each": "applied on arrival", "all": "waiting for all"}
@@ -40,7 +40,7 @@ class TimelineFigure(MethodFigure):
         axes = figure.subplots(max(1, len(runs)), 1, sharex=True, squeeze=False)[:, 0]
         end = math.inf
         for axis, (apply, run) in zip(axes, sorted(runs.items(), reverse=True), strict=False):
-            table = measured.gradients(run)
+            table = asynchrony.gradients(run)
             if table is None:
                 continue
             n = run.card.config["runtime"]["workers"]
