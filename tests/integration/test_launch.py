@@ -193,7 +193,10 @@ def test_bad_config_is_one_line_and_starts_nothing(config: Path, tmp_path: Path)
 
 def test_distributed_needs_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(ConfigError, match=r"runtime\.name: .*`wiregrad launch -n 4` or torchrun"):
+    with pytest.raises(
+        ConfigError,
+        match=r"runtime\.name: .*`wiregrad launch -n 4 CONFIG` or torchrun.*name: simulated",
+    ):
         ranks.World.of_environment(4)
 
 

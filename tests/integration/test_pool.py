@@ -213,7 +213,7 @@ def test_the_size_on_the_command_line(tmp_path):
     distributed = [*command, "--set", "runtime.name=distributed"]
     refused = subprocess.run(distributed, capture_output=True, text=True, check=False, timeout=120)
     assert refused.returncode == 2
-    assert "the distributed runtime has a process a worker" in refused.stderr
+    assert "the distributed runtime has one process per worker" in refused.stderr
 
 
 def test_shares_keep_the_first_portion_with_the_driving_process_and_are_even():

@@ -138,6 +138,18 @@ def test_preflight_checks_a_shape_on_other_data_where_its_own_cannot_be_had(tmp_
     assert (found.state, found.detail) == ("ok", f"on {DATA}")
 
 
+def test_distributed_runs_are_refused_by_train_and_simulated_by_preflight(tmp_path):
+    toy = {"name": "quadratic", "dim": 5}
+    distributed = {"name": "distributed", "workers": 2}
+    group = plan_of(tmp_path, problem=toy, runtime=distributed).groups[0]
+    line = r"p/e: runtime.name: distributed .*`wiregrad launch -n 2 CONFIG`.* runtime.name: simul"
+    with pytest.raises(ConfigError, match=line):
+        train(group, JOB)
+    assert not list(group.directory.glob("*/run.json"))
+    found = preflight.check(group, group.runs[0])
+    assert (found.state, found.detail) == ("ok", "distributed runtime checked by its simulation")
+
+
 @pytest.mark.parametrize("said", ["gone", None])
 def test_what_the_report_of_the_data_says_is_told_without_a_run(tmp_path, said):
     toy = {"name": "quadratic", "dim": 5}

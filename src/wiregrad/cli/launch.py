@@ -28,8 +28,9 @@ def launch(
     On several machines start `wiregrad run` with torchrun instead.
     """
     from wiregrad.core.validation import read_yaml
-    from wiregrad.runs import execute as experiment
     from wiregrad.runs.config import RunConfig, set_keys
+    from wiregrad.runs.execute import execute
+    from wiregrad.runs.identity import finished
     from wiregrad.runtimes.distributed.launcher import launch as start
 
     mapping = set_keys(read_yaml(config), assign)
@@ -39,9 +40,9 @@ def launch(
     changes += [f"runtime.workers={ranks}"] if ranks is not None else []
     changes += assign
     parsed = RunConfig.parse(set_keys(read_yaml(config), changes), str(config))
-    card = experiment.finished(out, parsed)
+    card = finished(out, parsed)
     if card is None and served:
-        card = experiment.execute(parsed, out)
+        card = execute(parsed, out)
     if card is not None:
         typer.echo(f"{card.outcome} after {card.steps} rounds: {out}")
         return

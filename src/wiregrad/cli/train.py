@@ -88,23 +88,19 @@ def _execute(
     config: RunConfig, out: Path, title: str, device: str, checkpoint: float, processes: str
 ) -> RunCard | None:
     from wiregrad.cli.progress import bar
-    from wiregrad.runs import distributed
-    from wiregrad.runs import execute as experiment
+    from wiregrad.runs.execute import execute
     from wiregrad.runs.pool.pool import Pool, parse_size
+    from wiregrad.runtimes.settings import Processes
 
     size = parse_size(processes)
-    several = config.runtime.name == "distributed"
-    if several and size > 1:
+    ranks = config.runtime.processes is Processes.RANKS
+    if ranks and size > 1:
         raise ConfigError(
-            "--processes: the distributed runtime has a process a worker (wiregrad launch -n)"
+            "--processes: the distributed runtime has one process per worker (wiregrad launch -n)"
         )
-    draws = not several or os.environ.get("RANK") == "0"
+    draws = not ranks or os.environ.get("RANK") == "0"
     with bar(title) if draws else nullcontext() as progress, Pool(size) as pool:
-        if several:
-            return distributed.execute(
-                config, out, device=device, checkpoint_seconds=checkpoint, progress=progress
-            )
-        return experiment.execute(
+        return execute(
             config, out, device=device, checkpoint_seconds=checkpoint, progress=progress, pool=pool
         )
 

@@ -23,6 +23,8 @@ from wiregrad.runs.execute import execute
 from wiregrad.runs.loop import Progress
 from wiregrad.runs.pool.pool import Pool
 from wiregrad.runs.record import RunCard
+from wiregrad.runtimes.settings import Processes
+from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.manifest import NO_DATA, manifest
 from wiregrad.studies.plan import TUNED, Group, PlannedRun, asked_of_theory, assign
 from wiregrad.studies.sweep.group import chosen, sweep_group
@@ -73,6 +75,7 @@ def train(group: Group, job: Job) -> dict[str, Any]:
     """
     if group.skip is not None:
         return manifest(group, [], group.skip)
+    _require_no_ranks(group)
     runs = []
     try:
         settings = _settings(group, job)
@@ -95,6 +98,24 @@ def tune(group: Group, job: Job) -> dict[str, Any]:
     are done are kept, so that a tuning that is asked for again costs nothing.
     """
     return _tune(group, job)
+
+
+def _require_no_ranks(group: Group) -> None:
+    """Raise ConfigError where a run of the group needs one process per worker.
+
+    A group's runs follow each other in this process; a simulation under the name of the distributed
+    runtime would be a false record.
+    """
+    for planned in group.runs:
+        if (
+            runtimes[planned.config["runtime"].get("name", "simulated")].processes
+            is Processes.RANKS
+        ):
+            raise ConfigError(
+                f"{group.paper}/{group.experiment}: runtime.name: distributed runs one process per "
+                f"worker: use `wiregrad launch -n {planned.workers} CONFIG` for one run, or "
+                "runtime.name: simulated here"
+            )
 
 
 def _tune(group: Group, job: Job) -> dict[str, Any]:
@@ -189,6 +210,7 @@ def _run(
         pool=job.pool,
         theory=theory,
     )
+    assert card is not None  # it would be on a rank
     progress_file.unlink(missing_ok=True)
     job.say(
         f"{where} {planned.run_id}: {card.outcome}, {card.steps} rounds, {card.wall_seconds:.1f} s"

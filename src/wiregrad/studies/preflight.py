@@ -20,6 +20,8 @@ from wiregrad.problems.deep import DeepSpec
 from wiregrad.runs import startup
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
+from wiregrad.runtimes.settings import Processes
+from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
 from wiregrad.studies.sweep import run
 from wiregrad.studies.sweep.group import chosen, task_of
@@ -40,7 +42,7 @@ class Check:
     shape: str
     state: Literal["ok", "diverged", "no data", "skipped"]
     detail: str = ""
-    """Why there was nothing to run, or the data that stood in for others."""
+    """Why there was nothing to run, or what was checked in place of the run itself."""
     seconds: float = 0.0
     dim: int = 0
 
@@ -84,7 +86,8 @@ def checks(
 def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     """Two rounds of one job shape, from data to history.
 
-    Raises ConfigError, which names the shape.
+    A distributed run is simulated here; the check then says so. Raises ConfigError, which names the
+    shape.
     """
     name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
     if group.skip is not None:
@@ -92,6 +95,7 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     config = shortened(planned.config)
     if group.tuning is not None:
         assign(config, "method.lr", min(group.tuning.rates(group.label)))
+    notes = _simulate_ranks(config)
     own, reasons = config["problem"].get("data"), list[str]()
     for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
         if data is not None:
@@ -103,8 +107,19 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
         else:
-            return found if data == own else replace(found, detail=f"on {data}")
+            notes += [f"on {data}"] if data != own else []
+            return replace(found, detail=", ".join(notes))
     return Check(name, "no data", reasons[0])
+
+
+def _simulate_ranks(config: dict[str, Any]) -> list[str]:
+    """Put the simulation in place of a runtime of one process per worker; what to say of it."""
+    runtime = config["runtime"]
+    name = runtime.get("name", "simulated")
+    if runtimes[name].processes is not Processes.RANKS:
+        return []
+    config["runtime"] = {"name": "simulated", "workers": runtime["workers"]}
+    return [f"{name} runtime checked by its simulation"]
 
 
 def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Check:
@@ -118,6 +133,7 @@ def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Ch
 
             config, _ = theory_step.resolved(config, name)
         card = execute(RunConfig.parse(config, name), Path(folder), device=device)
+    assert card is not None  # no process is a rank here
     state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 

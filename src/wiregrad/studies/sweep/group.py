@@ -11,7 +11,7 @@ from typing import Any
 from wiregrad import data
 from wiregrad.core.errors import AllDiverged, ConfigError, DataUnavailable
 from wiregrad.core.files import write_json
-from wiregrad.runs.execute import git_revision
+from wiregrad.runs.environment import git_revision
 from wiregrad.runs.provenance import method_code_sha256
 from wiregrad.studies.plan import Group
 from wiregrad.studies.schema import Sweep
