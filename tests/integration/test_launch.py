@@ -18,7 +18,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from wiregrad.cli import launch as cli
+from wiregrad.cli import run as cli
 from wiregrad.core.errors import ConfigError
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
@@ -182,7 +182,14 @@ def test_without_a_launcher_the_peer_names_the_lost_rank(
 
 
 def test_bad_config_is_one_line_and_starts_nothing(config: Path, tmp_path: Path) -> None:
-    arguments = [str(config), "--out", str(tmp_path / "out"), "--set", "runtime.server=rank1"]
+    arguments = [
+        "launch",
+        str(config),
+        "--out",
+        str(tmp_path / "out"),
+        "--set",
+        "runtime.server=rank1",
+    ]
     result = CliRunner().invoke(cli.app, arguments)
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception) == (

@@ -21,7 +21,8 @@ from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
-from wiregrad.studies.groups import Job, train
+from wiregrad.studies.groups import train
+from wiregrad.studies.job import Job
 from wiregrad.studies.plan import load_plan
 
 pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long

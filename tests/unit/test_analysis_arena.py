@@ -13,6 +13,7 @@ from wiregrad.analysis.figures import spec as figures
 from wiregrad.analysis.figures.arena import Task
 from wiregrad.analysis.tables import spec as tables
 from wiregrad.analysis.tables import typeset
+from wiregrad.studies.files import NotRunKind
 from wiregrad.studies.schema import Paper
 
 TASKS = {
@@ -138,7 +139,9 @@ def test_a_method_whose_every_rate_diverged_is_last():
     gone = (found.frame["label"] == "good") & (found.frame["experiment"] == "two")
     reason = "every rate of the tuning grid diverged"
     groups = tuple(
-        replace(g, cards=(), reason=reason) if (g.label, g.experiment) == ("good", "two") else g
+        replace(g, cards=(), reason=reason, not_run=NotRunKind.DIVERGED)
+        if (g.label, g.experiment) == ("good", "two")
+        else g
         for g in found.groups
     )
     spec = parsed("arena", value="final")

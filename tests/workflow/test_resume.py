@@ -134,7 +134,7 @@ def test_data_that_cannot_be_had_fails_nothing(project, monkeypatch):
     project.run("results/tiny/tiny/convex/top_k/group.json")
     group = json.loads((project.folder / GROUP / "group.json").read_text(encoding="utf-8"))
     assert group["runs"] == []
-    assert group["not_run"].startswith("no data: ")
+    assert group["not_run"]["kind"] == "no_data"
     report = json.loads((project.folder / "results/tiny/data/a1a+a9a.json").read_text())
     assert report["available"] is False
 

@@ -12,19 +12,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from wiregrad.cli.train import ConfigDir, Results, Scale, load
+from wiregrad.cli.options import Papers, PlanOptions, ScaleOptions, bundled
 from wiregrad.core.errors import ConfigError
 
 app = typer.Typer()
 T = TypeVar("T")
 
-Methods = Annotated[
-    list[Path],
-    typer.Option(
-        "--methods", "--extra-methods", help="Further files of labels, like methods.yaml."
-    ),
-]
-Papers = Annotated[list[str], typer.Option("--paper", help="Only these papers.")]
 Figures = Annotated[Path, typer.Option(help="Folder of the pictures: FIGURES/PAPER/FIGURE.svg.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing.")]
 
@@ -45,13 +38,11 @@ def _say(paths: Iterable[Path], *, quiet: bool) -> None:
 
 
 @app.command()
+@bundled
 def figure(
-    paper: Annotated[str, typer.Argument(help="A file of config/papers/.")],
+    options: PlanOptions,
+    paper: Annotated[str, typer.Argument(help="A paper of config/papers/.")],
     names: Annotated[list[str], typer.Argument(help="Figures; none: all of the paper.")] = [],
-    scale: Scale = "smoke",
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path, typer.Option(help="OUT/PAPER/FIGURE.{svg,png}, or one .svg for one figure.")
     ] = Path("figures"),
@@ -61,7 +52,7 @@ def figure(
     from wiregrad.analysis.figures import spec as figures
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, [paper])
+    plan = options.load([paper])
     specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
@@ -72,13 +63,11 @@ def figure(
 
 
 @app.command()
+@bundled
 def tables(
-    paper: Annotated[str, typer.Argument(help="A file of config/papers/.")],
+    options: PlanOptions,
+    paper: Annotated[str, typer.Argument(help="A paper of config/papers/.")],
     names: Annotated[list[str], typer.Argument(help="Tables; none: all of the paper.")] = [],
-    scale: Scale = "smoke",
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path | None, typer.Option(help="OUT/PAPER/TABLE.{csv,md,tex} [RESULTS/SCALE/tables].")
     ] = None,
@@ -89,21 +78,19 @@ def tables(
     from wiregrad.analysis.tables import typeset
     from wiregrad.analysis.tables.spec import parse
 
-    plan = load(scale, config_dir, results, methods, [paper])
+    plan = options.load([paper])
     specs = _chosen(parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
-    folder = out or results / scale / "tables"
+    folder = out or options.results / options.scale / "tables"
     for name, spec in specs.items():
         _say(typeset.write(spec, name, paper, found, folder), quiet=quiet)
 
 
 @app.command()
+@bundled
 def claims(
-    scale: Scale = "smoke",
+    options: PlanOptions,
     paper: Papers = [],
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path | None, typer.Option(help="OUT/claims.{csv,md,json} [RESULTS/SCALE].")
     ] = None,
@@ -113,21 +100,19 @@ def claims(
     from wiregrad.analysis.claims import verdicts as checked
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, paper or None)
+    plan = options.load(paper or None)
     verdicts = checked.judge_all(plan, aggregate.collect(plan))
-    paths = checked.write(verdicts, scale, out or results / scale)
+    paths = checked.write(verdicts, options.scale, out or options.results / options.scale)
     if not quiet:
         typer.echo(checked.summary(verdicts))
     _say(paths, quiet=quiet)
 
 
 @app.command()
+@bundled
 def report(
-    scale: Scale = "smoke",
+    options: PlanOptions,
     paper: Papers = [],
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     figures: Figures = Path("figures"),
     out: Annotated[
         Path | None, typer.Option(help="OUT/report.html and OUT/explorer.html [RESULTS/SCALE].")
@@ -141,9 +126,9 @@ def report(
     from wiregrad.analysis.report import explorer, page
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, paper or None)
+    plan = options.load(paper or None)
     found = aggregate.collect(plan)
-    folder = out or results / scale
+    folder = out or options.results / options.scale
     paths = [
         page.write(plan, found, figures, folder / "report.html"),
         explorer.write(plan, found, folder / "explorer.html"),
@@ -152,11 +137,9 @@ def report(
 
 
 @app.command()
+@bundled
 def publish(
-    scale: Scale,
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
+    options: ScaleOptions,
     figures: Figures = Path("figures"),
     quiet: Quiet = False,
 ) -> None:
@@ -166,6 +149,10 @@ def publish(
     """
     from wiregrad.analysis.report import publication
 
-    plan = load(scale, config_dir, results, methods)
-    paths = publication.publish(plan, results / "published" / scale, figures / "published" / scale)
+    plan = options.load()
+    paths = publication.publish(
+        plan,
+        options.results / "published" / options.scale,
+        figures / "published" / options.scale,
+    )
     _say(paths, quiet=quiet)

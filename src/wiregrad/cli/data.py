@@ -68,9 +68,9 @@ def fetch(
 ) -> None:
     """Fetch, verify and prepare data sets. Fails if one cannot be had, after trying the others."""
     from wiregrad.core.errors import ConfigError, DataUnavailable
-    from wiregrad.core.files import write_json
     from wiregrad.data import alternatives, load
     from wiregrad.data.generated import SETS
+    from wiregrad.studies.files import DataReport, write
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
@@ -79,21 +79,20 @@ def fetch(
             alternatives(name)
     failures = []
     for name in names:
-        outcome: dict[str, Any] = {"schema": 1, "name": name, "available": False, "reason": None}
         try:
             with _spinner() as say:
                 found = load(name, say)
         except DataUnavailable as error:
             failures.append(str(error))
-            outcome["reason"] = str(error)
+            outcome = DataReport(name=name, available=False, reason=str(error))
             typer.echo(f"{name}: not available", err=True)
         else:
-            outcome |= {"available": True} | _provenance(found)
+            outcome = DataReport(name=name, available=True, **_provenance(found))
             typer.echo(
                 f"{found.variant}: ready, from {found.source}, sha256 {found.digest[:16]}..."
             )
         if report is not None:
-            write_json(report, outcome)
+            write(report, outcome)
     if failures and report is None:
         raise DataUnavailable("; ".join(failures))
 

@@ -16,12 +16,11 @@ GROUPS = {"data": "wiregrad.cli.data"}
 """Sub-commands of their own name: `wiregrad data list`."""
 
 FLAT = (
-    "wiregrad.cli.train",
-    "wiregrad.cli.sweep",
-    "wiregrad.cli.launch",
+    "wiregrad.cli.run",
+    "wiregrad.cli.study",
     "wiregrad.cli.analysis",
-    "wiregrad.cli.methods",
-    "wiregrad.cli.compressors",
+    "wiregrad.cli.parts",
+    "wiregrad.cli.schema",
 )
 """Modules whose commands stand at the top: `wiregrad train`."""
 

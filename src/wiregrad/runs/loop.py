@@ -17,6 +17,7 @@ from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.runs.checkpoint import Checkpointer
 from wiregrad.runs.config import RunConfig
+from wiregrad.runs.record import Outcome
 from wiregrad.runtimes.base import Applied, Order, Runtime
 
 Row = dict[str, Any]
@@ -39,7 +40,7 @@ class Loop:
     """Of each round from the first on, int8 `[n]`; empty for methods that offer no choice."""
     applied: list[Applied] = field(default_factory=list)
     """Every gradient so far, where the runtime keeps its staleness."""
-    outcome: str = "completed"
+    outcome: Outcome = Outcome.COMPLETED
     final: Evaluation = field(default_factory=Evaluation)
     done: int = 0
     seconds: float = 0.0
@@ -136,7 +137,7 @@ class Loop:
         return target is not None and target.met(row)
 
     def _diverge(self, lr: float) -> None:
-        self.outcome = "diverged"
+        self.outcome = Outcome.DIVERGED
         if self.runtime.leads:
             self._append(self._row(lr, Evaluation()) | {"diverged": True})
 

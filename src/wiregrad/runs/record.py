@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -93,8 +94,17 @@ CHOICES = "choices.parquet"
 STALENESS = "staleness.parquet"
 
 
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    """Its budget was used, or its target met."""
+    DIVERGED = "diverged"
+    """Something was not finite."""
+
+
 class RunCard(pydantic.BaseModel):
-    """Everything that says how a history came to be."""
+    """How a history came to be: configuration, code, data, device, and how the run ended."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -113,7 +123,7 @@ class RunCard(pydantic.BaseModel):
     wall_seconds: float
     peak_memory_bytes: int
     control_bytes: int = 0
-    outcome: str
+    outcome: Outcome
     history_sha256: str
     choices_sha256: str | None = None
     staleness_sha256: str | None = None

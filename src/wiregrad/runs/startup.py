@@ -6,7 +6,7 @@ import gc
 import os
 
 
-def begin() -> None:
+def load_suite() -> None:
     """Import torch and the suite, for one CPU thread: the order of a sum is part of a result.
 
     Imports make a million objects that live to the end. Looking through them for garbage, again

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.problems import registry
@@ -20,11 +21,12 @@ from wiregrad.problems.deep import DeepSpec
 from wiregrad.runs import startup
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
+from wiregrad.runs.record import Outcome
 from wiregrad.runtimes.settings import Processes
 from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
-from wiregrad.studies.sweep import run
-from wiregrad.studies.sweep.group import chosen, task_of
+from wiregrad.studies.sweep.group import settings_at, task_of
+from wiregrad.studies.sweep.task import run
 
 ROUNDS = 2
 _EVALUATED = 16
@@ -35,12 +37,21 @@ _STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespear
 """Where data cannot be had, a network's shape is checked on others: inputs are of the same form."""
 
 
+class State(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    NO_DATA = "no data"
+    SKIPPED = "skipped"
+
+
 @dataclass(frozen=True)
 class Check:
     """What became of one job shape."""
 
     shape: str
-    state: Literal["ok", "diverged", "no data", "skipped"]
+    state: State
     detail: str = ""
     """Why there was nothing to run, or what was checked in place of the run itself."""
     seconds: float = 0.0
@@ -74,7 +85,7 @@ def checks(
         yield from map(one, *pairs)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, spawn, startup.begin) as pool:
+    with ProcessPoolExecutor(jobs, spawn, startup.load_suite) as pool:
         try:
             yield from pool.map(one, *pairs)
         except BrokenProcessPool:
@@ -91,7 +102,7 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     """
     name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
     if group.skip is not None:
-        return Check(name, "skipped", group.skip)
+        return Check(name, State.SKIPPED, group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
         assign(config, "method.lr", min(group.tuning.rates(group.label)))
@@ -109,7 +120,7 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         else:
             notes += [f"on {data}"] if data != own else []
             return replace(found, detail=", ".join(notes))
-    return Check(name, "no data", reasons[0])
+    return Check(name, State.NO_DATA, reasons[0])
 
 
 def _simulate_ranks(config: dict[str, Any]) -> list[str]:
@@ -134,7 +145,7 @@ def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Ch
             config, _ = theory_step.resolved(config, name)
         card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     assert card is not None  # no process is a rank here
-    state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
+    state = State.OK if card.outcome is Outcome.COMPLETED else State.DIVERGED
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 
 
@@ -150,7 +161,8 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
     found = run(short, folder / "sweep", device)
-    return chosen(group, {"not_run": None, "best": found.rows[0], "given": found.given})
+    first = found.rows[0]
+    return found.given | settings_at(group, lr=first["lr"], zeta=first["zeta"], k=first["k"])
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from wiregrad.analysis.results import budget, measure, statistics
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.analysis.results.pairs import METRICS, MetricName
 from wiregrad.analysis.tables.spec import Cell, Column, TableSpec
+from wiregrad.studies.files import NotRunKind
 
 Value = Literal["final", "bits", "rounds"]
 SPENT = {"bits": "total_bits_wire", "rounds": "step"}
@@ -80,7 +81,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 def with_failures(results: Results) -> pd.DataFrame:
     """The histories, and a run that diverged for each group whose tuning left no rate to run."""
-    failed = [g for g in results.groups if not g.cards and "diverged" in (g.reason or "")]
+    failed = [g for g in results.groups if not g.cards and g.not_run is NotRunKind.DIVERGED]
     if not failed:
         return results.frame
     about = ("paper", "experiment", "label", "title")

@@ -16,6 +16,7 @@ from wiregrad.analysis.tables import spec as tables
 from wiregrad.analysis.tables import typeset
 from wiregrad.core.errors import RecordError
 from wiregrad.runs import record
+from wiregrad.studies.files import read_manifest
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
@@ -55,7 +56,7 @@ def _copy_group(group: Group, target: Path) -> None:
     if not group.manifest.exists():
         return
     target.mkdir(parents=True)
-    listed = aggregate.read_manifest(group.manifest)
+    listed = read_manifest(group.manifest)
     shutil.copyfile(group.manifest, target / group.manifest.name)
     for path in (group.tuning_file, group.sweep_file, group.best_file):
         if path.exists():

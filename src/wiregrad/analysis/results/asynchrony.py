@@ -40,7 +40,7 @@ class Run:
     @property
     def diverged(self) -> bool:
         """Whether it did."""
-        return self.card.outcome == "diverged"
+        return self.card.outcome == record.Outcome.DIVERGED
 
     def setting(self, key: str) -> Any:
         """A value of its configuration, or of `theory`, by dotted key; None where there is none."""

@@ -1,4 +1,4 @@
-"""A sweep as a configuration asks for it: the grid of one label, batch after batch."""
+"""A sweep: the grid of one label, batch after batch."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _EVALUATED = 64
 
 @runtime_checkable
 class AsksTheory(Protocol):
-    """A method with parameters that the theory of the problem can give, such as LAG-PS."""
+    """A method some of whose parameters the theory of the problem can give, such as LAG-PS."""
 
     def informed(self, smoothness: Sequence[float]) -> Method:
-        """With the L_i of a problem, where those are asked for."""
+        """The method with the smoothness constants L_i of a problem, if it asks for them."""
 
 
 @dataclass(frozen=True)
@@ -55,50 +55,51 @@ class Task:
     regime: Regime = "nonconvex"
 
     @property
-    def books(self) -> list[str]:
+    def conventions(self) -> list[str]:
         """The conventions that count a run's bits: the paper's, and the one with indices."""
         paper = self.config["log"]["convention"]
         return [paper] if self.indexed is None else [paper, self.indexed]
 
     def digest(self, k: int | None, seed: int) -> str:
-        """Of everything that the batch of this k and seed depends on."""
+        """Digest of all that the batch of this k and seed depends on."""
         content = dataclasses.asdict(self) | {"k": k, "seeds": seed}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Found(NamedTuple):
+class Swept(NamedTuple):
     """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
 
     rows: list[Row]
     data: dict[str, Any]
     given: dict[str, Any]
-    """What the theory of the problem gave all its runs, by dotted key of a run configuration."""
+    """What the theory of the problem gave all runs, by dotted key of a run configuration."""
 
 
-def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
-    """Sweep.
+def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+    """Execute all runs of a sweep.
 
-    `parts`: a folder for the rows of each batch; those found there are not run again. Raises
-    ConfigError where the problem or the method cannot be swept, DataUnavailable without the data.
+    `parts`: a folder for the rows of each finished batch; batches found there are not executed
+    again. Raises ConfigError where the problem or the method cannot be swept, DataUnavailable
+    without the data.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order of a sum is part of the result
     try:
-        bench = _Bench.of(task, device)
-        rows = [row for batch in _batches(bench, parts) for row in batch]
-        return Found(rows, dict(bench.problem.provenance), bench.given)
+        loaded = _LoadedTask.of(task, device)
+        rows = [row for batch in _batches(loaded, parts) for row in batch]
+        return Swept(rows, dict(loaded.problem.provenance), loaded.given)
     finally:
         torch.set_num_threads(threads)
 
 
-def _batches(bench: _Bench, parts: Path | None) -> Iterator[list[Row]]:
-    task = bench.task
+def _batches(loaded: _LoadedTask, parts: Path | None) -> Iterator[list[Row]]:
+    task = loaded.task
     for k, seed in itertools.product(_axis(task, "k"), task.seeds):
         path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
         if path is not None and path.is_file():
             yield read(path)
             continue
-        rows = list(bench.rows(k, seed))
+        rows = list(loaded.rows(k, seed))
         if path is not None:
             write(path, rows)
         yield rows
@@ -121,8 +122,8 @@ def _finest(method: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
     """The configuration of a method with this k in its compressor.
 
-    Of several compressors it is that of the last, the finest; others with as large a k are left
-    out.
+    Of several compressors the last, finest one gets this k; those with as large a k or a larger
+    one are left out.
     """
     if "compressor" in method:
         return {**method, "compressor": {**method["compressor"], "k": k}}
@@ -132,7 +133,7 @@ def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
 
 
 def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
-    """The run of this k and ζ, its step still to come."""
+    """The run of this k and ζ, with a placeholder for its step size."""
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
     if k is not None:
@@ -143,7 +144,7 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _LoadedTask:
     """A task with its problem loaded."""
 
     task: Task
@@ -151,21 +152,21 @@ class _Bench:
     constants: Constants
 
     @staticmethod
-    def of(task: Task, device: str) -> _Bench:
-        """Load the data; raises ConfigError where they or the problem are of another kind."""
+    def of(task: Task, device: str) -> _LoadedTask:
+        """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
         seeds = Seeds(config.seed)
         problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
             raise ConfigError("problem: a sweep takes a convex problem with batch: full")
-        return _Bench(task, problem, problem.constants())
+        return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
-        """Run the grid of this k; whole cells in a batch, so that their runs compete."""
+        """Execute the grid of this k. Batches hold whole cells, whose runs compete."""
         task, method = self.task, self._method(k)
         zetas = _axis(task, "zeta")
         size = max(1, _AT_ONCE // len(task.multiples))
-        conventions = [CONVENTIONS[name] for name in task.books]
+        conventions = [CONVENTIONS[name] for name in task.conventions]
         for start in range(0, len(zetas), size):
             points = list(self._points(method, zetas[start : start + size]))
             ends = advance(self.problem, method, Seeds(seed), points, task.stop, conventions)
@@ -174,7 +175,7 @@ class _Bench:
 
     @property
     def given(self) -> dict[str, Any]:
-        """See Found."""
+        """See Swept."""
         asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 

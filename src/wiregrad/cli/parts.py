@@ -1,4 +1,4 @@
-"""`wiregrad compressors`: which compressors there are, what they promise and what they cost."""
+"""`wiregrad methods` and `compressors`: the parts of a run, their promises and their settings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,97 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
+"""Bounds of a JSON Schema, as they are printed."""
 SYMBOLS = {"contractive": "δ", "unbiased": "α", "biased": "error ≤"}
+"""What a compressor's constant is, by its class."""
+
+
+@app.command()
+def methods(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Methods to tell all about; none: a list.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show the methods with source and hyper-parameters; with names, their pseudo-code too."""
+    from rich.console import Console
+
+    from wiregrad.methods import registry
+
+    schemas = {schema["title"]: schema for schema in registry.json_schema()["oneOf"]}
+    found = [_described_method(registry[name], schemas[name]) for name in names or registry]
+    if as_json:
+        typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False, markup=False)
+    if not names:
+        console.print(_method_table(found))
+    for each in found if names else []:
+        typer.echo(f"{each['name']}\n{each['source']}\n\n{each['description']}\n")
+        console.print(_parameter_table(each["parameters"]))
+
+
+def _described_method(method: type, schema: dict[str, Any]) -> dict[str, Any]:
+    parameters = {
+        key: {"required": key in schema["required"], "allowed": _allowed(value)}
+        | ({"default": value["default"]} if "default" in value else {})
+        for key, value in schema["properties"].items()
+        if key != "name"
+    }
+    return {
+        "name": schema["title"],
+        "source": getattr(method, "source", ""),
+        "description": cleandoc(method.__doc__ or ""),
+        "parameters": parameters,
+    }
+
+
+def _allowed(schema: dict[str, Any]) -> str:
+    """What a JSON Schema lets through, in words."""
+    if "oneOf" in schema:
+        return "a compressor"
+    if "anyOf" in schema:
+        return " or ".join(_allowed(option) for option in schema["anyOf"])
+    if "properties" in schema:
+        return "{" + ", ".join(schema["properties"]) + "}"
+    if "enum" in schema:
+        return ", ".join(map(str, schema["enum"]))
+    if schema.get("type") == "boolean":
+        return "true or false"
+    bounds = [f"{sign} {schema[key]:g}" for key, sign in BOUNDS.items() if key in schema]
+    return " ".join([schema.get("type", "any"), ", ".join(bounds)]).strip()
+
+
+def _yaml_text(default: Any) -> str:
+    """A default as YAML would have it on one line."""
+    if isinstance(default, dict):
+        return "{" + ", ".join(f"{k}: {_yaml_text(v)}" for k, v in default.items()) + "}"
+    return default if isinstance(default, str) else json.dumps(default)
+
+
+def _method_table(found: list[dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("Method", "Source", "Hyper-parameters", show_lines=True)
+    for each in found:
+        pairs = [
+            f"{key}: {_yaml_text(value['default'])}" if "default" in value else key
+            for key, value in each["parameters"].items()
+        ]
+        table.add_row(each["name"], each["source"], "\n".join(pairs))
+    return table
+
+
+def _parameter_table(parameters: dict[str, dict[str, Any]]) -> Table:
+    from rich.table import Table
+
+    table = Table("Hyper-parameter", "Default", "Allowed")
+    for key, value in parameters.items():
+        default = _yaml_text(value["default"]) if "default" in value else "required"
+        table.add_row(key, default, value["allowed"])
+    return table
 
 
 @app.command()
@@ -42,16 +132,16 @@ def compressors(
 
     from wiregrad.compressors import registry
 
-    found = [_described(c, d, dtype) for c in _chosen(names, settings)]
+    found = [_described_compressor(c, d, dtype) for c in _chosen_compressors(names, settings)]
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
         return
     for name in names or []:
         typer.echo(f"{name}\n{registry[name].source}\n\n{cleandoc(registry[name].__doc__ or '')}\n")
-    Console(highlight=False, markup=False).print(_table(found, with_source=not names))
+    Console(highlight=False, markup=False).print(_compressor_table(found, with_source=not names))
 
 
-def _chosen(names: list[str] | None, settings: list[str] | None) -> list[Compressor]:
+def _chosen_compressors(names: list[str] | None, settings: list[str] | None) -> list[Compressor]:
     import yaml
 
     from wiregrad.compressors import registry
@@ -69,7 +159,7 @@ def _chosen(names: list[str] | None, settings: list[str] | None) -> list[Compres
     return [registry.build({"name": names[0]} | {k: yaml.safe_load(v) for k, _, v in pairs})]
 
 
-def _described(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:
+def _described_compressor(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:
     import torch
 
     from wiregrad.compressors import registry
@@ -103,7 +193,7 @@ def _described(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:
     }
 
 
-def _table(found: list[dict[str, Any]], with_source: bool) -> Table:
+def _compressor_table(found: list[dict[str, Any]], with_source: bool) -> Table:
     from rich.table import Table
 
     columns = ["Compressor", "Class", "Constant", "Body bits", "per element"]
