@@ -89,7 +89,7 @@ def test_killed_work_goes_on_from_its_checkpoint(long_project):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 130, output
-    assert "goes on where it was" in output
+    assert "the same command resumes the work" in output
 
     # Snakemake and its job are killed: the lock stays behind, and make figures takes it away.
     process = start_and_wait_for_a_checkpoint(long_project, target)
@@ -100,7 +100,7 @@ def test_killed_work_goes_on_from_its_checkpoint(long_project):
     process = long_project.start(make_figures(target))
     output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output + long_project.logs()
-    assert "taking its lock away" in output
+    assert "removing its lock" in output
     resumed = long_project.histories("top_k")
     card = json.loads(next(long_project.folder.glob(f"{GROUP}/*/run.json")).read_text())
     assert card["steps"] == 4000

@@ -16,6 +16,9 @@ from wiregrad.core.errors import ConfigError, RecordError
 from wiregrad.core.files import write_json
 from wiregrad.runs.record import Outcome, read_model
 
+PROGRESS = "progress.json"
+"""Name of the file beside a run that is under way."""
+
 
 class _File(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -164,6 +167,11 @@ def read_tuning(path: Path) -> TuningResult:
 def read_sweep(path: Path) -> SweepResult:
     """The sweep.json at `path`; raises RecordError likewise."""
     return read_model(SweepResult, path)
+
+
+def read_rounds_done(path: Path) -> RoundsDone:
+    """The progress.json at `path`; raises RecordError likewise."""
+    return read_model(RoundsDone, path)
 
 
 def read_data_report(path: Path) -> DataReport:

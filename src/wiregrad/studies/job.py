@@ -21,11 +21,9 @@ from wiregrad.runs.pool.pool import Pool
 from wiregrad.runs.record import RunCard
 from wiregrad.runtimes.settings import Processes
 from wiregrad.runtimes.settings import registry as runtimes
-from wiregrad.studies.files import RoundsDone
+from wiregrad.studies.files import PROGRESS, RoundsDone
 from wiregrad.studies.plan import TUNED, Group, PlannedRun, asked_of_theory, assign
 
-PROGRESS = "progress.json"
-"""Beside a run that is under way."""
 Say = Callable[[str], None]
 R = TypeVar("R")
 
