@@ -1,7 +1,7 @@
 """`wiregrad figure`, `tables`, `claims`, `report` and `publish`: what is made of histories.
 
-All of them take `--results results/published`, so that everything can be drawn again from the
-published histories without training.
+With `--results results/published` everything is drawn again from the published histories, without
+training.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import typer
 
 from wiregrad.cli.options import Papers, PlanOptions, ScaleOptions, bundled
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import unknown
 
 app = typer.Typer()
 T = TypeVar("T")
@@ -23,15 +24,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing.")]
 
 
 def _chosen(specs: Mapping[str, T], names: Iterable[str], what: str) -> dict[str, T]:
-    """The entries called `names`, or all; ConfigError lists what there is."""
+    """The entries called `names`, or all; ConfigError for an unknown name."""
     wanted = list(names) or list(specs)
     for name in wanted:
         if name not in specs:
-            raise ConfigError(f"no {what} {name!r} (known: {', '.join(specs) or 'none'})")
+            raise ConfigError(unknown(what, name, specs.keys()))
     return {name: specs[name] for name in wanted}
 
 
-def _say(paths: Iterable[Path], *, quiet: bool) -> None:
+def _print_paths(paths: Iterable[Path], *, quiet: bool) -> None:
     if not quiet:
         for path in paths:
             typer.echo(str(path))
@@ -59,7 +60,7 @@ def figure(
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     for name, spec in specs.items():
         svg = out if out.suffix == ".svg" else out / paper / f"{name}.svg"
-        _say(figures.write(spec, paper, found, svg), quiet=quiet)
+        _print_paths(figures.write(spec, paper, found, svg), quiet=quiet)
 
 
 @app.command()
@@ -83,7 +84,7 @@ def tables(
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     folder = out or options.results / options.scale / "tables"
     for name, spec in specs.items():
-        _say(typeset.write(spec, name, paper, found, folder), quiet=quiet)
+        _print_paths(typeset.write(spec, name, paper, found, folder), quiet=quiet)
 
 
 @app.command()
@@ -105,7 +106,7 @@ def claims(
     paths = checked.write(verdicts, options.scale, out or options.results / options.scale)
     if not quiet:
         typer.echo(checked.summary(verdicts))
-    _say(paths, quiet=quiet)
+    _print_paths(paths, quiet=quiet)
 
 
 @app.command()
@@ -133,7 +134,7 @@ def report(
         page.write(plan, found, figures, folder / "report.html"),
         explorer.write(plan, found, folder / "explorer.html"),
     ]
-    _say(paths, quiet=quiet)
+    _print_paths(paths, quiet=quiet)
 
 
 @app.command()
@@ -155,4 +156,4 @@ def publish(
         options.results / "published" / options.scale,
         figures / "published" / options.scale,
     )
-    _say(paths, quiet=quiet)
+    _print_paths(paths, quiet=quiet)

@@ -1,4 +1,4 @@
-"""Preflight: two rounds of every job shape of a scale, to prove that it would run."""
+"""Preflight: two rounds of every job shape of a scale, to prove that the whole scale would run."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from wiregrad.studies.sweep.task import run
 
 ROUNDS = 2
 _EVALUATED = 16
-"""Samples that the two evaluations of a preflight read."""
+"""Samples per evaluation, of the training set and of the test set."""
 _BATCH = 2
-"""Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
+"""Largest batch per worker of a deep problem. The states `[n, d]` keep their full size."""
 _STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespeare"}
-"""Where data cannot be had, a network's shape is checked on others: inputs are of the same form."""
+"""Data sets with inputs of the same form, to check a network on where its own are missing."""
 
 
 class State(StrEnum):
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one job shape."""
+    """What the check of one job shape found."""
 
     shape: str
     state: State
@@ -59,7 +59,7 @@ class Check:
 
 
 def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
-    """One run for each (experiment, label, workers)."""
+    """The first run of each (experiment, label, number of workers), with its group."""
     for group in plan.groups:
         seen: set[int] = set()
         for planned in group.runs:
@@ -71,9 +71,10 @@ def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
 def checks(
     plan: Plan, experiments: Collection[str] = (), device: str = "cpu", jobs: int = 1
 ) -> Iterator[Check]:
-    """Check every job shape of a plan (of these experiments only), in its order, `jobs` at a time.
+    """Check every job shape of a plan, or of some `experiments`, in order, `jobs` at a time.
 
-    Raises ConfigError for an unknown experiment, RuntimeFailure when a process of several is lost.
+    Raises ConfigError for an unknown experiment, and RuntimeFailure when one of several processes
+    is lost.
     """
     unknown = set(experiments) - {group.experiment for group in plan.groups}
     if unknown:
@@ -150,7 +151,7 @@ def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Ch
 
 
 def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
-    """What two rounds of a sweep's first point give its run, by dotted key."""
+    """The settings that two rounds of a sweep's first point give its run, by dotted key."""
     task = task_of(group)
     short = replace(
         task,
@@ -166,7 +167,7 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
-    """The run with a budget of two rounds, evaluated on a few samples, in small batches."""
+    """The run with a budget of two rounds, small batches, and evaluations on a few samples."""
     short = copy.deepcopy(config)
     short["budget"] = {"steps": ROUNDS}
     short["log"] = short.get("log", {}) | {"every": 1}
