@@ -82,6 +82,8 @@ def test_schema_is_json():
     printed = wiregrad("schema", "run").stdout
     assert json.loads(printed)["title"] == "wiregrad run"
     assert wiregrad("run", "--schema").stdout == printed
+    for kind in ("paper", "methods", "scale"):
+        assert json.loads(wiregrad("schema", kind).stdout)["title"] == f"wiregrad {kind}"
 
 
 def test_a_plan_is_listed_group_by_group():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,14 +15,31 @@ class Kind(StrEnum):
     """Files that have a schema."""
 
     RUN = "run"
+    """The configuration of one run."""
+    PAPER = "paper"
+    """A paper of config/papers/."""
+    METHODS = "methods"
+    """config/methods.yaml, and further files of labels."""
+    SCALE = "scale"
+    """A file of config/scales/."""
 
 
 @app.command()
-def schema(
-    kind: Annotated[Kind, typer.Argument(help="A run configuration.")],
-) -> None:
-    """Print the JSON Schema of a file of the configuration."""
-    from wiregrad.runs import config
+def schema(kind: Annotated[Kind, typer.Argument(help="The file to be described.")]) -> None:
+    """Print the JSON Schema of a file: one run, a paper, the methods, or a scale."""
+    typer.echo(json.dumps(_schema(kind), indent=2))
 
-    printed = {Kind.RUN: config.json_schema}[kind]
-    typer.echo(json.dumps(printed(), indent=2))
+
+def _schema(kind: Kind) -> dict[str, Any]:
+    if kind is Kind.RUN:  # it describes all methods and problems, and imports torch for them
+        from wiregrad.runs.config import json_schema
+
+        return json_schema()
+    from wiregrad.studies import schema as files
+
+    described = {
+        Kind.PAPER: files.paper_json_schema,
+        Kind.METHODS: files.methods_json_schema,
+        Kind.SCALE: files.scale_json_schema,
+    }
+    return described[kind]()
