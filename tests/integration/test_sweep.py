@@ -22,7 +22,7 @@ from wiregrad.studies.groups import train
 from wiregrad.studies.job import Job
 from wiregrad.studies.plan import TUNED, load_plan
 from wiregrad.studies.sweep.group import chosen_settings, sweep_group
-from wiregrad.studies.sweep.rows import read
+from wiregrad.studies.sweep.rows import read_rows
 
 TOP = {"name": "top_k", "k": 1}
 METHODS = {
@@ -81,7 +81,7 @@ def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
         assert group.runs[0].config["method"]["lr"] == TUNED
         manifest = train(group, Job(say=quiet))
         result = json.loads(group.best_file.read_text())
-        rows = read(group.sweep_file)
+        rows = read_rows(group.sweep_file)
         assert len(rows) == count == sum(result["outcomes"].values())
         assert not (group.directory / "sweep").exists()
         best = result["best"]
@@ -181,7 +181,7 @@ def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypa
     group = plan_of(tmp_path, problem={"name": "logistic", "data": "ijcnn1"}).groups[0]
     result = sweep_group(group, say=quiet)
     assert result.not_run == NotRun(kind=NotRunKind.NO_DATA, detail="ijcnn1: nowhere")
-    assert read(group.sweep_file) == []
+    assert read_rows(group.sweep_file) == []
     assert chosen_settings(group, result) == result.not_run
     assert train(group, Job(say=quiet)).not_run == result.not_run
     assert result.not_run.text == "no data: ijcnn1: nowhere"

@@ -92,7 +92,7 @@ def running_snakemake(folder: Path) -> int | None:
 
 
 def forget_missing_data(results: Path) -> Iterator[str]:
-    """Remove the reports of data sets that could not be had, so that they are tried again."""
+    """Remove the reports of data sets that were not available, so that they are tried again."""
     for report in sorted(results.glob("data/*.json")):
         try:
             available = read_data_report(report).available

@@ -122,7 +122,7 @@ def report(
 ) -> None:
     """Write the report and the explorer: two pages that open without a network.
 
-    Pictures in FIGURES that are out of date, or of another scale, are drawn anew.
+    Pictures in FIGURES that are out of date, or of another scale, are drawn again.
     """
     from wiregrad.analysis.report import explorer, page
     from wiregrad.analysis.results import aggregate

@@ -156,7 +156,7 @@ def _judge(attempt: Attempt) -> tuple[bool, str]:
     if attempt.corrupt:
         return False, f"[red]differs[/]: {attempt.failure}"
     if attempt.arrays is None:
-        return True, f"not to be had: {attempt.failure}"
+        return True, f"not available: {attempt.failure}"
     return True, "[green]the same tensors[/]"
 
 

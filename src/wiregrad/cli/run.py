@@ -30,7 +30,7 @@ def run(
     assign: Assignments = [],
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema.")] = False,
 ) -> None:
-    """Execute one run: leaves OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
+    """Execute one run; write OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
     startup.load_suite()
     from wiregrad.core.validation import read_yaml
     from wiregrad.runs import config as configs

@@ -91,7 +91,7 @@ def train(
 
     group = options.group()
     report = None if data_report is None else files.read_data_report(data_report)
-    if report is not None and report.reason is not None:  # told before torch is loaded
+    if report is not None and report.reason is not None:  # no need to load torch
         why = files.NotRun(kind=files.NotRunKind.NO_DATA, detail=report.reason)
         files.write(group.manifest, files.Manifest(**group.labels, not_run=why))
         typer.echo(f"{group.experiment}/{group.label}: not run: {why.text}")
@@ -105,7 +105,7 @@ def train(
 @app.command()
 @bundled
 def tune(options: GroupOptions, execution: ExecutionOptions) -> None:
-    """Choose one label's learning rate on the validation split, as `train` does first by itself."""
+    """Choose one label's learning rate on the validation split, as `train` does first."""
     with _job(execution) as job:
         from wiregrad.studies.tuning import tune as tune_group
 
@@ -118,8 +118,8 @@ def tune(options: GroupOptions, execution: ExecutionOptions) -> None:
 def sweep(options: GroupOptions, device: Device = "cpu") -> None:
     """Run the whole grid of one label's steps, k and zeta as batches; choose the best point.
 
-    Leaves sweep.parquet, one row per run, and sweep.json; an interrupted sweep resumes with its
-    next batch. `wiregrad train` does this first by itself.
+    Writes sweep.parquet, one row per run, and sweep.json; an interrupted sweep resumes with its
+    next batch. `wiregrad train` does this first.
     """
     startup.load_suite()
     from wiregrad.studies.sweep.group import sweep_group

@@ -26,7 +26,7 @@ from wiregrad.runtimes.settings import Processes
 from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
 from wiregrad.studies.sweep.group import settings_at, task_of
-from wiregrad.studies.sweep.task import run
+from wiregrad.studies.sweep.task import run_sweep
 
 ROUNDS = 2
 _EVALUATED = 16
@@ -161,7 +161,7 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         seeds=task.seeds[:1],
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
-    found = run(short, folder / "sweep", device)
+    found = run_sweep(short, folder / "sweep", device)
     first = found.rows[0]
     return found.given | settings_at(group, lr=first["lr"], zeta=first["zeta"], k=first["k"])
 

@@ -20,7 +20,7 @@ Scores = Mapping[str, Sequence[float | None]]
 def find_rate(group: Group, job: Job) -> TuningResult:
     """Score every rate of the group's grid; write tuning.json, and return what it holds.
 
-    A rate with a diverged run is never the best. A best rate at an end of the grid is told as a
+    A rate with a diverged run is never the best. A best rate at an end of the grid gives a
     warning. Trials that are finished are kept, so that tuning again costs nothing. Raises
     ConfigError where the group has no tuning.
     """

@@ -21,9 +21,9 @@ from wiregrad.studies.files import (
 )
 from wiregrad.studies.plan import Group
 from wiregrad.studies.schema import Sweep
-from wiregrad.studies.sweep import rows
 from wiregrad.studies.sweep.advance import Stop
-from wiregrad.studies.sweep.task import COMPRESSED, Swept, Task, run, with_k
+from wiregrad.studies.sweep.rows import best_point, write_rows
+from wiregrad.studies.sweep.task import COMPRESSED, Swept, Task, run_sweep, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
@@ -65,10 +65,10 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
             kept = _finished(group)
             if kept is not None:
                 return kept
-            swept = run(task, group.directory / PARTS, device)
+            swept = run_sweep(task, group.directory / PARTS, device)
         except DataUnavailable as error:
             not_run = NotRun(kind=NotRunKind.NO_DATA, detail=str(error))
-    rows.write(group.sweep_file, swept.rows)
+    write_rows(group.sweep_file, swept.rows)
     result = _result(group, swept, not_run)
     write(group.best_file, result)
     _remove(group.directory / PARTS)
@@ -77,7 +77,7 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
 
 
 def _result(group: Group, swept: Swept, not_run: NotRun | None) -> SweepResult:
-    best = rows.best(swept.rows)
+    best = best_point(swept.rows)
     return SweepResult(
         best=best,
         edge=None if best is None else edges(best, group.sweep, group.label),

@@ -61,7 +61,7 @@ uplink as a mean over workers.
 Row = dict[str, Any]
 
 
-def best(rows: Sequence[Row]) -> SweepPoint | None:
+def best_point(rows: Sequence[Row]) -> SweepPoint | None:
     """The point of the grid with the fewest uplink bits (paper) to the tolerance, over all seeds.
 
     Of equals the one with fewer rounds, then the smaller step. Where no point reached the tolerance
@@ -94,14 +94,14 @@ def _rank(point: SweepPoint) -> tuple[float, ...]:
     return (1, point.grad_norm, point.lr)
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as Parquet, atomically; the bytes depend on the rows alone."""
     table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
     with write_atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", version="2.6")
 
 
-def read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     """The rows at `path`; RecordError where it is no sweep."""
     rows: list[Row] = read_table(path).to_pylist()
     return rows

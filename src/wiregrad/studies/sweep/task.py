@@ -20,7 +20,7 @@ from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
 from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
-from wiregrad.studies.sweep.rows import Row, read, write
+from wiregrad.studies.sweep.rows import Row, read_rows, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.methods import Regime, step_size
 
@@ -75,7 +75,7 @@ class Swept(NamedTuple):
     """What the theory of the problem gave all runs, by dotted key of a run configuration."""
 
 
-def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
     """Execute all runs of a sweep.
 
     `parts`: a folder for the rows of each finished batch; batches found there are not executed
@@ -97,11 +97,11 @@ def _batches(loaded: _LoadedTask, parts: Path | None) -> Iterator[list[Row]]:
     for k, seed in itertools.product(_axis(task, "k"), task.seeds):
         path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
         if path is not None and path.is_file():
-            yield read(path)
+            yield read_rows(path)
             continue
         rows = list(loaded.rows(k, seed))
         if path is not None:
-            write(path, rows)
+            write_rows(path, rows)
         yield rows
 
 
