@@ -296,6 +296,6 @@ def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
     # with zeta = 0 every message after the first is of the finest level, or exact with less
     assert coarse["uplink_bits_paper"] == 32 * (20 + 4 * 1)
     assert coarse["uplink_bits_paper"] < fine["uplink_bits_paper"] <= 32 * (20 + 4 * 20)
-    pl = run(dataclasses.replace(task, regime="pl")).rows
+    pl = run_sweep(dataclasses.replace(task, regime="pl")).rows
     assert pl[0]["lr"] < coarse["lr"]
     assert 0 < pl[0]["mu"] <= pl[0]["L_minus"] <= pl[0]["L_plus"]
