@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import pydantic
@@ -25,11 +26,23 @@ Workers = Annotated[int, pydantic.Field(gt=0, strict=True)]
 Bound = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 
+class Processes(StrEnum):
+    """Which processes a run has, besides those of a pool."""
+
+    ONE = "one"
+    """The one that executes it."""
+    RANKS = "ranks"
+    """One per worker, started together by `wiregrad launch` or torchrun."""
+    SERVED = "served"
+    """The one that executes it, which is the server, and one per worker, which it starts."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuntimeSpec(ABC):
     """Base of the runtimes' configurations."""
 
     name: ClassVar[str]
+    processes: ClassVar[Processes] = Processes.ONE
     pooled: ClassVar[bool] = False
     """Whether the processes of a pool can share the gradients: all workers' are taken at once."""
     synchronous: ClassVar[bool] = False
@@ -81,10 +94,13 @@ class SimulatedSpec(RuntimeSpec):
 @register("distributed")
 @dataclass(frozen=True, kw_only=True)
 class DistributedSpec(SimulatedSpec):
-    """Synchronous rounds of n processes (`wiregrad launch`); in one process, their simulation.
+    """Synchronous rounds of n processes, started by `wiregrad launch`.
 
     server rank0: rank 0 is the server; replicated: an all-gather, with a server in every process.
+    `build` gives the simulation of these rounds in one process.
     """
+
+    processes = Processes.RANKS
 
 
 @register("delayed")
@@ -154,6 +170,8 @@ class ParameterServerSpec(RuntimeSpec):
     What happens when depends on the machine: two runs are not alike. A worker that is lost is
     started anew, with a fresh state, until `restarts` are used up; the run goes on without it.
     """
+
+    processes = Processes.SERVED
 
     compute: Annotated[times.ComputeTime, Named(times.registry)] = times.Constant(mean=0.0)
     """Seconds that a worker sleeps for each gradient, on top of its work."""
