@@ -21,15 +21,15 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from wiregrad.comm.accounting import convention
-from wiregrad.comm.channel import Link
-from wiregrad.comm.received import Decoded
-from wiregrad.compressors.base import Compressor, decode, registry
+from wiregrad.comm.link import Link
+from wiregrad.comm.message import Message
+from wiregrad.comm.received import ReceivedRows
+from wiregrad.comm.wire_channel import WireChannel
+from wiregrad.compressors.base import Compressor, registry
 from wiregrad.core.errors import NonFiniteError
 from wiregrad.core.layout import BlockKind, Layout
 from wiregrad.core.rng import Seeds
 from wiregrad.runtimes.distributed.exchange import NOT_FINITE
-from wiregrad.runtimes.distributed.runtime import WireChannel
-from wiregrad.wire import Payload
 
 
 class CompressionState:
@@ -70,17 +70,16 @@ class CompressionState:
         lengths = [param.numel() for param in params]
         pieces = zip(names, lengths, strict=True)
         residual = torch.cat([self._residuals.get(n, grads.new_zeros(d)) for n, d in pieces])[None]
-        message = self._message(self._channel(names, params), grads[None], residual)
-        received = self._gather(message, grads)
-        if any(each is None for each in received):
-            return torch.full_like(grads, torch.nan)
+        mine = self._compress(self._channel(names, params), grads[None], residual)
+        messages = self._gather(mine, grads)
+        received = ReceivedRows(len(messages), grads)
+        for sender, data in enumerate(messages):
+            if data is None:
+                return torch.full_like(grads, torch.nan)
+            received.put(sender, Message.from_bytes(data, grads.numel()))
         if self.error_feedback:
             self._residuals |= zip(names, torch.split(residual[0], lengths), strict=True)
-        decoded = Decoded(len(received), grads)
-        for sender, each in enumerate(received):
-            parts = Payload.sequence(each or b"", numel=grads.numel())
-            decoded.put(sender, [decode(part) for part in parts], 0)
-        return decoded.mean()
+        return received.mean()
 
     def state_dict(self) -> dict[str, Any]:
         """This process's state: every rank has its own, to be saved and loaded apart."""
@@ -99,10 +98,13 @@ class CompressionState:
         self._generator.set_state(state["generator"])
         self.wire_bits = state["wire_bits"]
 
-    def _message(
+    def _compress(
         self, channel: WireChannel, grads: torch.Tensor, residual: torch.Tensor
     ) -> bytes | None:
-        """C(g + e) as bytes, and e ← g + e − C(g + e); or C(g). None for NaN or Inf."""
+        """The bytes of C(g + e), and e ← g + e − C(g + e); or those of C(g).
+
+        `grads` and `residual` are `[1, d]`. None where a vector is not finite.
+        """
         channel.open(measure=False)
         before = channel.meter.wire
         try:
@@ -113,10 +115,10 @@ class CompressionState:
         except NonFiniteError:
             return None
         self.wire_bits += channel.meter.wire - before
-        return channel.message
+        return channel.data
 
     def _channel(self, names: tuple[str, ...], params: Sequence[torch.Tensor]) -> WireChannel:
-        """One for each bucket there has been: DDP cuts them anew after the first round."""
+        """The channel of a bucket; DDP forms other buckets after the first round."""
         if names not in self._channels:
             layout = Layout(names, tuple(tuple(param.shape) for param in params))
             price = convention("formula").uplink
@@ -124,21 +126,24 @@ class CompressionState:
             self._channels[names] = WireChannel(link)
         return self._channels[names]
 
-    def _gather(self, message: bytes | None, like: torch.Tensor) -> list[bytes | None]:
-        """The messages of all processes, in the order of their ranks."""
-        size = NOT_FINITE if message is None else len(message)
+    def _gather(self, data: bytes | None, like: torch.Tensor) -> list[bytes | None]:
+        """The bytes of all processes' messages, by rank, from those of this process, `data`.
+
+        None stands for a message that could not be formed, since a vector was not finite.
+        """
+        size = NOT_FINITE if data is None else len(data)
         mine = torch.tensor([size], device=like.device)
         sizes = [torch.empty_like(mine) for _ in range(dist.get_world_size(self.group))]
         dist.all_gather(sizes, mine, group=self.group)
         lengths = [int(each) for each in sizes]
-        room = torch.zeros(max(0, *lengths), dtype=torch.uint8, device=like.device)
-        if message is not None:
-            room[:size] = torch.frombuffer(bytearray(message), dtype=torch.uint8)
-        rooms = [torch.empty_like(room) for _ in lengths]
-        dist.all_gather(rooms, room, group=self.group)
+        buffer = torch.zeros(max(0, *lengths), dtype=torch.uint8, device=like.device)
+        if data is not None:
+            buffer[:size] = torch.frombuffer(bytearray(data), dtype=torch.uint8)
+        buffers = [torch.empty_like(buffer) for _ in lengths]
+        dist.all_gather(buffers, buffer, group=self.group)
         return [
-            None if length == NOT_FINITE else room[:length].cpu().numpy().tobytes()
-            for room, length in zip(rooms, lengths, strict=True)
+            None if length == NOT_FINITE else buffer[:length].cpu().numpy().tobytes()
+            for buffer, length in zip(buffers, lengths, strict=True)
         ]
 
 

@@ -77,7 +77,7 @@ class CompressedOptimizer(torch.optim.Optimizer):
 
     @property
     def bits(self) -> Bits:
-        """Bits since the start, complete where the server is; the books are payload bodies."""
+        """Bits since the start, complete where the server is; `paper` counts payload bodies."""
         return self._runtime.bits()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -221,11 +221,11 @@ def _method(method: str | Method, fields: Mapping[str, Any]) -> Method:
 def _runtime(
     model: _Model, method: Method, seeds: Seeds, replicated: bool
 ) -> Distributed | Simulated:
-    books = convention("formula")
+    formula = convention("formula")
     if model.workers == 1:
-        return Simulated(model, method, seeds, books)
+        return Simulated(model, method, seeds, formula)
     exchange = Exchange(_carrier(model.device))
-    return Distributed(model, method, seeds, books, exchange, replicated=replicated)
+    return Distributed(model, method, seeds, formula, exchange, replicated=replicated)
 
 
 def _carrier(device: torch.device) -> torch.device:

@@ -1,4 +1,4 @@
-"""What the papers' books charge, by hand for a vector of 21 elements in two layers of 14 and 7."""
+"""What the papers' conventions charge, by hand for 21 elements in two layers of 14 and 7."""
 
 import pytest
 from rounds import N, Rounds, noise
@@ -20,7 +20,7 @@ def both(compressor: dict, blocks: str) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("books", "spec", "up", "down"),
+    ("name", "spec", "up", "down"),
     [
         ("cd_adam", {"name": "dist_ams"}, 32 * 21, 32 * 21),
         ("cd_adam", CD_ADAM | {"compressor": IDENTITY}, 32 * 21, 32 * 21),
@@ -49,8 +49,8 @@ def both(compressor: dict, blocks: str) -> dict:
         ),
     ],
 )
-def test_books_of_two_way_compression(books: str, spec: dict, up: int, down: int) -> None:
-    rounds = Rounds(spec, books=books)
+def test_conventions_of_two_way_compression(name: str, spec: dict, up: int, down: int) -> None:
+    rounds = Rounds(spec, convention=name)
     rounds.run(noise(), STEPS)
     assert rounds.up.meter.paper == STEPS * N * up
     assert rounds.down.meter.paper == STEPS * down  # one copy of the broadcast
@@ -70,11 +70,11 @@ SPARSIFIER = {"name": "sparsifier", "ratio": 0.3}
         ({"name": "qsgd", "levels": 4}, 32, 5 + 1 + 2),
     ],
 )
-def test_books_of_asynchronous_compressed_gradients(
+def test_convention_of_asynchronous_compressed_gradients(
     compressor: dict, fixed: int, each: int
 ) -> None:
     """⌈log₂ 21⌉ = 5 bits an index; what is charged is each message's own nonzeros."""
-    rounds = Rounds({"name": "async_sgd", "compressor": compressor}, books="async_compressed")
+    rounds = Rounds({"name": "async_sgd", "compressor": compressor}, convention="async_compressed")
     gradients, expected = noise(), 0
     for t in range(1, STEPS + 1):
         rounds.round(gradients(rounds.state.replica.x, t), Step(t, STEPS, 0.01))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
@@ -9,18 +10,19 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Params
-from wiregrad.compressors.coded import Coded
+from wiregrad.compressors.base import Content, EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes
+from wiregrad.compressors.quantiser import Quantiser
 from wiregrad.compressors.reduce import at_least, scale_dtype
 from wiregrad.compressors.sign import read_scales
 from wiregrad.core.errors import NonFiniteError
-from wiregrad.kernels import fits
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
-class LevelCode(NamedTuple):
+class SignedLevels(NamedTuple):
     """`levels` signed integers `[n, d]`, `scales` `[n, 1]`; `param` is the family's own."""
 
     levels: torch.Tensor
@@ -104,16 +106,16 @@ class Packing(NamedTuple):
     param: int
 
 
-class PackedLevels(Code):
+class LevelBlock(EncodedBlock):
     """Rows as a kernel packed them."""
 
     def __init__(
-        self, family: type[Coded[Any]], rows: kernel.LevelRows, params: list[Params]
+        self, family: type[Quantiser[Any]], rows: kernel.LevelRows, params: list[Params]
     ) -> None:
         self._family, self._rows, self.params = family, rows, params
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if fits(out):
+        if supports(out):
             taken = self._rows._replace(
                 scales=self._rows.scales[rows],
                 packed=self._rows.packed[rows],
@@ -129,13 +131,13 @@ class PackedLevels(Code):
         return value_bytes(self._rows.scales[row : row + 1]) + value_bytes(self._rows.packed[row])
 
     def subtract_from(self, x: torch.Tensor) -> None:
-        if fits(x):
+        if supports(x):
             kernel.apply(self._rows, x, kernel.Mode.SUBTRACT)
         else:
             super().subtract_from(x)
 
     def add_to(self, total: torch.Tensor) -> None:
-        if fits(total):
+        if supports(total):
             kernel.apply(self._rows, total, kernel.Mode.ADD)
         else:
             super().add_to(total)
@@ -149,7 +151,7 @@ def check_status(name: str, status: kernel.Status) -> None:
         raise NonFiniteError(f"{name}: a scale or element leaves the range of torch.float32")
 
 
-class Levels(Coded[LevelCode]):
+class Levels(Quantiser[SignedLevels]):
     """Body: the scale, then d symbols of a fixed number of bits. One block parameter."""
 
     n_params = 1
@@ -158,16 +160,16 @@ class Levels(Coded[LevelCode]):
     def _packing(self) -> Packing:
         """How a kernel packs the rows."""
 
-    def _packed(self, rows: kernel.LevelRows) -> PackedLevels:
+    def _packed(self, rows: kernel.LevelRows) -> LevelBlock:
         """What a kernel made of the rows, as their messages."""
         param = self._packing().param
-        return PackedLevels(type(self), rows, [(param,)] * len(rows.packed))
+        return LevelBlock(type(self), rows, [(param,)] * len(rows.packed))
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
+    ) -> EncodedBlock | None:
         how = self._packing()
-        if how.width > 8 or not fits(e, g):
+        if how.width > 8 or not supports(e, g):
             return None
         keys = keys_of(generators) if self.random else None
         rows, status = kernel.quantise(
@@ -176,8 +178,8 @@ class Levels(Coded[LevelCode]):
         check_status(self.name, status)
         return self._packed(rows)
 
-    def _params(self, code: LevelCode, numel: int) -> list[Params]:
-        return [(code.param,)] * len(code.levels)
+    def _params(self, quantised: SignedLevels, numel: int) -> list[Params]:
+        return [(quantised.param,)] * len(quantised.levels)
 
     @classmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
@@ -186,10 +188,9 @@ class Levels(Coded[LevelCode]):
             raise wire.CorruptPayload(f"parameter {params[0]}, allowed: {low} to {high}")
         return scale_dtype(dtype).itemsize + wire.packed_bytes(numel, cls._width(params[0]))
 
-    @classmethod
-    def symbol_bits(cls, params: Params) -> int:
-        """Bits of an element of a block with these parameters, beside the block's scale."""
-        return cls._width(params[0])
+    def content(self, shape: Shape, params: Params) -> Content:
+        d = math.prod(shape)
+        return Content(numel=d, symbols=d, symbol_bits=self._width(params[0]), scales=1)
 
     @classmethod
     @abstractmethod
@@ -207,15 +208,15 @@ class Levels(Coded[LevelCode]):
         """The largest |level|: a symbol is level + this."""
 
     @classmethod
-    def _pack(cls, code: LevelCode, params: Params) -> bytes:
-        symbols = code.levels[0].cpu().numpy().astype(np.int32) + cls._largest(params[0])
-        return value_bytes(code.scales[0]) + wire.pack_bits(symbols, cls._width(params[0]))
+    def _pack(cls, quantised: SignedLevels, params: Params) -> bytes:
+        symbols = quantised.levels[0].cpu().numpy().astype(np.int32) + cls._largest(params[0])
+        return value_bytes(quantised.scales[0]) + wire.pack_bits(symbols, cls._width(params[0]))
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> LevelCode:
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> SignedLevels:
         scales, rest = split_scale(body, dtype)
         largest = cls._largest(params[0])
         symbols = wire.unpack_bits(rest, numel, cls._width(params[0])).astype(np.int32)
         if symbols.max() > 2 * largest:
             raise wire.CorruptPayload(f"symbol {symbols.max()}, allowed: 0 to {2 * largest}")
-        return LevelCode(torch.from_numpy(symbols - largest)[None], scales, params[0])
+        return SignedLevels(torch.from_numpy(symbols - largest)[None], scales, params[0])

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 
 from wiregrad import kernels
-from wiregrad.compressors.code import Code, Params
+from wiregrad.compressors.encoded_block import EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes
 from wiregrad.kernels import sign as fused
 
@@ -19,7 +19,7 @@ _PART = 1 << 16
 """Elements decoded at a time, a multiple of 8."""
 
 
-class Signs(Code):
+class SignBlock(EncodedBlock):
     """Rows of signs: `scales` `[n, ⌈d/size⌉]`, one for every `size` of the d elements.
 
     `bits` uint8 `[n, ⌈d/8⌉]` as in the body: the first element in the lowest bit, set where it is
@@ -33,7 +33,7 @@ class Signs(Code):
         self.params = [params] * len(bits)
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if self._fused(out):
+        if self._by_kernel(out):
             fused.decode(self._packed(rows, out.shape[-1]), out)
             return
         if self.scales.shape[1] == 1 and out.numel() <= _PART:
@@ -89,7 +89,7 @@ class Signs(Code):
             yield part, signs
 
     def add_to(self, total: torch.Tensor) -> None:
-        if self._fused(total):
+        if self._by_kernel(total):
             fused.accumulate(self._packed(slice(None), len(total)), total)
             return
         for row in range(len(self.bits)):
@@ -99,8 +99,8 @@ class Signs(Code):
     def body(self, row: int) -> bytes:
         return value_bytes(self.scales[row]) + self.bits[row].cpu().numpy().tobytes()
 
-    def _fused(self, x: torch.Tensor) -> bool:
-        return self.scales.dtype == torch.float32 and kernels.fits(x)
+    def _by_kernel(self, x: torch.Tensor) -> bool:
+        return self.scales.dtype == torch.float32 and kernels.supports(x)
 
     def _packed(self, rows: slice, d: int) -> fused.SignRows:
         return fused.SignRows(self.scales[rows], self.bits[rows], d, self.size)

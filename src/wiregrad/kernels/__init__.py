@@ -104,18 +104,18 @@ def using(choice: str) -> Iterator[None]:
         _in_force.pop()
 
 
-def fits(*tensors: torch.Tensor | None) -> bool:
+def supports(*tensors: torch.Tensor | None) -> bool:
     """Whether kernels are in force and take these tensors.
 
     They take float32 on one device, the CPU or a GPU, of one or two dimensions, the last one
-    contiguous: rows of any stride. None, for a tensor that is absent, fits.
+    contiguous: rows of any stride. None, for a tensor that is absent, is supported.
     """
     given = [t for t in tensors if t is not None]
     devices = {t.device for t in given} or {torch.device("cpu")}
-    return len(devices) == 1 and _serves(devices.pop().type) and all(_fits(t) for t in given)
+    return len(devices) == 1 and _serves(devices.pop().type) and all(_supports(t) for t in given)
 
 
-def _fits(x: torch.Tensor) -> bool:
+def _supports(x: torch.Tensor) -> bool:
     return (
         x.dtype == torch.float32
         and x.layout == torch.strided
@@ -177,7 +177,7 @@ def native() -> NativePath:
 def require(*tensors: torch.Tensor | None) -> None:
     """Raises ValueError unless the kernels take these tensors."""
     for t in tensors:
-        if t is not None and not (_fits(t) and t.device.type == "cpu"):
+        if t is not None and not (_supports(t) and t.device.type == "cpu"):
             raise ValueError(f"float32 rows on the CPU expected, got {t.dtype} on {t.device}")
 
 

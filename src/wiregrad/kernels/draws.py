@@ -17,8 +17,8 @@ from collections.abc import Sequence
 
 import torch
 
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 
 Generators = Sequence[torch.Generator] | None
 """One generator a row, or None for what does not draw."""
@@ -100,7 +100,7 @@ def happens(chance: torch.Tensor, keys: torch.Tensor, bits: int = BITS) -> torch
 
 def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
     """`subset` of each of the keys `[n]` (on the CPU): `[n, k]`."""
-    if fits():
+    if supports():
         return kernel.subsets(keys, k, d)
     return torch.stack([subset(key, k, d) for key in keys.tolist()])
 
@@ -113,7 +113,7 @@ def subset(key: int, k: int, d: int) -> torch.Tensor:
     choices, shifted right by 64, is the choice: a bias of at most 2⁻³³. Where k > d/2, the others
     are drawn.
     """
-    if fits():
+    if supports():
         return kernel.subsets(torch.tensor([key]), k, d)[0]
     count = min(k, d - k)
     words = philox(torch.tensor([key]), torch.arange(-(-count // 2))).flatten()[: 2 * count]
