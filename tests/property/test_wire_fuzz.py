@@ -107,9 +107,9 @@ HOSTILE = textwrap.dedent(
     from wiregrad.compressors import decode, registry
 
     def header(codec, blocks, body_length, params):
-        table = b"".join(wire._varint(n) + b"".join(map(wire._varint, params)) for n in blocks)
-        head = bytes((wire.VERSION, codec, 2)) + wire._varint(len(blocks)) + table
-        return wire.MAGIC + head + wire._varint(body_length)
+        table = b"".join(wire.encode_varint(n) + b"".join(map(wire.encode_varint, params)) for n in blocks)
+        head = bytes((wire.VERSION, codec, 2)) + wire.encode_varint(len(blocks)) + table
+        return wire.MAGIC + head + wire.encode_varint(body_length)
 
     big = wire.MAX_ELEMENTS
     messages = []

@@ -239,8 +239,8 @@ def test_ef21_under_asynchrony_keeps_the_mean_of_its_estimates() -> None:
     for t in range(1, 60):
         runtime.round(step_of(run, t), measure=False)
     on_the_way = torch.zeros(9, dtype=torch.float64)
-    for flight in runtime.flights.values():
-        on_the_way += flight.vector / N
+    for gradient in runtime.pending.values():
+        on_the_way += gradient.message.vector(on_the_way) / N
     held = runtime.state.workers.h.mean(0)
     torch.testing.assert_close(runtime.state.server.g + on_the_way, held, rtol=0, atol=1e-13)
 
