@@ -65,7 +65,7 @@ def logistic(seed=0, **fields):
 
 
 def alone(problem, spec, seed, lr, rounds):
-    """The simulated run, after each round: x, bits on the wire and in the books, up and down."""
+    """The simulated run, after each round: x, and the bits of both links by both counts."""
     method = methods.build(spec | {"lr": lr})
     runtime = Simulated(problem, method, Seeds(seed), CONVENTION)
     trace = [(runtime.x.clone(), runtime.bits())]

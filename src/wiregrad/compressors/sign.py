@@ -18,7 +18,7 @@ from wiregrad.compressors.identity import values_from
 from wiregrad.compressors.reduce import VISITED, mean_abs, root_mean_square, scale_dtype
 from wiregrad.compressors.signs import SignBlock, packed_signs
 from wiregrad.core.layout import BlockKind, Shape
-from wiregrad.kernels import sign as fused
+from wiregrad.kernels import sign as kernel
 from wiregrad.kernels.draws import Generators
 
 
@@ -41,7 +41,7 @@ class _SignCompressor(Compressor):
     def encode_block(self, x: torch.Tensor, generators: Generators, shape: Shape) -> EncodedBlock:
         size = self._size(x.shape[-1])
         if kernels.supports(x):
-            found, _ = fused.encode(x, None, size, square=self._square, subtract=False)
+            found, _ = kernel.encode(x, None, size, square=self._square, subtract=False)
             return SignBlock(found.bits, found.scales, size, self._params_of(size))
         return stack_blocks([self._plain(x[rows], size) for rows in passes(*x.shape)])
 
@@ -68,7 +68,7 @@ class _SignCompressor(Compressor):
                     for rows in passes(*residual.shape)
                 ]
             )
-        found, finite = fused.encode(residual, x, size, square=self._square)
+        found, finite = kernel.encode(residual, x, size, square=self._square)
         if not finite:
             raise self.not_finite()
         return SignBlock(found.bits, found.scales, size, self._params_of(size))

@@ -13,7 +13,7 @@ from torch.nn import functional
 from wiregrad import kernels
 from wiregrad.compressors.encoded_block import EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes
-from wiregrad.kernels import sign as fused
+from wiregrad.kernels import sign as kernel
 
 _PART = 1 << 16
 """Elements decoded at a time, a multiple of 8."""
@@ -34,7 +34,7 @@ class SignBlock(EncodedBlock):
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
         if self._by_kernel(out):
-            fused.decode(self._packed(rows, out.shape[-1]), out)
+            kernel.decode(self._packed(rows, out.shape[-1]), out)
             return
         if self.scales.shape[1] == 1 and out.numel() <= _PART:
             self._decode_together(rows, out)
@@ -90,7 +90,7 @@ class SignBlock(EncodedBlock):
 
     def add_to(self, total: torch.Tensor) -> None:
         if self._by_kernel(total):
-            fused.accumulate(self._packed(slice(None), len(total)), total)
+            kernel.accumulate(self._packed(slice(None), len(total)), total)
             return
         for row in range(len(self.bits)):
             for part, signs in self._signs(row, total):
@@ -102,8 +102,8 @@ class SignBlock(EncodedBlock):
     def _by_kernel(self, x: torch.Tensor) -> bool:
         return self.scales.dtype == torch.float32 and kernels.supports(x)
 
-    def _packed(self, rows: slice, d: int) -> fused.SignRows:
-        return fused.SignRows(self.scales[rows], self.bits[rows], d, self.size)
+    def _packed(self, rows: slice, d: int) -> kernel.SignRows:
+        return kernel.SignRows(self.scales[rows], self.bits[rows], d, self.size)
 
 
 def packed_signs(x: torch.Tensor) -> torch.Tensor:

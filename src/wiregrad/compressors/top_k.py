@@ -14,7 +14,7 @@ from wiregrad import kernels
 from wiregrad.compressors.base import Contract, EncodedBlock, register
 from wiregrad.compressors.sparse import IndexBits, Ratio, Sparse, SparseBlock, SparseRow, resolve_k
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import top_k as fused
+from wiregrad.kernels import top_k as kernel
 from wiregrad.kernels.draws import Generators
 
 
@@ -63,7 +63,7 @@ class TopK(Sparse):
             return None
         d = e.shape[-1]
         k = resolve_k(self.k, self.ratio, d)
-        found, finite = fused.select(e, g, k, subtract=subtract)
+        found, finite = kernel.select(e, g, k, subtract=subtract)
         if not finite:
             raise self.not_finite()
         rows = zip(found.indices, found.values, strict=True)

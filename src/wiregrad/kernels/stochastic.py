@@ -3,7 +3,7 @@
 All take the sender's `e` `[n, d]` and `g` like it, or None: e += g, then e's messages; with
 `subtract`, e -= what is decoded, else e is only read where there is no g. They return a Status with
 the messages; where it is not FINE, e holds the sums or what became of them. What is drawn, and how
-elements are rounded, is defined in `compressors.random` and `compressors.levels`.
+elements are rounded, is defined in `kernels.draws` and `compressors.levels`.
 """
 
 from __future__ import annotations
@@ -92,15 +92,9 @@ def quantise(
     n, d = given[4:]
     if not 1 <= s <= 127 or not 2 <= width <= 8 or 2 * s >= 1 << width:
         raise ValueError(f"{s} levels in {width} bits, allowed: 1 to 127 in 2 to 8")
-    found = LevelRows(
-        torch.empty(n),
-        torch.empty(n, (d * width + 7) // 8, dtype=torch.uint8),
-        torch.zeros(n, dtype=torch.int64),
-        d,
-        kind,
-        s,
-        width,
-    )
+    packed = torch.empty(n, (d * width + 7) // 8, dtype=torch.uint8)
+    nonzeros = torch.zeros(n, dtype=torch.int64)
+    found = LevelRows(torch.empty(n), packed, nonzeros, d, kind, s, width)
     status = native().quantise(
         *given,
         kind,
@@ -182,7 +176,7 @@ def sparsify(
 
 
 def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
-    """`compressors.random.subsets`: k of d indices for each key, int64, increasing."""
+    """As `kernels.draws.subsets`: k of d indices for each key, int64, increasing."""
     if not 0 <= k <= d <= 1 << 31:
         raise ValueError(f"{k} of {d} elements, allowed: 0 to d of at most 2^31")
     out = torch.empty(len(keys), k, dtype=torch.int64)

@@ -1,19 +1,24 @@
 """Runtimes: what computes gradients, moves messages between workers and server, and keeps time.
 
-All of them run the same methods. Importing the package registers the configurations of all
-runtimes (`settings`). It imports `problems`, `methods`, `comm` and the rooms below them, and
-nothing of `runs`: it knows no files and no run configuration.
+All of them run the same methods. Importing the package registers the settings of all runtimes. It
+imports `problems`, `methods`, `comm` and the rooms below them, and nothing of `runs`: it knows no
+files and no run configuration.
 """
 
-from wiregrad.runtimes import delayed, simulated
-from wiregrad.runtimes.asynchronous import settings as asynchronous_settings
-from wiregrad.runtimes.distributed import settings as distributed_settings
-from wiregrad.runtimes.parameter_server import settings as parameter_server_settings
+from wiregrad.runtimes.asynchronous.settings import AsynchronousSpec
+from wiregrad.runtimes.delayed import DelayedSpec
+from wiregrad.runtimes.distributed.settings import DistributedSpec
+from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
+from wiregrad.runtimes.settings import RuntimeSpec, register, registry
+from wiregrad.runtimes.simulated import SimulatedSpec
 
 __all__ = [
-    "asynchronous_settings",
-    "delayed",
-    "distributed_settings",
-    "parameter_server_settings",
-    "simulated",
+    "AsynchronousSpec",
+    "DelayedSpec",
+    "DistributedSpec",
+    "ParameterServerSpec",
+    "RuntimeSpec",
+    "SimulatedSpec",
+    "register",
+    "registry",
 ]

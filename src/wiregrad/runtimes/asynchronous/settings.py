@@ -10,7 +10,7 @@ from wiregrad.core.registry import Named
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
 from wiregrad.problems.base import Problem
-from wiregrad.runtimes.asynchronous import compute as times
+from wiregrad.runtimes.asynchronous.compute import ComputeTime, Constant, registry
 from wiregrad.runtimes.asynchronous.network import LinkModel
 from wiregrad.runtimes.asynchronous.runtime import Asynchronous
 from wiregrad.runtimes.asynchronous.timed import TimedSynchronous
@@ -27,7 +27,7 @@ class AsynchronousSpec(RuntimeSpec):
     messages of all workers, a synchronous method on the same clock.
     """
 
-    compute: Annotated[times.ComputeTime, Named(times.registry)] = times.Constant()
+    compute: Annotated[ComputeTime, Named(registry)] = Constant()
     link: LinkModel = LinkModel()
     staleness: Staleness = Staleness()
     apply: Literal["each", "all"] = "each"

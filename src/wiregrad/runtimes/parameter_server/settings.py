@@ -11,7 +11,7 @@ from wiregrad.core.registry import Named
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
 from wiregrad.problems.base import Problem
-from wiregrad.runtimes.asynchronous import compute as times
+from wiregrad.runtimes.asynchronous.compute import ComputeTime, Constant, registry
 from wiregrad.runtimes.base import Runtime
 from wiregrad.runtimes.settings import Count, RuntimeSpec, Staleness, register
 
@@ -25,7 +25,7 @@ class ParameterServerSpec(RuntimeSpec):
     started anew, with a fresh state, until `restarts` are used up; then the run goes on without it.
     """
 
-    compute: Annotated[times.ComputeTime, Named(times.registry)] = times.Constant(mean=0.0)
+    compute: Annotated[ComputeTime, Named(registry)] = Constant(mean=0.0)
     """Seconds that a worker sleeps for each gradient, on top of its work."""
     staleness: Staleness = Staleness()
     restarts: Count = 4
