@@ -4,13 +4,13 @@
     state = CompressionState(model, TopK(ratio=0.01))
     model.register_comm_hook(state, compression_hook)
 
-From then on `backward` leaves the mean over the processes of C(g_i + e_i), with error feedback, and
-any optimiser of PyTorch goes on from there. It is the aggregation of COMP-AMS (arXiv 2205.05632,
-Algorithm 2) and of EF-SGD; there is no downlink, since all processes hear all. Methods that are
-more than that, two-way ones among them, are in `wiregrad.optim`.
+From then on `backward` leaves the mean over the processes of C(g_i + e_i), with error feedback, for
+any PyTorch optimiser. This is the aggregation of COMP-AMS (arXiv 2205.05632, Algorithm 2) and of
+EF-SGD. There is no downlink, since every process hears all others. Other methods, such as those
+with two-way compression, are in `wiregrad.optim`.
 
-Compressed is one bucket of DDP after the other (`bucket_cap_mb`), or tensor by tensor within each;
-where the whole model is one bucket the messages are those of the suite's runs.
+DDP's buckets (`bucket_cap_mb`) are compressed one after the other, each as a whole or tensor by
+tensor. Where the whole model is one bucket, the messages are those of the suite's runs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,11 +33,18 @@ from wiregrad.runtimes.distributed.exchange import NOT_FINITE
 
 
 class CompressionState:
-    """What a process remembers for `compression_hook`: the residual e_i of each parameter.
+    """The state of `compression_hook` in one process: the residual e_i of each parameter.
 
-    `compressor`: a Compressor, or a mapping or name as in a run's configuration. `blocks`: what it
-    sees at a time, within a bucket. `seed`: of random compressors, the same in all processes.
-    `group`: that of DDP, where it is not the default one. Raises ConfigError.
+    Args:
+        model: The model, wrapped in DistributedDataParallel.
+        compressor: A Compressor, or a mapping or name as in a run's configuration.
+        error_feedback: Whether residuals are kept and added; without it, C(g_i) is sent.
+        blocks: The blocks of a bucket that the compressor sees one by one.
+        seed: Of random compressors, the same in all processes; at least 0.
+        group: The process group of DDP, where it is not the default one.
+
+    Raises:
+        ConfigError: The compressor cannot be built.
     """
 
     def __init__(
@@ -53,7 +60,7 @@ class CompressionState:
         self.compressor = registry.build(compressor)
         self.error_feedback, self.blocks, self.group = error_feedback, blocks, group
         self.wire_bits = 0
-        """Bits that this process has sent."""
+        """Bits on the wire that this process has sent."""
         self._names = {id(param): name for name, param in model.module.named_parameters()}
         self._residuals: dict[str, torch.Tensor] = {}
         self._channels: dict[tuple[str, ...], WireChannel] = {}
@@ -61,9 +68,9 @@ class CompressionState:
         self._generator = Seeds(seed).generator("compressor", "uplink", rank, device=device)
 
     def mean(self, bucket: dist.GradBucket) -> torch.Tensor:  # type: ignore[name-defined]
-        """The mean over the processes of what they send of this bucket.
+        """The mean over the processes of what they send of this bucket, `[d]`.
 
-        NaN where one of them has NaN or Inf; residuals are as before then.
+        All NaN where one of them has NaN or Inf; the residuals are then as before.
         """
         grads, params = bucket.buffer(), bucket.parameters()
         names = tuple(self._names[id(param)] for param in params)
@@ -82,7 +89,7 @@ class CompressionState:
         return received.mean()
 
     def state_dict(self) -> dict[str, Any]:
-        """This process's state: every rank has its own, to be saved and loaded apart."""
+        """The state of this process: every rank saves and loads its own."""
         return {
             "residuals": dict(self._residuals),
             "generator": self._generator.get_state(),
@@ -92,7 +99,8 @@ class CompressionState:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state` of the same rank.
 
-        Compressors that draw do so for each bucket, and DDP cuts its first round's in another way.
+        Random compressors draw for each bucket, and DDP forms other buckets in its first round, so
+        that their draws after loading differ from those of an uninterrupted training.
         """
         self._residuals = {name: value.clone() for name, value in state["residuals"].items()}
         self._generator.set_state(state["generator"])
@@ -151,7 +159,7 @@ def compression_hook(
     state: CompressionState,
     bucket: dist.GradBucket,  # type: ignore[name-defined]  # torch has no stub of it
 ) -> torch.futures.Future[torch.Tensor]:
-    """The hook: see the module. A NaN or Inf of one process is NaN in all, as without a hook."""
+    """The hook: see the top of the module. NaN or Inf of one process is NaN in all of them."""
     mean = state.mean(bucket)
     devices: list[int | str | torch.device] = [mean.device] if mean.device.type != "cpu" else []
     future: torch.futures.Future[torch.Tensor] = torch.futures.Future(devices=devices)

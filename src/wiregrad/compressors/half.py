@@ -36,8 +36,9 @@ class _Half(Quantiser[ScaledHalves]):
     scaled (default): the block is multiplied by a power of two so that its largest element lies
     just below 2^15. With u the unit roundoff and t half the smallest denormal number,
     1 − δ = u² + d t²/2^28, whatever the size of x.
-    not scaled: the plain cast. What lies below the range of the half type becomes 0, so only
-    ‖C(x) − x‖ ≤ ‖x‖ holds for all x (u² holds in the normal range); above it: NonFiniteError.
+    not scaled: the plain cast. Elements below the range of the half type become 0, so that only
+    ‖C(x) − x‖ ≤ ‖x‖ holds for all x (u² holds in the normal range); one above it raises
+    NonFiniteError.
     """
 
     n_params = 1

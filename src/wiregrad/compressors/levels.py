@@ -23,7 +23,10 @@ from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
 class SignedLevels(NamedTuple):
-    """`levels` signed integers `[n, d]`, `scales` `[n, 1]`; `param` is the family's own."""
+    """Quantised rows: signed integer `levels` `[n, d]` of `scales` `[n, 1]`.
+
+    `param`: the block parameter of the family.
+    """
 
     levels: torch.Tensor
     scales: torch.Tensor
@@ -47,9 +50,10 @@ def relative(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 def place(x: torch.Tensor, scales: torch.Tensor, s: int) -> torch.Tensor:
     """|x|·s/scale in [0, s], where |x| ≤ scale; 0 where the scale is 0.
 
-    float64 for float64 vectors, else float32 and the same bits on every device: |x| times a power
-    of two that lifts the scale to [1/2, 1), times the factor that is left, rounded up so that the
-    largest element is not rounded below s. Too large by a factor of at most 1 + 2⁻²² therefore.
+    float64 for float64 vectors, else float32. To get the same bits on every device, |x| is
+    multiplied by a power of two that brings the scale into [1/2, 1), and then by the remaining
+    factor. That factor is rounded up, so that the largest element is not rounded below s; the
+    result is too large by a factor of at most 1 + 2⁻²².
     """
     if x.dtype == torch.float64:
         return relative(x, scales).mul_(s)
@@ -61,10 +65,10 @@ def place(x: torch.Tensor, scales: torch.Tensor, s: int) -> torch.Tensor:
 
 
 def round_at_random(place: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """The integer below or above each place `[n, d]`, whose mean is the place, but for 2⁻³¹.
+    """Round each place `[n, d]` at random to the integer below or above, without bias.
 
-    That much, 2⁻⁶² for float64, the chance of the upper one may be too small: it is cut to the bits
-    of a draw. `place` is overwritten.
+    But the chance of the upper integer is cut to the bits of a draw, so that it may be too small by
+    2⁻³¹, or 2⁻⁶² for float64. `place` is overwritten.
     """
     below = place.floor()
     place -= below
@@ -76,8 +80,9 @@ def round_at_random(place: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
 def level_values(levels: torch.Tensor, scales: torch.Tensor, s: int, out: torch.Tensor) -> None:
     """Write levels·scale/s to `out` `[n, d]`; the level s is the scale itself, in every type.
 
-    For narrower types than float64 scale/s is the sum of two float32 numbers, the first of nine
-    bits, so that its product with a level is exact: half a unit in the last place and 2⁻⁸ of one.
+    For types narrower than float64, scale/s is split into two float32 numbers. The first has nine
+    bits, so that its product with a level is exact; the result errs by at most half a unit in the
+    last place, and 2⁻⁸ of one.
     """
     if out.dtype == torch.float64:
         # The quotient is at most 1, so that no rounding passes the scale.
@@ -97,7 +102,7 @@ def split_scale(body: bytes, dtype: torch.dtype) -> tuple[torch.Tensor, bytes]:
 
 
 class Packing(NamedTuple):
-    """What a kernel is told: see `kernels.stochastic.quantise`; and the block parameter."""
+    """The arguments of `kernels.stochastic.quantise` for a family, and its block parameter."""
 
     kind: kernel.Kind
     s: int
@@ -107,7 +112,7 @@ class Packing(NamedTuple):
 
 
 class LevelBlock(EncodedBlock):
-    """Rows as a kernel packed them."""
+    """Quantised rows that a kernel has packed."""
 
     def __init__(
         self, family: type[Quantiser[Any]], rows: kernel.LevelRows, params: list[Params]
@@ -144,7 +149,7 @@ class LevelBlock(EncodedBlock):
 
 
 def check_status(name: str, status: kernel.Status) -> None:
-    """Raises NonFiniteError unless the kernel found the rows fine."""
+    """Raises NonFiniteError unless the kernel could encode the rows."""
     if status == kernel.Status.NOT_FINITE:
         raise NonFiniteError(f"{name}: NaN or Inf in the vector to compress")
     if status == kernel.Status.RANGE:
@@ -161,7 +166,7 @@ class Levels(Quantiser[SignedLevels]):
         """How a kernel packs the rows."""
 
     def _packed(self, rows: kernel.LevelRows) -> LevelBlock:
-        """What a kernel made of the rows, as their messages."""
+        """The rows that a kernel has packed, as an encoded block."""
         param = self._packing().param
         return LevelBlock(type(self), rows, [(param,)] * len(rows.packed))
 

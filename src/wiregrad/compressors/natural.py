@@ -21,7 +21,7 @@ from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
 class _Format(NamedTuple):
-    """The fields of a float type: bits of mantissa and exponent, the integers of its size."""
+    """The fields of a float type: bits of mantissa and exponent; the integer type of its size."""
 
     mantissa: int
     exponent: int
@@ -112,7 +112,7 @@ class Natural(Quantiser[NaturalSymbols]):
 
 
 class _NaturalBlock(EncodedBlock):
-    """float32 rows as a kernel packed them."""
+    """float32 rows that a kernel has packed."""
 
     def __init__(self, rows: kernel.NaturalRows) -> None:
         self._rows = rows

@@ -81,6 +81,6 @@ class RandK(Sparse):
         return SparseBlock.of_equal_counts(indices, values, self._width(d))
 
     def _size(self, d: int) -> tuple[int, float]:
-        """How many elements of d are sent, and times what."""
+        """How many of d elements are sent, and the factor that they are multiplied by."""
         k = resolve_k(self.k, self.ratio, d)
         return k, d / k if self.scaled else 1.0

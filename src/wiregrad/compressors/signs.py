@@ -1,4 +1,4 @@
-"""Rows of signs as they travel, and what they stand for."""
+"""Rows of signs, packed as in a payload, and their decoding."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class SignBlock(EncodedBlock):
                 part.copy_(signs)
 
     def _decode_together(self, rows: slice, out: torch.Tensor) -> None:
-        """The same for short rows, all in one; one scale a row."""
+        """The same for short rows with one scale each, all of them at once."""
         patterns, packed = _patterns(out.dtype, out.device), self.bits[rows]
         room = out.new_empty(packed.numel(), 8)
         signs = _looked_up(patterns, packed.flatten(), room).view(len(packed), -1)
@@ -60,7 +60,7 @@ class SignBlock(EncodedBlock):
                 part.sub_(signs)
 
     def _subtract_by_numpy(self, x: np.ndarray[Any, Any]) -> None:
-        """The same with less of a cost for each part; one scale a row."""
+        """The same for rows with one scale each, with less overhead for each part."""
         d = x.shape[1]
         patterns = _patterns(self.scales.dtype, self.scales.device).numpy()
         buffer = np.empty((min(_PART, d + 7) // 8, 8), dtype=x.dtype)
@@ -73,7 +73,7 @@ class SignBlock(EncodedBlock):
                 part -= signs.reshape(-1)[: len(part)]
 
     def _signs(self, row: int, like: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Parts of `like` `[d]`, and what is decoded there, in a buffer that is used again."""
+        """Parts of `like` `[d]`, each with what is decoded for it, in a buffer that is reused."""
         d, patterns = len(like), _patterns(like.dtype, like.device)
         scales = self.scales[row].to(like.dtype)
         if len(scales) == 1:

@@ -1,4 +1,4 @@
-"""What sparse messages share: sorted indices, then the values at them."""
+"""What the sparse families share: sorted indices, then the values at them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient sparsifier: every element kept at random, on its own."""
+"""The gradient sparsifier: every element is kept at random, independently of the others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Sparsifier(Sparse):
 
     uniform: p_j = ratio, so α = 1/ratio. optimal: p_j = min(1, λ|v_j|), of all probabilities with
     the sum ratio·d those of least variance, so the same α; where fewer elements than that are
-    nonzero, all of these are sent. A list: p_j given, repeated along each block; α = 1/min p.
+    nonzero, all of these are sent. A list: the p_j, repeated along each block; α = 1/min p.
     """
 
     codec = 8

@@ -142,7 +142,7 @@ class Ternary(Quantiser[SignedLevels]):
 
 
 class _TernaryBlock(LevelBlock):
-    """Rows as a kernel packed them, dense; the sparse coding is worked out where it is sent."""
+    """Rows that a kernel has packed densely; a sparse body is made when it is sent."""
 
     def body(self, row: int) -> bytes:
         width, _ = self.params[row]

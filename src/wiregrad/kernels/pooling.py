@@ -8,10 +8,10 @@ from wiregrad.kernels import native, path
 
 
 def supports(x: torch.Tensor) -> bool:
-    """Whether kernels are in force and take these images `[b, c, h, w]`.
+    """Whether kernels are in use and support these images `[b, c, h, w]`.
 
-    They take float32 on the CPU, h and w even, channels innermost in memory: 8 at least, with fewer
-    torch is faster.
+    They support float32 on the CPU with h and w even and the channels innermost in memory, at least
+    8 channels: with fewer, torch is faster.
     """
     return (
         path() != "off"

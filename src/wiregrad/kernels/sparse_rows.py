@@ -22,7 +22,7 @@ class SparseMatrix(NamedTuple):
 
 
 def supports(*tensors: torch.Tensor) -> bool:
-    """Whether kernels are in force and take these tensors: contiguous float64 on the CPU."""
+    """Whether kernels are in use and support these tensors: contiguous float64 on the CPU."""
     return path() != "off" and all(
         t.dtype == torch.float64 and t.device.type == "cpu" and t.is_contiguous() for t in tensors
     )

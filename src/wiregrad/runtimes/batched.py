@@ -1,7 +1,8 @@
 """Many simulated runs of one problem and one method at once: states stacked `[R, n, d]`.
 
-The runs share their seed and differ in hyper-parameters. Each gets the messages, the bits and, up
-to the rounding of the problem's gradients, the iterates that the simulated runtime gives it alone.
+The runs share their seed and differ in hyper-parameters. Each of them sends the same messages and
+bits, and has the same iterates up to the rounding of the problem's gradients, as the simulated
+runtime gives it alone.
 """
 
 from __future__ import annotations

@@ -22,7 +22,8 @@ _EMPTY = Message(())
 class AsynchronousServer:
     """Base of the asynchronous runtimes: the server's part, and what a loop asks.
 
-    Raises ConfigError for a method that needs to hear all workers in every update.
+    It updates x with the message of one worker at a time. `staleness`: the bound on how old x may
+    be. Raises ConfigError for a method that needs to hear all workers in every update.
     """
 
     leads = True
@@ -34,7 +35,7 @@ class AsynchronousServer:
         self.bound = StalenessBound(staleness.bound)
         self.updates_per_round = n
         self.padded = n > 1 and partial_form(method) == "padded"
-        """Whether the server is given a row for every worker, empty but for one."""
+        """Whether the server is given a row for every worker, all of them empty but one."""
         self.broadcasts_x = type(method).move is Method.move
         """Whether a broadcast is x itself, so that the latest is enough for a worker.
 

@@ -22,8 +22,8 @@ A process that ends, or is silent for longer than the peers' time-out, is lost. 
 has not arrived, is no longer waited for. A new process takes its place, with a fresh state of the
 worker and the present x, until the restarts are used up; after that the run goes on without the
 worker. Where the server's state mirrors the worker's, as in EF21, no other process can take its
-place, and the run ends with a RuntimeFailure. Every message that has
-arrived is applied, or counted as rejected at the end of the run.
+place, and the run ends with a RuntimeFailure. Every message that has arrived is applied, or counted
+as rejected at the end of the run.
 """
 
 from __future__ import annotations
