@@ -11,13 +11,14 @@ from tiny_data import rows
 from wiregrad import data
 from wiregrad.comm.accounting import CONVENTIONS
 from wiregrad.compressors import registry as compressors
+from wiregrad.compressors.top_k import keep_largest
 from wiregrad.core.errors import ConfigError, NonFiniteError, RecordError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
-from wiregrad.runtimes.batched_channel import largest
+from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
 from wiregrad.studies.sweep.advance import Point, Stop, advance
 from wiregrad.studies.sweep.rows import best_point, read_rows, write_rows
@@ -83,7 +84,7 @@ def logistic(seed=0, **fields):
 
 
 def alone(problem, spec, seed, lr, rounds):
-    """The simulated run, after each round: x, bits on the wire and in the books, up and down."""
+    """The simulated run, after each round: x, and the bits of both links by both counts."""
     method = methods.build(spec | {"lr": lr})
     runtime = Simulated(problem, method, Seeds(seed), CONVENTION)
     trace = [(runtime.x.clone(), runtime.bits())]
@@ -228,7 +229,7 @@ def test_a_message_that_is_not_finite_ends_its_run_alone():
 def test_the_largest_are_those_of_top_k(k):
     x = torch.randint(-3, 4, (200, 9), generator=torch.Generator().manual_seed(0)).double()
     exact = compressors.build({"name": "top_k", "k": k})
-    assert torch.equal(largest(x, k), exact.roundtrip(x).decoded)
+    assert torch.equal(keep_largest(x, k), exact.roundtrip(x).decoded)
 
 
 def task(tmp_path, monkeypatch, **fields):
@@ -298,6 +299,14 @@ def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
     best = best_point(lost)
     assert (best.multiple, best.reached) == (1, False)
     assert best_point([r | {"outcome": "diverged"} for r in rows_]) is None
+
+
+def test_a_batch_adds_up_the_messages_of_each_run():
+    received = ReceivedBatch(2, 3, torch.zeros(4))
+    rows_ = torch.arange(24.0).view(2, 3, 4)
+    received.put(rows_, None, None)
+    assert torch.equal(received.sum(), rows_.sum(1))
+    assert torch.equal(received.mean(0), rows_.mean(1))
 
 
 def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):

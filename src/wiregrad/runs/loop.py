@@ -18,7 +18,7 @@ from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.runs.checkpoint import Checkpointer
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.record import Outcome
-from wiregrad.runtimes.base import Applied, Order, Runtime
+from wiregrad.runtimes.base import AppliedGradient, Order, Runtime
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, Row | None], None]
@@ -38,7 +38,7 @@ class Loop:
     timing: list[Row] = field(default_factory=list)
     choices: list[torch.Tensor] = field(default_factory=list)
     """Of each round from the first on, int8 `[n]` (`record.CHOICES_SCHEMA`); empty without any."""
-    applied: list[Applied] = field(default_factory=list)
+    applied: list[AppliedGradient] = field(default_factory=list)
     """Every gradient that was applied so far, if the runtime records their staleness."""
     outcome: Outcome = Outcome.COMPLETED
     final: Evaluation = field(default_factory=Evaluation)
@@ -177,7 +177,7 @@ class Loop:
         self.rows, self.timing = saved["rows"], saved["timing"]
         self.done, self.seconds = saved["done"], saved["seconds"]
         self.choices = list(saved["choices"])
-        self.applied = [Applied(*each) for each in saved["applied"]]
+        self.applied = [AppliedGradient(*each) for each in saved["applied"]]
         self.runtime.load_state_dict(saved["runtime"])
 
     def _save(self) -> None:

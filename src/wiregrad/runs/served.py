@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import torch
 
 from wiregrad.comm import accounting
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
+from wiregrad.runs import parameter_server_worker
 from wiregrad.runs.identity import finished
 from wiregrad.runs.loop import Loop
 from wiregrad.runs.outputs import write_outputs
 from wiregrad.runs.record import RunCard
 from wiregrad.runs.request import RunRequest
-from wiregrad.runtimes.asynchronous.arriving import partial_form
-from wiregrad.runtimes.parameter_server.crew import Crew
+from wiregrad.runtimes.asynchronous.server import partial_form
 from wiregrad.runtimes.parameter_server.runtime import ParameterServer
-from wiregrad.runtimes.settings import ParameterServerSpec
+from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
+from wiregrad.runtimes.parameter_server.worker_pool import WorkerPool
 
 
 def run(request: RunRequest) -> RunCard:
@@ -42,9 +44,12 @@ def run(request: RunRequest) -> RunCard:
             "with the workers; runtime.name: parameter_server has none, use asynchronous"
         )
     convention = accounting.convention(config.log.convention)
-    with Crew(config.resolved(), settings.workers) as crew:
-        runtime = ParameterServer(problem, config.method, seeds, convention, settings, crew)
-        runtime.meet()
+    command = partial(parameter_server_worker.main, config.resolved())
+    with WorkerPool(
+        command, settings.workers, preload=[parameter_server_worker.__name__]
+    ) as workers:
+        runtime = ParameterServer(problem, config.method, seeds, convention, settings, workers)
+        runtime.wait_for_workers()
         loop = Loop(config, problem, runtime, None, request.progress)
         loop.run()
         runtime.finish()
