@@ -1,4 +1,4 @@
-"""The image layouts, each on a small set made here."""
+"""The image formats, each on a small set made here."""
 
 import io
 import tarfile

@@ -1,4 +1,4 @@
-"""Sets of photographs, each layout on a few real pictures made here."""
+"""Sets of photographs, each format on a few real pictures made here."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from wiregrad.cli.data import app
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import loading, photos
 from wiregrad.data.catalogue import ImageOptions
-from wiregrad.data.origins import HuggingFace
+from wiregrad.data.schema import HubSource
 
 WNIDS = ["n02", "n01", "n03"]
 
@@ -156,7 +156,7 @@ def test_large_sets_are_put_together_in_a_file(tmp_path, pictures, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, pictures):
-    """The pictures in ImageFolder's layout."""
+    """The pictures in the folders of ImageFolder."""
     root = tmp_path / "set"
     for split, rows in pictures.items():
         for w, name, raw in rows:
@@ -213,9 +213,9 @@ def test_pictures_of_the_hub(tmp_path, folder, pictures, monkeypatch):
     """`datasets` reads a folder as it reads a repository of the hub: labels and encoded images."""
     monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02", "n03")}.__getitem__)
     (folder / "val").rename(folder / "validation")
-    hub = HuggingFace(
+    hub = HubSource(
         kind="datasets",
-        layout="image-folder",
+        format="image-folder",
         path=str(folder),
         revision=None,
         splits=("train", "validation"),

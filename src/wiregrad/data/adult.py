@@ -70,7 +70,7 @@ def read_adult(
     sha256: str | None = None,
     rows: int | None = None,
 ) -> Arrays:
-    """Layout ``adult``: `adult.data` or `adult.test` as the LIBSVM set made from it.
+    """Format ``adult``: `adult.data` or `adult.test` as the LIBSVM set made from it.
 
     `sha256` and `rows` are those of the LIBSVM text, which this reader does not see: the digest of
     the prepared tensors is what proves that they are the same. Raises DataCorrupt naming the line.

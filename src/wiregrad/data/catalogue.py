@@ -10,93 +10,18 @@ import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import yaml
 
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.validation import parse_yaml
-from wiregrad.data.origins import Layout, Model, Source
+from wiregrad.data import folders
+from wiregrad.data.schema import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class TableOptions(Model):
-    """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text.
-
-    Of a set that could never be had, so that no sha256 is known, the number of its `rows`.
-    """
-
-    features: pydantic.PositiveInt
-    task: Literal["binary", "multiclass", "regression"] = "binary"
-    sha256: str | None = None
-    rows: pydantic.PositiveInt | None = None
-
-
-class ImageOptions(Model):
-    """Of a set of photographs: their `size` and, of a subset, the list of its `classes`.
-
-    `rows` are the numbers of training and of test images, where no digest is known.
-    """
-
-    size: pydantic.PositiveInt
-    classes: str | None = None
-    rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
-
-
-class RowOptions(Model):
-    """Of a text that could never be had, so that no digest is known: the `rows` of each split."""
-
-    rows: dict[Literal["train", "test"], pydantic.PositiveInt]
-
-
-Options = TableOptions | ImageOptions | RowOptions
-_OPTIONS: dict[Layout, type[Options]] = {
-    "libsvm": TableOptions,
-    "adult": TableOptions,
-    "tiny-imagenet-npz": ImageOptions,
-    "tiny-imagenet-zip": ImageOptions,
-    "image-tar": ImageOptions,
-    "image-folder": ImageOptions,
-    "ag-news-csv": RowOptions,
-    "text-lines": RowOptions,
-    "text-lines-jsonl": RowOptions,
-}
-"""What the reader of a layout takes; of those that are not here, nothing."""
-
-
-class Entry(Model):
-    """One named variant of a data set.
-
-    `name` is what a configuration asks for, `family` the set it is a variant of. `digest` is the
-    sha256 of the prepared tensors (see `wiregrad.data.prepared.digest`), the same from every
-    source; None only where no source could be reached to compute it, and then the sources' own
-    sha256 are pinned, or the number of rows.
-    """
-
-    name: str
-    family: str
-    title: str
-    licence: str
-    cite: str
-    note: str = ""
-    bytes: int
-    digest: str | None
-    options: Options | None = None
-    sources: tuple[Source, ...]
-
-    @pydantic.model_validator(mode="after")
-    def _options_fit(self) -> Entry:
-        for source in self.sources:
-            if type(self.options) is not _OPTIONS.get(source.layout, type(None)):
-                raise ValueError(f"options are for the layouts {', '.join(sorted(_OPTIONS))}")
-        return self
-
-    def reader_options(self) -> dict[str, Any]:
-        """The keywords for the layout's reader."""
-        return {} if self.options is None else self.options.model_dump()
 
 
 def entries() -> Mapping[str, Entry]:
@@ -145,8 +70,6 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
 def entry(name: str) -> Entry:
     """The entry of one variant, or of a folder. Raises ConfigError naming the known ones."""
     if name.startswith("folder:"):
-        from wiregrad.data import folders
-
         return folders.entry(name)
     known = entries()
     if name not in known:
@@ -167,10 +90,10 @@ def _libsvm(group: dict[str, Any], name: str) -> dict[str, Any]:
     options = {key: row.pop(key) for key in ("features", "task", "sha256")}
     options["rows"] = row.pop("rows", None)
     sources = [
-        {"kind": "mirror", "layout": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
+        {"kind": "mirror", "format": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
         {
             "kind": "http",
-            "layout": "libsvm",
+            "format": "libsvm",
             "files": {"data": {"url": group["site"] + row.pop("page")}},
         },
         *row.pop("packages", []),

@@ -24,7 +24,7 @@ TRAIN_PART = 0.9
 
 
 def read_whole(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``text``: one file `text`."""
+    """Format ``text``: one file `text`."""
     raw = read_bytes(files["text"])
     cut = raw.find(b"\n", int(TRAIN_PART * len(raw))) + 1
     if cut in {0, len(raw)}:
@@ -34,12 +34,12 @@ def read_whole(files: Mapping[str, Path]) -> Arrays:
 
 
 def read_lines(files: Mapping[str, Path], rows: Mapping[str, int]) -> Arrays:
-    """Layout ``text-lines``: files `train` and `test`."""
+    """Format ``text-lines``: files `train` and `test`."""
     return _joined({s: read_text(files[s]).removesuffix("\n").split("\n") for s in rows}, rows)
 
 
 def read_lines_jsonl(files: Mapping[str, Path], rows: Mapping[str, int]) -> Arrays:
-    """Layout ``text-lines-jsonl``: files `train` and `test` with a list of one line in each row."""
+    """Format ``text-lines-jsonl``: files `train` and `test` with a list of one line in each row."""
     found = {}
     for split in rows:
         lines = read_text(files[split]).removesuffix("\n").split("\n")

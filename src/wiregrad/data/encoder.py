@@ -22,7 +22,7 @@ WEIGHTS = "weights/"
 
 
 def read_encoder(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``encoder``: `config` and `tokenizer` (JSON), `weights` (safetensors)."""
+    """Format ``encoder``: `config` and `tokenizer` (JSON), `weights` (safetensors)."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -18,9 +18,8 @@ from urllib.parse import parse_qsl, urlencode
 import pydantic
 
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
-from wiregrad.data.catalogue import Entry, ImageOptions
-from wiregrad.data.origins import FolderFiles
 from wiregrad.data.photos import Photo, class_list, prepare
+from wiregrad.data.schema import Entry, FolderSource, ImageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,7 +60,7 @@ def entry(name: str) -> Entry:
         bytes=size,
         digest=None,
         options=options,
-        sources=(FolderFiles(kind="folder", layout="image-folder", path=str(root)),),
+        sources=(FolderSource(kind="folder", format="image-folder", path=str(root)),),
     )
 
 
@@ -76,7 +75,7 @@ def _listing(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root)} {state.st_size} {state.st_mtime_ns}\n"
 
 
-def fetch(source: FolderFiles) -> dict[str, Path]:
+def fetch(source: FolderSource) -> dict[str, Path]:
     """The folder itself; raises DataUnavailable where it is not one."""
     root = Path(source.path)
     for needed in (root, root / "train", _test(root)):
@@ -91,7 +90,7 @@ def _test(root: Path) -> Path:
 
 
 def read_folder(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``image-folder``: `root` with a folder for each class in ``train`` and ``val``."""
+    """Format ``image-folder``: `root` with a folder for each class in ``train`` and ``val``."""
     from torchvision.datasets import ImageFolder
 
     root = files["root"]

@@ -40,7 +40,7 @@ def read_idx(path: Path) -> Bytes:
 
 
 def read_mnist_idx(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-idx``: the four official files."""
+    """Format ``mnist-idx``: the four official files."""
     arrays: Arrays = {}
     for split in ("train", "test"):
         images = read_idx(files[f"{split}_images"])
@@ -50,7 +50,7 @@ def read_mnist_idx(files: Mapping[str, Path]) -> Arrays:
 
 
 def read_mnist_csv(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-csv``: rows of 784 pixels and a label, the same number of each class.
+    """Format ``mnist-csv``: rows of 784 pixels and a label, the same number of each class.
 
     The part has no split of its own. Images are put in the order of their sha256, and the last
     fifth of each class becomes the test set, so that this variant has the tensors of the full one.
@@ -68,7 +68,7 @@ def read_mnist_csv(files: Mapping[str, Path]) -> Arrays:
 
 
 def read_mnist_idx_5k(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-idx-5k``: the same part, taken from the official training files.
+    """Format ``mnist-idx-5k``: the same part, taken from the official training files.
 
     It is the first 500 images of each class.
     """
@@ -92,7 +92,7 @@ def _cut(images: Bytes, labels: npt.NDArray[np.int64], path: Path) -> Arrays:
 
 
 def read_cifar_binary(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar-binary``: the official archive of "binary version" batches, official order.
+    """Format ``cifar-binary``: the official archive of "binary version" batches, official order.
 
     Each record is a label byte and 3072 bytes, planes R, G, B. (The Python version of the archive
     holds pickles, which wiregrad does not open.)
@@ -102,7 +102,7 @@ def read_cifar_binary(files: Mapping[str, Path]) -> Arrays:
 
 
 def read_cifar100_binary(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar100-binary``: the same for CIFAR-100, labelled by its 100 fine classes.
+    """Format ``cifar100-binary``: the same for CIFAR-100, labelled by its 100 fine classes.
 
     Each record has two label bytes, coarse and fine. Besides: ``classes`` and ``channels``, as
     `wiregrad.data.photos` has them.
@@ -134,7 +134,7 @@ def _records(
 
 
 def read_cifar_webp(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar-webp``: strips of images above one another as lossless WebP, labels as npz."""
+    """Format ``cifar-webp``: strips of images above one another as lossless WebP, labels as npz."""
     arrays: Arrays = {}
     for split in ("train", "test"):
         strips = [path for role, path in sorted(files.items()) if role.startswith(f"{split}_strip")]

@@ -118,5 +118,5 @@ def read_set(
     sha256: str | None = None,
     rows: int | None = None,
 ) -> Arrays:
-    """Layout ``libsvm``: one file ``data``; the options are those of `read_libsvm`."""
+    """Format ``libsvm``: one file ``data``; the options are those of `read_libsvm`."""
     return read_libsvm(files["data"], features=features, task=task, sha256=sha256, rows=rows)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import generated, prepared, sources
 from wiregrad.data.catalogue import Entry, alternatives
-from wiregrad.data.origins import Source
+from wiregrad.data.schema import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,10 +93,10 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
 
     Raises DataUnavailable or DataCorrupt.
     """
-    from wiregrad.data.layouts import LAYOUTS
+    from wiregrad.data.readers import READERS
 
     files = sources.fetch(source, folder)
-    arrays = LAYOUTS[source.layout](files, **entry.reader_options())
+    arrays = READERS[source.format](files, **entry.reader_options())
     actual = prepared.digest(arrays)
     if entry.digest not in {None, actual}:
         raise DataCorrupt(

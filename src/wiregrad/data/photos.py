@@ -67,7 +67,7 @@ def class_list(name: str) -> tuple[str, ...]:
 
 
 def read_tiny_npz(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``tiny-imagenet-npz``: `classes` (JSON), and `train` and `val`, each with arrays.
+    """Format ``tiny-imagenet-npz``: `classes` (JSON), and `train` and `val`, each with arrays.
 
     These are ``jpeg_xz`` (one xz stream of the JPEG files, one after the other), ``offsets`` in
     it, ``y`` (classes by number) and ``name``.
@@ -95,7 +95,7 @@ def _of_npz(path: Path, labels: Sequence[str]) -> list[Photo]:
 
 
 def read_tiny_zip(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``tiny-imagenet-zip``: the official archive, read in memory, never extracted.
+    """Format ``tiny-imagenet-zip``: the official archive, read in memory, never extracted.
 
     ``train/CLASS/images/NAME``; ``val/images/NAME`` with classes in ``val/val_annotations.txt``.
     """
@@ -119,7 +119,7 @@ def read_tiny_zip(files: Mapping[str, Path], **options: object) -> Arrays:
 
 
 def read_tar(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``image-tar``: an archive of a folder, ``train/CLASS/NAME`` and ``val/CLASS/NAME``."""
+    """Format ``image-tar``: an archive of a folder, ``train/CLASS/NAME`` and ``val/CLASS/NAME``."""
     path = files["archive"]
     ours = {theirs: split for split, theirs in SPLITS.items()}
     photos: dict[str, list[Photo]] = {split: [] for split in SPLITS}

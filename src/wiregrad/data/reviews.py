@@ -46,13 +46,13 @@ Review = tuple[int, str]
 
 
 def read_jsonl(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``imdb-jsonl``: `train` and perhaps `test`, a line ``[label, ..., text]`` a review."""
+    """Format ``imdb-jsonl``: `train` and perhaps `test`, a line ``[label, ..., text]`` a review."""
     splits = {role: _jsonl(path) for role, path in files.items()}
     return prepare(splits["train"], splits.get("test"))
 
 
 def read_csv(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``imdb-csv``: a table text, label, source; rows of source imdb are the train half."""
+    """Format ``imdb-csv``: a table text, label, source; rows of source imdb are the train half."""
     path = files["data"]
     text = read_text(path)
     limit = csv.field_size_limit(1 << 24)

