@@ -8,16 +8,16 @@ from wiregrad import data
 from wiregrad.core.errors import ConfigError
 from wiregrad.data.readers import READERS
 from wiregrad.data.schema import Format
-from wiregrad.data.sources import GROUP, KINDS
+from wiregrad.data.sources import GROUP_OF, GROUPS
 
 
 def test_every_format_has_a_reader():
     assert set(get_args(Format)) == set(READERS)
 
 
-def test_sources_stand_in_the_order_mirror_official_package():
+def test_sources_stand_in_the_order_of_their_groups():
     for entry in data.entries().values():
-        ranks = [KINDS.index(GROUP[source.kind]) for source in entry.sources]
+        ranks = [GROUPS.index(GROUP_OF[source.kind]) for source in entry.sources]
         assert ranks == sorted(ranks), entry.name
         assert entry.bytes > 0
 

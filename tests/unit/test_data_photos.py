@@ -15,8 +15,7 @@ from wiregrad import data
 from wiregrad.cli.data import app
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import loading, photos
-from wiregrad.data.catalogue import ImageOptions
-from wiregrad.data.schema import HubSource
+from wiregrad.data.schema import HubSource, ImageOptions
 
 WNIDS = ["n02", "n01", "n03"]
 
@@ -195,7 +194,7 @@ def test_a_folder_that_is_none(tmp_path, folder, monkeypatch):
             data.entry(name)
     with pytest.raises(ConfigError, match="unknown list of classes 'y'"):
         data.entry("folder:x?size=8&classes=y")
-    with pytest.raises(DataUnavailable, match=r"none is not there"):
+    with pytest.raises(DataUnavailable, match=r"none is not a folder"):
         data.load(f"folder:{tmp_path}/none?size=8")
     with pytest.raises(DataUnavailable, match="no training images of n0"):
         data.load(f"folder:{folder}?size=8&classes=imagenet100")
@@ -230,7 +229,7 @@ def test_pictures_of_the_hub(tmp_path, folder, pictures, monkeypatch):
     check(found, pictures)
     monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02")}.__getitem__)
     (tmp_path / "again").mkdir()
-    with pytest.raises(DataCorrupt, match="it has other classes than the list ours"):
+    with pytest.raises(DataCorrupt, match="its classes are not those of the list ours"):
         loading.read_source(entry, hub, tmp_path / "again")
 
 

@@ -193,9 +193,10 @@ def _state(entry: Entry) -> str:
         return "[yellow]out of date[/]"
     if found is not None:
         return f"[green]cached[/], from {found.get('source')}"
-    usable = [s for s in entry.sources if sources.permitted(s)]
-    if any(s.kind == "mirror" and sources.mirror_has(s) for s in usable):
-        return "available from mirror"
+    usable = [source for source in entry.sources if sources.is_allowed(source)]
+    local = [source for source in usable if sources.is_local(source)]
+    if local:
+        return local[0].title if local[0].kind == "builtin" else f"available from {local[0].title}"
     remote = [s.title for s in usable if s.kind != "mirror" or sources.mirror_is_remote()]
     return f"to be fetched from {' or '.join(remote)}" if remote else "not available"
 

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ import pydantic
 from pydantic_core import core_schema
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import listing, unknown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -60,7 +60,7 @@ class Registry(Generic[T]):
         try:
             return self._classes[name]
         except KeyError:
-            raise ConfigError(self._unknown(name)) from None
+            raise ConfigError(unknown(self.what, name, sorted(self))) from None
 
     def build(self, spec: Mapping[str, Any] | str | T, where: str | None = None) -> T:
         """The object that `spec` describes: ``{name: ..., **fields}``, or the bare name.
@@ -75,9 +75,9 @@ class Registry(Generic[T]):
         fields = dict(spec)
         name = fields.pop("name", None)
         if not isinstance(name, str):
-            raise ConfigError(f"{where}.name: missing (known: {', '.join(self)})")
+            raise ConfigError(f"{where}.name: missing {listing(sorted(self))}")
         if name not in self:
-            raise ConfigError(f"{where}.name: {self._unknown(name)}")
+            raise ConfigError(f"{where}.name: {unknown(self.what, name, sorted(self))}")
         try:
             return pydantic.TypeAdapter(self[name]).validate_python(fields)
         except pydantic.ValidationError as error:
@@ -98,11 +98,6 @@ class Registry(Generic[T]):
     def json_schema(self) -> dict[str, Any]:
         """JSON Schema of the mappings that `build` takes."""
         return {"oneOf": [self._entry_schema(name) for name in self]}
-
-    def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._classes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown {self.what} {name!r}{hint} (known: {', '.join(self)})"
 
     def _entry_schema(self, name: str) -> dict[str, Any]:
         schema = _without_references(pydantic.TypeAdapter(self[name]).json_schema())

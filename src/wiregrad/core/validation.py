@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,6 +9,7 @@ import pydantic
 import yaml
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import did_you_mean, listing
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -59,10 +59,8 @@ def _first(
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         allowed = [*extra_keys, *_fields_at(model, first["loc"][:-1])]
-        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        names = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{key}: unknown key{hint}{names}"
+        names = f" {listing(allowed, 'allowed')}" if allowed else ""
+        return f"{key}: unknown key{did_you_mean(str(first['loc'][-1]), allowed)}{names}"
     if first["type"] in {"missing", "value_error"}:
         inner = message.startswith(".")  # a registered class names the key below
         return f"{key}{'' if inner else ': '}{message}" if key else message

@@ -3,7 +3,8 @@
 This package imports without torch; `load` imports it.
 """
 
-from wiregrad.data.catalogue import Entry, alternatives, entries, entry
+from wiregrad.data.catalogue import alternatives, entries, entry
 from wiregrad.data.loading import DataSet, load
+from wiregrad.data.schema import Entry
 
 __all__ = ["DataSet", "Entry", "alternatives", "entries", "entry", "load"]

@@ -1,11 +1,10 @@
 """The catalogue: which data sets there are, where each can be had, and its digest.
 
-The one list is ``catalogue.yaml`` beside this module, so that an installed package carries it.
+The list is ``catalogue.yaml`` beside this module; `wiregrad.data.schema` describes what it holds.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import cache
 from importlib import resources
@@ -16,6 +15,7 @@ import pydantic
 import yaml
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import unknown
 from wiregrad.core.validation import parse_yaml
 from wiregrad.data import folders
 from wiregrad.data.schema import Entry
@@ -25,15 +25,34 @@ if TYPE_CHECKING:
 
 
 def entries() -> Mapping[str, Entry]:
-    """All entries by name: the package's catalogue, then what ``WIREGRAD_CATALOGUE`` adds.
+    """All entries by name: those of the package, then those of ``WIREGRAD_CATALOGUE``.
 
-    That is the path of a file with the same grammar. Raises ConfigError naming the file and key.
+    That variable is the path of a file like ``catalogue.yaml``. Raises ConfigError, which names the
+    file and the key.
     """
-    return _entries(os.environ.get("WIREGRAD_CATALOGUE") or None)
+    return _read_all(os.environ.get("WIREGRAD_CATALOGUE") or None)
+
+
+def entry(name: str) -> Entry:
+    """The entry of one variant, or of ``folder:PATH?size=PIXELS`` (`wiregrad.data.folders`).
+
+    Raises ConfigError where the name is unknown.
+    """
+    if name.startswith(folders.PREFIX):
+        return folders.entry(name)
+    known = entries()
+    if name not in known:
+        raise ConfigError(f"data: {unknown('set', name, known)}; see `wiregrad data list`")
+    return known[name]
+
+
+def alternatives(name: str) -> list[Entry]:
+    """The entries of a preference list ``"a|b"``, best first. Raises ConfigError as `entry`."""
+    return [entry(part.strip()) for part in name.split("|")]
 
 
 @cache
-def _entries(added: str | None) -> Mapping[str, Entry]:
+def _read_all(added: str | None) -> Mapping[str, Entry]:
     own = resources.files("wiregrad.data").joinpath("catalogue.yaml").read_text(encoding="utf-8")
     found = _parse(own, "catalogue.yaml")
     if added is not None:
@@ -41,9 +60,11 @@ def _entries(added: str | None) -> Mapping[str, Entry]:
             text = Path(added).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"WIREGRAD_CATALOGUE: {added}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"WIREGRAD_CATALOGUE: {added}: not UTF-8 ({error.reason})") from None
         for name, extra in _parse(text, added).items():
             if name in found:
-                raise ConfigError(f"{added}: {name}: the catalogue has this set already")
+                raise ConfigError(f"{added}: {name}: wiregrad's catalogue has this set already")
             found[name] = extra
     return found
 
@@ -53,7 +74,7 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
         document = parse_yaml(text)
         rows = [{"name": name, **fields} for name, fields in document.get("sets", {}).items()]
         group = document.get("libsvm", {"sets": {}})
-        rows += [_libsvm(group, name) for name in group["sets"]]
+        rows += [_libsvm_row(group, name) for name in group["sets"]]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{where}: not a catalogue: {str(error).splitlines()[0]}") from None
     found = {}
@@ -67,36 +88,18 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
     return found
 
 
-def entry(name: str) -> Entry:
-    """The entry of one variant, or of a folder. Raises ConfigError naming the known ones."""
-    if name.startswith("folder:"):
-        return folders.entry(name)
-    known = entries()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"data: unknown set {name!r}{hint} (known: {', '.join(known)})")
-    return known[name]
-
-
-def alternatives(name: str) -> list[Entry]:
-    """The entries of a preference list ``"a|b"``, best first. Raises ConfigError as `entry`."""
-    return [entry(part.strip()) for part in name.split("|")]
-
-
-def _libsvm(group: dict[str, Any], name: str) -> dict[str, Any]:
-    """An entry of the LIBSVM family from its row: these differ only in a few values."""
+def _libsvm_row(group: dict[str, Any], name: str) -> dict[str, Any]:
+    """The full row of a set under ``libsvm``, which differs from the others in a few values."""
     row = dict(group["sets"][name])
     options = {key: row.pop(key) for key in ("features", "task", "sha256")}
     options["rows"] = row.pop("rows", None)
+    page, packages, builtin = row.pop("page"), row.pop("packages", []), row.pop("builtin", False)
     sources = [
         {"kind": "mirror", "format": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
-        {
-            "kind": "http",
-            "format": "libsvm",
-            "files": {"data": {"url": group["site"] + row.pop("page")}},
-        },
-        *row.pop("packages", []),
+        {"kind": "http", "format": "libsvm", "files": {"data": {"url": group["site"] + page}}},
+        *packages,
     ]
+    if builtin:
+        sources.append({"kind": "builtin", "format": "libsvm", "files": {"data": f"{name}.xz"}})
     common = {"family": name, "licence": group["licence"], "cite": group["cite"]}
     return common | row | {"name": name, "options": options, "sources": sources}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import generated, prepared, sources
-from wiregrad.data.catalogue import Entry, alternatives
-from wiregrad.data.schema import Source
+from wiregrad.data.catalogue import alternatives
+from wiregrad.data.schema import Entry, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +108,7 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
 def try_sources(entry: Entry, folder: Path, say: Say = log.info) -> Iterator[Attempt]:
     """Try the entry's sources in order: its arrays, or why there are none, for each."""
     for number, source in enumerate(entry.sources):
-        if not sources.permitted(source):
+        if not sources.is_allowed(source):
             yield Attempt(source.title, None, "ruled out by WIREGRAD_SOURCES")
             continue
         say(f"{entry.name}: trying {source.title}")

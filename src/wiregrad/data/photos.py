@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wiregrad.core.errors import ConfigError, DataCorrupt
+from wiregrad.core.names import unknown
 from wiregrad.core.validation import parse_yaml
 from wiregrad.data.files import Arrays, decompress
 
@@ -62,7 +63,7 @@ def class_list(name: str) -> tuple[str, ...]:
     text = resources.files("wiregrad.data").joinpath("classes.yaml").read_text(encoding="utf-8")
     lists: dict[str, list[str]] = parse_yaml(text)
     if name not in lists:
-        raise ConfigError(f"data: unknown list of classes {name!r} (known: {', '.join(lists)})")
+        raise ConfigError(f"data: {unknown('list of classes', name, lists)}")
     return tuple(lists[name])
 
 

@@ -130,6 +130,17 @@ class MirrorSource(_FileSource):
         return "mirror"
 
 
+class BuiltinSource(_FileSource):
+    """Files that come with wiregrad (`wiregrad.data.sources.BUILTIN`)."""
+
+    kind: Literal["builtin"]
+
+    @property
+    def title(self) -> str:
+        """The source as run cards and messages name it."""
+        return "built in"
+
+
 class Download(Model):
     """One file of an official site."""
 
@@ -221,7 +232,13 @@ class PackageSource(Model):
 
 
 Source = Annotated[
-    MirrorSource | HttpSource | TorchvisionSource | HubSource | PackageSource | FolderSource,
+    MirrorSource
+    | HttpSource
+    | TorchvisionSource
+    | HubSource
+    | PackageSource
+    | BuiltinSource
+    | FolderSource,
     pydantic.Field(discriminator="kind"),
 ]
 
