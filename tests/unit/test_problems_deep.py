@@ -142,15 +142,15 @@ def test_bfloat16_gradients_are_a_tier_that_is_asked_for(name):
 
 
 def test_passes_are_those_of_the_run_whoever_asks():
-    assert [list(p) for p in build("mnist_cnn", workers=8).portions()] == [
+    assert [list(p) for p in build("mnist_cnn", workers=8).worker_groups()] == [
         [0, 1],
         [2, 3],
         [4, 5],
         [6, 7],
     ]
-    assert list(map(len, build("mnist_cnn", workers=16).portions())) == [4] * 4
-    assert list(map(len, build("mnist_cnn", workers=7, per_pass=3).portions())) == [3, 3, 1]
-    assert list(map(len, normed(workers=2, per_pass=2).portions())) == [1, 1]
+    assert list(map(len, build("mnist_cnn", workers=16).worker_groups())) == [4] * 4
+    assert list(map(len, build("mnist_cnn", workers=7, per_pass=3).worker_groups())) == [3, 3, 1]
+    assert list(map(len, normed(workers=2, per_pass=2).worker_groups())) == [1, 1]
     problem = build("mnist_cnn", workers=8, per_pass=4)
     joint = rows_of(problem, 1, range(8))
     assert torch.equal(rows_of(problem, 1, range(4, 8)), joint[4:])

@@ -15,8 +15,9 @@ from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
 from wiregrad.problems.base import register
-from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.deep import DeepProblem, DeepSpec
 from wiregrad.problems.models import pretrained
+from wiregrad.problems.samples import Samples
 
 Name = Literal["sst2", "cola", "rte", "ag_news", "imdb"]
 
@@ -71,7 +72,7 @@ class Sentences:
             ids = torch.stack([ids, self._segments[rows, :width].long()], dim=1)
         return ids, self._labels[rows]
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows by rising length, so that batches have little padding."""
         return rows[self._lengths.cpu()[rows].argsort(stable=True)]
 

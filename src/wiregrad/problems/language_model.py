@@ -13,9 +13,10 @@ from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
 from wiregrad.problems.base import register
-from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.deep import DeepProblem, DeepSpec
 from wiregrad.problems.models import pretrained
-from wiregrad.problems.models.language import SHAPES, Decoder, LSTMModel, Size
+from wiregrad.problems.models.next_token import SHAPES, Decoder, LSTMModel, Size
+from wiregrad.problems.samples import Samples
 
 
 class Windows:
@@ -43,7 +44,7 @@ class Windows:
         rows = rows.to(self._inputs.device)
         return self._inputs[rows].long(), self._labels[rows].long().flatten()
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows as they are: all windows cost the same."""
         return rows
 

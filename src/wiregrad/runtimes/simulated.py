@@ -92,7 +92,7 @@ class Simulated:
         the round; once that is seen, there is a row for every worker.
         """
         everyone = range(self.problem.workers)
-        portions = self.problem.portions() if self._lean else [everyone]
+        portions = self.problem.worker_groups() if self._lean else [everyone]
         for portion in portions:
             if self._grads is None:
                 self._grads = self.problem.gradient_buffer(max(map(len, portions)))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from wiregrad.problems.models.layers import Dropout, pool_relu
-from wiregrad.problems.models.stacked import Conv2d, Linear
+from wiregrad.problems.models.per_worker import Conv2d, Linear
 
 
 class MnistCNN(nn.Module):
@@ -21,7 +21,7 @@ class MnistCNN(nn.Module):
     """
 
     dim = 21_840
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LeNet5(nn.Module):
     """
 
     dim = 62_006
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class LeNet(nn.Module):
     """
 
     dim = 541_094
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class TinyNet(nn.Module):
     by max-pool 2 and ReLU; fc 1024→256, ReLU; fc 256→classes.
     """
 
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 50) -> None:
         super().__init__()

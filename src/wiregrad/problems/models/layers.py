@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from wiregrad.kernels import pooling
-from wiregrad.problems.models.stacked import Context
+from wiregrad.problems.models.per_worker import Context
 
 
 class Dropout(nn.Module):

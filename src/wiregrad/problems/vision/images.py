@@ -13,7 +13,7 @@ from torch.nn import functional
 from wiregrad.core.errors import ConfigError
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.problems.norms import Policy
-from wiregrad.problems.sets import Samples
+from wiregrad.problems.samples import Samples
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
@@ -61,7 +61,7 @@ class Images:
         images = torch.empty(pixels.shape, device=pixels.device, memory_format=torch.channels_last)
         return torch.mul(pixels, self._scale, out=images).add_(self._shift), self._labels[rows]
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows as they are: all images cost the same."""
         return rows
 
@@ -165,6 +165,6 @@ class Normed:
     statistics: Policy = "worker_0"
     """Whose running statistics are used in evaluation: worker 0's, or the mean over workers."""
 
-    def whose_statistics(self) -> Policy:
+    def statistics_policy(self) -> Policy:
         """See DeepSpec."""
         return self.statistics

@@ -39,13 +39,13 @@ class Work:
         assert isinstance(problem, Divisible)
         arena = Arena(problem, fd)
         arena.close()
-        problem.settle(arena.x)
-        problem.share_state(arena.state)
+        problem.bind_parameters(arena.x)
+        problem.bind_state(arena.state)
         return Work(problem, arena, order["rank"], order["size"])
 
     def gradients(self, step: int) -> None:
         """This process's portions of a round."""
-        mine = shares(len(self.problem.portions()), self.size)[self.rank]
+        mine = shares(len(self.problem.worker_groups()), self.size)[self.rank]
         compute(self.problem, self.arena, step, mine)
 
     def score(self) -> None:

@@ -69,7 +69,7 @@ class Arena:
         wanted = {
             "x": ((d,), problem.dtype),
             "gradients": ((n, d), problem.dtype),
-            "scores": ((problem.parts, 2), torch.float64),
+            "scores": ((problem.evaluation_chunks, 2), torch.float64),
         } | {f"state/{name}": (tuple(t.shape), t.dtype) for name, t in state.items()}
         places, end = {}, 0
         for name, (shape, dtype) in wanted.items():
@@ -223,9 +223,9 @@ class Pooled(Problem):
                 member.order(order | {"rank": member.rank}, self._arena.fd)
         finally:
             self._arena.close()
-        problem.settle(self._arena.x)
-        problem.share_state(self._arena.state)
-        self._mine = shares(len(problem.portions()), pool.size)[0]
+        problem.bind_parameters(self._arena.x)
+        problem.bind_state(self._arena.state)
+        self._mine = shares(len(problem.worker_groups()), pool.size)[0]
         self.layout, self.provenance = problem.layout, problem.provenance
         self.workers, self.device, self.dtype = problem.workers, problem.device, problem.dtype
         self.train_size, self.steps_per_epoch = problem.train_size, problem.steps_per_epoch
@@ -259,7 +259,7 @@ class Pooled(Problem):
         self._pool.all({"do": "score"})
         score(self._inner, self._arena, 0, self._pool.size)
         self._pool.wait()
-        return self._inner.evaluation(self._arena.scores)
+        return self._inner.combine_chunks(self._arena.scores)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """See Problem: the state of all workers is in the memory that all processes share."""
@@ -272,7 +272,7 @@ class Pooled(Problem):
 
 def compute(problem: Divisible, arena: Arena, step: int, mine: Sequence[int]) -> None:
     """The gradients of one process's portions, into their rows."""
-    portions = problem.portions()
+    portions = problem.worker_groups()
     for index in mine:
         rows = portions[index]
         out = arena.gradients[rows[0] : rows[-1] + 1]
@@ -281,5 +281,5 @@ def compute(problem: Divisible, arena: Arena, step: int, mine: Sequence[int]) ->
 
 def score(problem: Divisible, arena: Arena, rank: int, size: int) -> None:
     """One process's parts of an evaluation."""
-    for part in range(rank, problem.parts, size):
-        problem.score(arena.x, part, arena.scores[part])
+    for part in range(rank, problem.evaluation_chunks, size):
+        problem.evaluate_chunk(arena.x, part, arena.scores[part])

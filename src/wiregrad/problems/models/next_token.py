@@ -14,7 +14,7 @@ Size = Literal["small", "medium", "large"]
 
 
 @dataclass(frozen=True)
-class Shape:
+class DecoderShape:
     """Of a decoder: its layers, its heads, and the width of its states."""
 
     layers: int
@@ -22,10 +22,10 @@ class Shape:
     width: int
 
 
-SHAPES: dict[Size, Shape] = {
-    "small": Shape(4, 4, 128),
-    "medium": Shape(6, 6, 384),
-    "large": Shape(12, 12, 768),
+SHAPES: dict[Size, DecoderShape] = {
+    "small": DecoderShape(4, 4, 128),
+    "medium": DecoderShape(6, 6, 384),
+    "large": DecoderShape(12, 12, 768),
 }
 """Some 0.8, 11 and 85 million parameters beside the embeddings; `large` is GPT-2's smallest."""
 
@@ -38,7 +38,7 @@ class Decoder(nn.Module):
     touch. The ids that begin and end a text are 0 and mean nothing here.
     """
 
-    def __init__(self, shape: Shape, words: int, context: int, dropout: float) -> None:
+    def __init__(self, shape: DecoderShape, words: int, context: int, dropout: float) -> None:
         from transformers import GPT2Config, GPT2LMHeadModel  # noqa: PLC0415 - seconds of import
 
         super().__init__()
