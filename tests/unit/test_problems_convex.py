@@ -137,7 +137,9 @@ def test_starting_point_and_precision():
 def test_other_data_and_too_many_workers_are_refused():
     with pytest.raises(ConfigError, match=r"problem.data: 'phishing' is not a set of rows"):
         build(dataset({"train_images": torch.zeros(3)}))
-    with pytest.raises(ConfigError, match=r"alpha: a number with split dirichlet, and only there"):
+    with pytest.raises(
+        ConfigError, match=r"alpha: required with split dirichlet, and allowed only "
+    ):
         build(rows(), alpha=0.5)
     with pytest.raises(ConfigError, match=r"runtime.workers: 48 workers for 47 rows"):
         build(rows(), workers=48)
@@ -193,7 +195,7 @@ def test_factors_multiply_to_the_rows():
     problem = build(found)
     z, p = (
         sparse.csr_array((m.values.numpy(), m.col.numpy(), m.crow.numpy()))
-        for m in factor(problem._parts.rows, problem._parts.labels, 1)
+        for m in factor(problem.samples.rows, problem.samples.labels, 1)
     )
     assert z.nnz < 0.6 * np.count_nonzero(matrix)
     assert np.array_equal((z @ p).toarray(), labels[:, None] * matrix)
@@ -266,7 +268,7 @@ def test_least_squares_is_the_naive_formula(density):
 @pytest.mark.parametrize("n", [3, 10])
 def test_quadratics_are_those_of_3pc(n):
     problem = registry.build({"name": "quadratic", "dim": 40, "noise": 0.3}).build(n, Seeds(0), CPU)
-    d, scale, first = 40, problem._scale.numpy(), problem._first.numpy()
+    d, scale, first = 40, problem.scale.numpy(), problem.first.numpy()
     tridiagonal = 2 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
     matrices = [s / 4 * tridiagonal for s in scale]
     lift = 1e-6 - np.linalg.eigvalsh(np.mean(matrices, 0))[0]
@@ -293,14 +295,14 @@ def test_the_label_skewed_split_gives_workers_unlike_labels():
     shares = {}
     for alpha in (0.2, 50.0):
         problem = build(found, split="dirichlet", alpha=alpha)
-        parts = [problem._parts.slice(i) for i in range(WORKERS)]
+        parts = [problem.samples.slice(i) for i in range(WORKERS)]
         assert sum(p.stop - p.start for p in parts) == problem.train_size == 2000
-        means = torch.stack([(problem._parts.labels[p] > 0).double().mean() for p in parts])
+        means = torch.stack([(problem.samples.labels[p] > 0).double().mean() for p in parts])
         shares[alpha] = means.std().item()
     assert shares[0.2] > 3 * shares[50.0]
     assert torch.equal(
-        problem._parts.rows.values,
-        build(found, seed=1, split="dirichlet", alpha=50.0)._parts.rows.values,
+        problem.samples.rows.values,
+        build(found, seed=1, split="dirichlet", alpha=50.0).samples.rows.values,
     )
     with pytest.raises(ConfigError, match=r"problem.alpha: 0.001 leaves one of 20 workers"):
         build(found, workers=20, split="dirichlet", alpha=0.001)

@@ -181,7 +181,7 @@ def test_evaluation_is_the_mean_over_the_sets(name):
     train, valid = held_out(len(found.tensors["train_labels"]), 24, 0.25)
     x = problem.x0()
     measured = problem.evaluate(x)
-    splits, model = problem._splits, problem._model.eval()
+    splits, model = problem.splits, problem.model.eval()
     expected = {}
     for key, samples, rows in (
         ("train", splits.train, train[:10]),
@@ -271,7 +271,7 @@ def test_classes_and_channels_are_those_of_the_data_set():
     assert dict(zip(problem.layout.names, problem.layout.shapes, strict=True))["fc2.bias"] == (7,)
     assert build("cifar_lenet5", found=photos(100, 32)).dim == 62_006 + 90 * 85
     found = photos()
-    batch, _ = problem._splits.train.batch(torch.tensor([3]))
+    batch, _ = problem.splits.train.batch(torch.tensor([3]))
     expected = found.tensors["train_images"][3, 1] / 255
     torch.testing.assert_close(batch[0, 1], (expected - 0.5) / 0.3, rtol=1e-5, atol=1e-5)
     with pytest.raises(ConfigError, match=r"has no images of \(3, 64, 64\)"):

@@ -63,8 +63,8 @@ class DeepProblem(Divisible):
         device: torch.device,
         provenance: dict[str, str],
     ) -> None:
-        self._model = model.to(device)
-        named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self.model = model.to(device)
+        named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self._parameters = list(named.values())
         self._x0 = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.layout = Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
@@ -74,10 +74,10 @@ class DeepProblem(Divisible):
         self._targets: int = getattr(model, "targets", 1)
         self._per_pass = 1 if of_16 is None else per_pass or workers_per_pass(workers, of_16)
         self._low_precision = gradients == "bfloat16"
-        self._statistics = Statistics(self._model, workers, statistics)
+        self._statistics = Statistics(self.model, workers, statistics)
         self.joint_state = statistics == "averaged"
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
-        self._splits = splits
+        self.splits = splits
         self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
         self._seeds = seeds
         self._chunks = splits.chunks(eval_train, eval_test)
@@ -112,7 +112,7 @@ class DeepProblem(Divisible):
     ) -> None:
         """See Problem. Those of one group are computed in one pass."""
         self._move_to(x)
-        self._model.train()
+        self.model.train()
         start = 0
         for _, group in groupby(workers, key=lambda worker: worker // self._per_pass):
             members = list(group)
@@ -124,8 +124,8 @@ class DeepProblem(Divisible):
         inputs, labels = self._batch_of(workers, step)
         self._set_up_layers(workers, step)
         rows = self._rows_by_parameter(out)
-        with torch.enable_grad(), self._autocast(), gradients_into(self._model, rows):
-            logits = self._model(inputs)
+        with torch.enable_grad(), self._autocast(), gradients_into(self.model, rows):
+            logits = self.model(inputs)
             loss = functional.cross_entropy(logits, labels, reduction="sum")
             loss = loss / (self._batches.batch * self._targets)
             grads = torch.autograd.grad(loss, self._parameters, allow_unused=self._writes_rows)
@@ -148,7 +148,7 @@ class DeepProblem(Divisible):
         """Inputs and labels of the batches of `workers`, one after the other."""
         rows = torch.cat([self._batches.rows(worker, step) for worker in workers])
         augment = [self._seeds.generator("worker", i, "step", step, "augment") for i in workers]
-        return self._splits.train.batch(self._splits.train_rows[rows], augment)
+        return self.splits.train.batch(self.splits.train_rows[rows], augment)
 
     def _set_up_layers(self, workers: Sequence[int], step: int) -> None:
         """Give the layers with randomness or state the generators and statistics of `workers`."""
@@ -171,13 +171,13 @@ class DeepProblem(Divisible):
     def evaluate_chunk(self, x: torch.Tensor, chunk: int, out: torch.Tensor) -> None:
         """See Divisible. The sum of the losses, and the number of correct predictions."""
         self._move_to(x)
-        self._model.eval()
+        self.model.eval()
         self._statistics.use_in_evaluation()
         name, rows = self._chunks[chunk]
-        samples = self._splits.test if name == "test" else self._splits.train
+        samples = self.splits.test if name == "test" else self.splits.train
         with torch.no_grad():
             inputs, labels = samples.batch(rows)
-            logits = self._model(inputs)
+            logits = self.model(inputs)
             out[0] = functional.cross_entropy(logits, labels, reduction="sum")
             out[1] = (logits.argmax(1) == labels).sum()
 

@@ -40,7 +40,7 @@ class Batched:
             for name, values in fields.items()
         }
         self._set_method()
-        x0 = problem.start(seeds).repeat(len(fields["lr"]), 1)
+        x0 = problem.starting_point(seeds).repeat(len(fields["lr"]), 1)
         self.state: State = self.method.init(x0, n)
         self.up = self._channel("uplink", n, conventions, x0)
         self.down = self._channel("downlink", 1, conventions, x0)

@@ -17,7 +17,7 @@ import torch
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.problems.convex import Logistic
-from wiregrad.problems.convex.rows import OverRows, RowsSpec
+from wiregrad.problems.convex.rows import RowProblem, RowSpec
 from wiregrad.runs.config import RunConfig
 from wiregrad.theory import asynchronous, conflicts, optimum
 from wiregrad.theory.asynchronous import Sum
@@ -94,7 +94,7 @@ def _step(run: RunConfig, s: Sum, alpha: float, tau: int) -> tuple[str, float]:
 def _facts(run: RunConfig, source: Source) -> Facts:
     """Facts of the run's problem, for all seeds alike; ValueError where it has none."""
     spec = run.problem
-    if not isinstance(spec, RowsSpec) or spec.x0 != "zeros":
+    if not isinstance(spec, RowSpec) or spec.x0 != "zeros":
         raise ValueError(f"problem {spec.name} has no constants at one x⁰")
     key = json.dumps([run.resolved()["problem"], run.runtime.workers, source], sort_keys=True)
     if key not in _KNOWN:
@@ -103,11 +103,11 @@ def _facts(run: RunConfig, source: Source) -> Facts:
     return _KNOWN[key]
 
 
-def _worked_out(problem: OverRows, spec: RowsSpec, source: Source) -> Facts:
+def _worked_out(problem: RowProblem, spec: RowSpec, source: Source) -> Facts:
     n, x0 = problem.workers, problem.x0()
     constants = asynchronous.of_mean(problem.constants())
     if source == "conflicts":
-        parts = [problem.part(worker).scipy() for worker in range(n)]
+        parts = [problem.worker_matrix(worker).scipy() for worker in range(n)]
         curvature = 0.25 if isinstance(problem, Logistic) else 1.0
         constants = conflicts.smoothness(parts, curvature, constants.strong, spec.lam)
     best = optimum.find(problem, x0)

@@ -1,4 +1,4 @@
-"""Image classification; importing the package registers its problems."""
+"""Image classification: MNIST, CIFAR and subsets of ImageNet. Importing it registers them."""
 
 from wiregrad.problems.vision import imagenet, mnist_cifar
 from wiregrad.problems.vision.images import Channels, Images, Normed, crop_and_flip
