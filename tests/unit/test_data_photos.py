@@ -80,7 +80,7 @@ def test_tiny_imagenet_of_the_mirror_and_of_the_official_archive_are_the_same(tm
     official = photos.read_tiny_zip({"archive": path}, size=8)
     assert mirrored.keys() == official.keys()
     assert all(np.array_equal(mirrored[key], official[key]) for key in mirrored)
-    with pytest.raises(DataCorrupt, match=r"tiny\.zip: 6 images to train, expected 7"):
+    with pytest.raises(DataCorrupt, match=r"tiny\.zip: 6 train images, expected 7"):
         photos.read_tiny_zip({"archive": path}, size=8, rows=(7, 3))
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataCorrupt, match=r"tiny\.zip: not the archive of Tiny ImageNet"):

@@ -20,7 +20,7 @@ from wiregrad.data.files import Arrays
 from wiregrad.data.schema import Format
 
 Reader = Callable[..., Arrays]
-"""Called with files by role and the entry's options as keywords."""
+"""Called with the files by role, and the options of the entry as keyword arguments."""
 
 READERS: dict[Format, Reader] = {
     "mnist-idx": images.read_mnist_idx,

@@ -121,7 +121,7 @@ class Finetune(DeepSpec):
         if "train_text_ends" not in found.tensors:
             raise ConfigError(f"problem.data: {found.variant!r} has no sentences")
         start = pretrained.load(self.model)
-        read = tokens.sentences(found, start.tokeniser, self.max_length)
+        read = tokens.encode_sentences(found, start.tokeniser, self.max_length)
         problem = super().bind(read, workers, seeds, device)
         problem.provenance |= {"model": start.name, "model_sha256": start.digest}
         return problem

@@ -75,7 +75,7 @@ class _LanguageModel(DeepSpec):
         how = self.tokeniser
         if how not in {"byte", "word"}:
             how = pretrained.load(how).tokeniser
-        read = tokens.stream(found, how, self.vocabulary)
+        read = tokens.encode_text(found, how, self.vocabulary)
         shortest = min(len(read.tensors[f"{split}_tokens"]) for split in tokens.SPLITS)
         if shortest <= self.context:
             raise ConfigError(
