@@ -86,7 +86,7 @@ def _registry(command, name):
     try:
         done = subprocess.run(command, capture_output=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        pytest.skip(f"{name} is not to be had here")
+        pytest.skip(f"{name} cannot be reached from here")
     if done.returncode:
         pytest.skip(f"the package registry {name} is not reached from here")
 

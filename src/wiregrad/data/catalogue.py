@@ -42,7 +42,7 @@ def entry(name: str) -> Entry:
         return folders.entry(name)
     known = entries()
     if name not in known:
-        raise ConfigError(f"data: {unknown('set', name, known)}; see `wiregrad data list`")
+        raise ConfigError(f"data: {unknown('set', name, known)} (`wiregrad data list` shows all)")
     return known[name]
 
 
