@@ -31,6 +31,13 @@ def test_details_hold_the_pseudo_code_and_the_bounds() -> None:
     assert "one_bit_adam" not in out
 
 
+def test_details_say_what_else_the_method_can_do() -> None:
+    assert "Asynchronous runtimes: yes" in run("comp_ams").stdout
+    assert "Asynchronous runtimes: only those that wait" in run("cd_adam").stdout
+    assert "Sweeps: yes" in run("cd_adam").stdout
+    assert "Sweeps: no" in run("comp_ams").stdout
+
+
 def test_json_gives_defaults_that_build_the_method() -> None:
     for described in json.loads(run("--json").stdout):
         parameters = described["parameters"]

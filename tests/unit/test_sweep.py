@@ -51,7 +51,25 @@ METHODS = {
     "ef21_bc": {"name": "ef21_bc", "compressor": TOP, "server_compressor": TOP},
     "lag_wk": {"name": "lag_wk"},
     "lag_ps": {"name": "lag_ps", "smoothness": [0.5, 1.0, 2.0, 4.0, 8.0]},
+    "bidirectional_3pc": {
+        "name": "bidirectional_3pc",
+        "uplink": {"name": "clag", "zeta": 1.0, "compressor": TOP},
+        "downlink": {"name": "lag", "zeta": 1.0},
+    },
+    "three_pc_v3": {
+        "name": "three_pc_v3",
+        "compressor": TOP,
+        "inner": {"name": "lag", "zeta": 1.0},
+    },
+    "marina_perm_k": {"name": "marina_perm_k", "p": 0.3},
     "cd_adam": {"name": "cd_adam", "compressor": TOP},
+    "naive_two_way": {"name": "naive_two_way", "compressor": TOP},
+    "ef_two_way": {"name": "ef_two_way", "compressor": TOP},
+    "double_squeeze": {"name": "double_squeeze", "compressor": TOP},
+    "ef21_two_way": {"name": "ef21_two_way", "compressor": TOP},
+    "dist_adam": {"name": "dist_adam"},
+    "dist_ams": {"name": "dist_ams"},
+    "naive": {"name": "naive", "compressor": TOP},
     "efficient_adam": {
         "name": "efficient_adam",
         "compressor": {"name": "log_quantiser"},
@@ -92,6 +110,30 @@ def test_a_run_in_a_batch_is_the_simulated_run(label):
         assert end.grad_norm == pytest.approx(problem.evaluate(x).grad_norm, rel=1e-10)
         assert (end.outcome == "reached") == (end.grad_norm <= 1e-3)
         assert end.outcome == "reached" or end.iterations == rounds
+
+
+def test_each_method_says_whether_it_can_be_swept():
+    """Those that say so are the ones of the test above."""
+    assert {name for name in methods if methods[name].sweepable} == {
+        spec["name"] for spec in METHODS.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "comp_ams", "compressor": TOP}, "comp_ams cannot be swept: it takes one run"),
+        ({"name": "dist_adam"}, "dist_adam cannot be swept: no theorem here covers dist_adam"),
+        ({"name": "ef21", "compressor": RAND | {"scaled": True}}, "rand_k is not contractive"),
+    ],
+)
+def test_a_method_that_cannot_be_swept_is_named_with_the_reason(
+    method, message, tmp_path, monkeypatch
+):
+    config = task(tmp_path, monkeypatch).config | {"method": method}
+    with pytest.raises(ConfigError, match=message) as caught:
+        sweep.run(task(tmp_path, monkeypatch, config=config))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_simulated_run_first_meets_the_tolerance_where_its_batch_says():

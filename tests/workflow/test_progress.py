@@ -2,8 +2,10 @@
 
 import importlib
 import io
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -41,14 +43,21 @@ def test_nothing_is_known_before_the_first_run(tracker):
     assert (state.done, state.total, state.seconds_left, state.now) == (0, 4, None, "")
 
 
-def test_of_the_targets_only_papers_narrow_what_is_counted(tracker):
-    known = sorted({group.paper for group in tracker._groups()})
-    for targets, total in (([known[0]], 4), (["all"], 4), ([known[0], "report"], 4)):
+def test_of_the_targets_only_papers_narrow_what_is_counted(tracker, project):
+    another = yaml.safe_load((project.folder / "config/papers/tiny.yaml").read_text()) | {
+        "paper": "another"
+    }
+    another["experiments"]["convex"]["seeds"] = [1]
+    project.write("config/papers/another.yaml", another)
+    for targets, total in (
+        (["tiny"], 4),
+        (["another"], 2),
+        (["all"], 6),
+        (["tiny", "report"], 6),
+        (["tiny", "another"], 6),
+    ):
         tracker.targets = targets
         assert tracker.state().total == total
-    tracker._plan.papers["another"] = tracker._plan.papers[known[0]]
-    tracker.targets = ["another"]
-    assert tracker.state().total == 0
 
 
 def test_time_left_is_what_is_missing_at_the_pace_so_far(tracker):
@@ -71,6 +80,8 @@ def test_a_half_written_file_is_no_progress(tracker, content):
 def test_without_a_terminal_it_prints_lines(tracker, run_progress, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(run_progress, "LINE_SECONDS", 0.0)
+    ticking = SimpleNamespace(monotonic=itertools.count(step=30).__next__)
+    monkeypatch.setattr(run_progress, "time", ticking)
     with run_progress.shown(tracker, Console(file=out)) as refresh:
         refresh()
         for folder in tracker.folders:
@@ -78,6 +89,6 @@ def test_without_a_terminal_it_prints_lines(tracker, run_progress, monkeypatch):
         refresh()
         refresh()
     assert out.getvalue().splitlines() == [
-        "0 of 4 runs after 0:00, time left unknown",
-        "4 of 4 runs after 0:00, drawing and checking",
+        "0 of 4 runs after 0:30, time left unknown",
+        "4 of 4 runs after 1:00, drawing and checking",
     ]

@@ -11,6 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from wiregrad.methods import Method
+
 app = typer.Typer()
 
 BOUNDS = {"exclusiveMinimum": ">", "minimum": "≥", "exclusiveMaximum": "<", "maximum": "≤"}
@@ -39,10 +41,20 @@ def methods(
         console.print(_list(found))
     for each in found if names else []:
         typer.echo(f"{each['name']}\n{each['source']}\n\n{each['description']}\n")
+        typer.echo(f"Asynchronous runtimes: {FORMS[each['partial']]}")
+        typer.echo(f"Sweeps: {'yes' if each['sweepable'] else 'no'}\n")
         console.print(_parameters(each["parameters"]))
 
 
-def _described(method: type, schema: dict[str, Any]) -> dict[str, Any]:
+FORMS = {
+    None: "only those that wait for all workers (runtime.apply: all)",
+    "arrived": "yes; the server takes the messages that have arrived",
+    "padded": "yes; the workers that are not heard count as empty messages",
+}
+"""What `Method.partial` means, in words."""
+
+
+def _described(method: type[Method], schema: dict[str, Any]) -> dict[str, Any]:
     parameters = {
         key: {"required": key in schema["required"], "allowed": _allowed(value)}
         | ({"default": value["default"]} if "default" in value else {})
@@ -51,8 +63,10 @@ def _described(method: type, schema: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         "name": schema["title"],
-        "source": getattr(method, "source", ""),
+        "source": method.source,
         "description": cleandoc(method.__doc__ or ""),
+        "partial": method.partial,
+        "sweepable": method.sweepable,
         "parameters": parameters,
     }
 

@@ -15,9 +15,9 @@ from wiregrad.runs import execute as experiment
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.loop import Loop, Progress
+from wiregrad.runtimes.asynchronous.arriving import partial_form
 from wiregrad.runtimes.parameter_server.crew import Crew
 from wiregrad.runtimes.parameter_server.runtime import ParameterServer
-from wiregrad.runtimes.partial import partial_form
 from wiregrad.runtimes.settings import ParameterServerSpec
 
 

@@ -14,11 +14,21 @@ import torch
 
 from wiregrad.comm.accounting import Convention
 from wiregrad.comm.channel import Link
+from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, State, Step
 from wiregrad.problems.convex import Convex
 from wiregrad.runtimes.base import tensors_of
 from wiregrad.runtimes.batched_channel import BatchedChannel
+
+
+def require_sweepable(method: Method) -> None:
+    """Raises ConfigError for a method whose runs cannot advance together."""
+    if not method.sweepable:
+        raise ConfigError(
+            f"method.name: {method.name} cannot be swept: it takes one run at a time, not a batch "
+            "of runs (its class does not say sweepable = True)"
+        )
 
 
 class Batched:
@@ -32,7 +42,11 @@ class Batched:
         fields: Mapping[str, Sequence[float]],
         conventions: Sequence[Convention],
     ) -> None:
-        """`fields`: hyper-parameters by name, one value a run; `lr` is among them."""
+        """`fields`: hyper-parameters by name, one value a run; `lr` is among them.
+
+        Raises ConfigError for a method that is not `sweepable`.
+        """
+        require_sweepable(method)
         self.problem, self.seeds, n = problem, seeds, problem.workers
         self._base = method
         self._fields = {

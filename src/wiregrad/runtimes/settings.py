@@ -32,6 +32,8 @@ class RuntimeSpec(ABC):
     name: ClassVar[str]
     pooled: ClassVar[bool] = False
     """Whether the processes of a pool can share the gradients: all workers' are taken at once."""
+    synchronous: ClassVar[bool] = False
+    """Whether every update has the gradients of all workers at the newest x."""
 
     workers: Workers
 
@@ -46,6 +48,11 @@ class RuntimeSpec(ABC):
         """Files that the runtime reads: the run is another one when they change."""
         return ()
 
+    @property
+    def tau(self) -> int | None:
+        """The largest delay τ, in updates, if a rule gives the workers' delays; else None."""
+        return None
+
 
 registry: Registry[RuntimeSpec] = Registry("runtime")
 register = registry.register
@@ -57,6 +64,7 @@ class SimulatedSpec(RuntimeSpec):
     """Synchronous rounds of n workers on one device."""
 
     pooled = True
+    synchronous = True
 
     server: Literal["rank0", "replicated"] = "rank0"
     """Of `distributed`; without effect here."""
@@ -85,6 +93,11 @@ class DelayedSpec(RuntimeSpec):
     """Rounds in which worker i has read x a given number of updates ago, at most τ."""
 
     delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()
+
+    @property
+    def tau(self) -> int:
+        """See RuntimeSpec."""
+        return self.delay.tau
 
     def build(
         self, problem: Problem, method: Method, seeds: Seeds, convention: Convention

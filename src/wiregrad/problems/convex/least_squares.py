@@ -24,6 +24,7 @@ class LeastSquares(RowProblem):
     is formed once; the bits of a gradient may then depend on the batch of points.
     """
 
+    curvature_bound = 1.0
     _spec: LeastSquaresSpec
 
     def gradients_batch(
@@ -46,7 +47,7 @@ class LeastSquares(RowProblem):
     def evaluate_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See Convex."""
         losses = [
-            (matrix.times(x) - self._targets(self.samples.slice(worker))).square().mean(0) / 2
+            (matrix.times(x) - self._targets(self._samples.slice(worker))).square().mean(0) / 2
             for worker, matrix in enumerate(self._matrices)
         ]
         value = torch.stack(losses).mean(0) + self._spec.lam * x.square().sum(-1) / 2
@@ -63,7 +64,7 @@ class LeastSquares(RowProblem):
 
         A dense multiplication is counted as 8 times as fast as a sparse one.
         """
-        return self.workers * self.dim**2 <= 8 * len(self.samples.rows.values)
+        return self.workers * self.dim**2 <= 8 * len(self._samples.rows.values)
 
     @cached_property
     def _normal(self) -> tuple[torch.Tensor, torch.Tensor]:
@@ -71,18 +72,18 @@ class LeastSquares(RowProblem):
         hessians = torch.empty(self.workers, self.dim, self.dim, dtype=self.dtype)
         linear = torch.empty(self.workers, self.dim, dtype=self.dtype)
         for worker in range(self.workers):
-            rows, inside = self.worker_matrix(worker).dense(), self.samples.slice(worker)
+            rows, inside = self.worker_matrix(worker).dense(), self._samples.slice(worker)
             hessians[worker] = rows.T @ rows / len(rows)
             hessians[worker].diagonal().add_(self._spec.lam)
-            linear[worker] = rows.T @ self.samples.labels[inside] / len(rows)
+            linear[worker] = rows.T @ self._samples.labels[inside] / len(rows)
         return hessians.to(self.device), linear.to(self.device)
 
     @property
     def _signed_rows(self) -> Csr:
-        return self.samples.rows
+        return self._samples.rows
 
     def _targets(self, rows: torch.Tensor | slice) -> torch.Tensor:
-        return self.samples.labels[rows][:, None].to(self.device)
+        return self._samples.labels[rows][:, None].to(self.device)
 
     def _slope(self, products: torch.Tensor, targets: torch.Tensor | None) -> torch.Tensor:
         assert targets is not None

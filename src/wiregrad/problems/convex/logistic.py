@@ -54,6 +54,7 @@ class Logistic(RowProblem):
     workers and points, and a gradient has the same bits in any batch and for any choice of workers.
     """
 
+    curvature_bound = 0.25
     _spec: LogisticSpec
     _evaluated: tuple[torch.Tensor, torch.Tensor] | None = None
     """The point `[1, d]` that was evaluated last, and the gradients `[1, n, d]` at it."""
@@ -72,7 +73,7 @@ class Logistic(RowProblem):
             known = self._evaluated
             if known is not None and torch.equal(x, known[0]):  # a run that is logged every round
                 return out.copy_(known[1][:, list(chosen)])
-            self._gradients_in_kernel(x, out, self.samples.bounds[list(chosen)])
+            self._gradients_in_kernel(x, out, self._samples.bounds[list(chosen)])
             return out
         return self._gradients_in_torch(x, out, chosen)
 
@@ -81,8 +82,8 @@ class Logistic(RowProblem):
         x = x.contiguous()
         out = x.new_empty(len(x), self.workers, self.dim)
         if sparse_rows.fits(x, out):
-            margins = x.new_empty(len(x), self.samples.rows.m)
-            self._gradients_in_kernel(x, out, self.samples.bounds, margins)
+            margins = x.new_empty(len(x), self._samples.rows.m)
+            self._gradients_in_kernel(x, out, self._samples.bounds, margins)
             self._evaluated = (x.clone(), out) if len(x) == 1 else None
         else:
             self._gradients_in_torch(x, out, range(self.workers))
@@ -110,18 +111,18 @@ class Logistic(RowProblem):
     def _factors(self) -> Factors:
         from wiregrad.problems.convex.factors import factor  # noqa: PLC0415 - imports SciPy
 
-        return factor(self.samples.rows, self.samples.labels, self.workers)
+        return factor(self._samples.rows, self._samples.labels, self.workers)
 
     @cached_property
     def _row_weights(self) -> torch.Tensor:
         """The weight of each row in f, `[m]`: f is a mean over workers of means over rows."""
-        sizes = self.samples.sizes
+        sizes = self._samples.sizes
         weights = (1 / (self.workers * sizes.to(self.dtype))).repeat_interleave(sizes)
         return weights.to(self.device)
 
     @cached_property
     def _signed_rows(self) -> Csr:
-        return self.samples.rows.scaled(self.samples.labels)
+        return self._samples.rows.scaled(self._samples.labels)
 
     def _targets(self, rows: torch.Tensor | slice) -> None:
         del rows  # the labels are the signs of the rows

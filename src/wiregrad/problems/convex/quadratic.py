@@ -37,7 +37,7 @@ class Quadratic(Convex):
     def __init__(
         self, scale: torch.Tensor, first: torch.Tensor, shift: float, d: int, device: torch.device
     ) -> None:
-        self.scale, self.first, self._shift = scale.to(device), first.to(device), shift
+        self._scale, self._first, self._shift = scale.to(device), first.to(device), shift
         self.device, self.dtype = device, scale.dtype
         self.layout = Layout.flat(d)
         self.workers = self.train_size = self.samples_per_step = len(scale)
@@ -62,7 +62,7 @@ class Quadratic(Convex):
     ) -> torch.Tensor:
         """See Convex."""
         chosen = slice(None) if workers is None else list(workers)
-        scale, first = self.scale[chosen], self.first[chosen]
+        scale, first = self._scale[chosen], self._first[chosen]
         out = x.new_empty(len(x), len(scale), self.dim) if out is None else out
         torch.mul(self._product(x)[:, None], scale[:, None] / 4, out=out)
         out += self._shift * x[:, None]
@@ -72,13 +72,13 @@ class Quadratic(Convex):
     def evaluate_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See Convex."""
         gradients = self.gradients_batch(x)
-        curved = self._product(x) * (self.scale.mean() / 4) + self._shift * x
-        value = (x * curved).sum(-1) / 2 - self.first.mean() * x[..., 0]
+        curved = self._product(x) * (self._scale.mean() / 4) + self._shift * x
+        value = (x * curved).sum(-1) / 2 - self._first.mean() * x[..., 0]
         return value, norm_of_mean(gradients)
 
     def constants(self) -> Constants:
         """See Convex."""
-        return constants.tridiagonal_quadratics(self.scale.tolist(), self._shift, self.dim)
+        return constants.tridiagonal_quadratics(self._scale.tolist(), self._shift, self.dim)
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
         """T x `[R, d]` at `x` `[R, d]`."""

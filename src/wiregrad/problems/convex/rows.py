@@ -57,12 +57,14 @@ class RowProblem(Convex):
     replacement, from the generator ``worker/i/step/t``; otherwise gradients are exact.
     """
 
+    curvature_bound: ClassVar[float]
+    """A bound on the second derivative of the loss."""
     _spec: RowSpec
 
     def __init__(
         self, samples: WorkerSamples, spec: RowSpec, seeds: Seeds, device: torch.device
     ) -> None:
-        self.samples, self._spec, self._seeds = samples, spec, seeds
+        self._samples, self._spec, self._seeds = samples, spec, seeds
         self.device, self.dtype = device, _DTYPES[spec.dtype]
         self.layout = Layout.flat(samples.rows.d)
         self.workers = len(samples)
@@ -109,14 +111,14 @@ class RowProblem(Convex):
     def hessian_times(self, x: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """∇²f(x) v for each row of v `[R, d]`, at `x` `[d]`; f is the mean of the f_i."""
         total = self.workers * self._regular_curvature(x) * v
-        for matrix, size in zip(self._matrices, self.samples.sizes.tolist(), strict=True):
+        for matrix, size in zip(self._matrices, self._samples.sizes.tolist(), strict=True):
             weights = self._curvature(matrix.times(x[None])) * matrix.times(v)
             total += matrix.transposed_times(weights) / size
         return total / self.workers
 
     def worker_matrix(self, worker: int) -> Csr:
         """The rows `[m_i, d]` of a worker; where labels are signs, each row times its label."""
-        return self._signed_rows.slice(self.samples.slice(worker))
+        return self._signed_rows.slice(self._samples.slice(worker))
 
     @cached_property
     def _matrices(self) -> list[Rows]:
@@ -155,7 +157,7 @@ class RowProblem(Convex):
         """Write the gradients of m `workers` at `x` `[R, d]` to `out` `[R, m, d]`, by torch."""
         regular = self._regular_gradient(x)
         for place, worker in enumerate(workers):
-            matrix, inside = self._matrices[worker], self.samples.slice(worker)
+            matrix, inside = self._matrices[worker], self._samples.slice(worker)
             weights = self._slope(matrix.times(x), self._targets(inside))
             torch.add(
                 regular,
@@ -166,7 +168,7 @@ class RowProblem(Convex):
         return out
 
     def _draw(self, worker: int, step: int) -> torch.Tensor:
-        inside = self.samples.slice(worker)
+        inside = self._samples.slice(worker)
         generator = self._seeds.generator("worker", worker, "step", step)
         size = (int(self._spec.batch),)
         chosen = torch.randint(inside.stop - inside.start, size, generator=generator)

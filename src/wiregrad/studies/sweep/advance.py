@@ -30,7 +30,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Stop:
-    """When a run ends, and in which books runs of a cell compete."""
+    """When a run ends, and whether the runs of a cell compete."""
 
     norm: float
     max_rounds: int
@@ -61,8 +61,9 @@ def advance(
 ) -> list[Ended]:
     """Run all `points` of `method` as one batch; how each ended, in their order.
 
-    `method` has the compressor of the points; `lr`, and `zeta` where it has one, are theirs; the
-    seed is one for all. The first of `conventions` is the book in which runs of a cell compete.
+    `method` has the compressor of the points; `lr`, and `zeta` if it has one, are theirs; all share
+    the seed. Runs of a cell compete in the bits of the first of `conventions`. Raises ConfigError
+    for a method that cannot be swept.
     """
     return _Advance(problem, method, seeds, points, stop, conventions).run()
 
@@ -122,7 +123,7 @@ class _Advance:
         return self.problem.gradients_batch(self.batch.x, out)
 
     def _meters(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Uplink bits on the wire `[R]` and in the books `[b, R]`, a worker; downlink `[R]`."""
+        """Uplink bits a worker: wire `[R]`, by conventions `[b, R]`; downlink bits `[R]`."""
         n, up = self.problem.workers, self.batch.up
         return up.wire // n, up.priced // n, self.batch.down.wire.clone()
 
