@@ -268,3 +268,11 @@ def test_preflight_of_the_paper_scale():
     assert done.returncode == 0, done.stdout + done.stderr
     states = {line.split()[0] for line in done.stdout.splitlines()[:-1]}
     assert states <= {"ok", "no"}
+
+
+def test_every_module_that_a_page_names_exists():
+    package = ROOT / "src/wiregrad"
+    for page in (ROOT / "docs").glob("*.md"):
+        named = re.findall(r"`([\w./]+/[\w./]*)`", page.read_text(encoding="utf-8"))
+        missing = {n for n in named if not ((package / n).exists() or (ROOT / n).exists())}
+        assert missing - {"results/"} == set(), page
