@@ -1,4 +1,4 @@
-"""Steps of two processes over gloo: PyTorch's DDP with its hooks, and the distributed runtime."""
+"""A step of two processes over gloo: PyTorch's DDP with its hooks, and the distributed runtime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_hooks(table: list[Row], quick: bool) -> None:
 
 
 def measured(*arguments: str) -> dict[str, dict[str, float]]:
-    """What the program of rank 0 prints."""
+    """The seconds and bytes of each side, as rank 0 of programs/hooks.py prints them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

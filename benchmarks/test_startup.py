@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).parent / "programs" / "fixed_cost.py"
 
 @pytest.fixture(autouse=True)
 def _bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules are compiled once and kept, as in every installed program."""
+    """Let Python keep compiled modules, as for an installed program."""
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
 
