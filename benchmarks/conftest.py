@@ -25,7 +25,9 @@ ROWS = pytest.StashKey[list[Row]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("wiregrad benchmarks")
     group.addoption("--report", type=Path, help="folder for report.md, rows.json and the chart")
-    group.addoption("--quick", action="store_true", help="tiny sizes: shows that everything runs, measures nothing")
+    group.addoption(
+        "--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -58,7 +58,7 @@ def _kernels() -> str:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """The rows by group; within a group, rows with a goal first, otherwise in the order measured."""
+    """The rows by group; within a group those with a goal first, else in the order measured."""
     return sorted(rows, key=lambda row: (GROUPS.index(row.group), row.goal is None))
 
 
@@ -106,7 +106,7 @@ def _about(about: dict[str, str]) -> str:
 
 
 def write(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
-    """Write report.md, rows.json, benchmarks.svg and benchmarks.png to `folder`; return their paths."""
+    """Write report.md, rows.json, benchmarks.svg and .png to `folder`; return their paths."""
     write_text(folder / "report.md", markdown(rows, about))
     write_json(
         folder / "rows.json", {"schema": 1, "about": about, "rows": [r.as_json() for r in rows]}

@@ -1,7 +1,7 @@
-"""Seconds of the interpreter, the imports and everything else that is not a round.
+"""Seconds spent on the interpreter, the imports and everything else that is not a round.
 
-Absolute times: they hold on a quiet machine. The data must have been prepared before; where MNIST
-cannot be had, the second row is left out.
+These are absolute times and need a quiet machine. The data must have been prepared before. The
+second row is left out where MNIST is not available.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def crossed() -> int:
 
 
 def ddp(width: int, hook: str) -> Call:
-    """A step of a network of LAYERS matrices `[width, width]` whose gradients pass through `hook`."""
+    """A step of LAYERS matrices `[width, width]` whose gradients pass through `hook`."""
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(LAYERS)))
     # One bucket: with several, the callbacks of PowerSGD wait for each other over gloo.
