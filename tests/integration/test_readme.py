@@ -152,6 +152,12 @@ def test_the_lists_name_every_method_and_compressor():
         assert sorted(re.findall(r"`(\w+)`", documents.between(README, kind))) == own
 
 
+def test_codecs_from_128_on_are_left_to_compressors_outside_the_package():
+    families = [compressors.registry[name] for name in compressors.registry]
+    own = [each.codec for each in families if each.__module__.startswith("wiregrad.compressors.")]
+    assert max(own) < 128
+
+
 def test_every_paper_has_its_command_and_its_figure():
     rows = re.findall(
         r"^\|.*`(make figures SCALE=cpu TARGETS=(\w+))` \| .*\((\S+)\) \|$", README, re.MULTILINE
