@@ -282,3 +282,15 @@ def test_every_module_that_a_page_names_exists():
         named = re.findall(r"`([\w./]+/[\w./]*)`", page.read_text(encoding="utf-8"))
         missing = {n for n in named if not ((package / n).exists() or (ROOT / n).exists())}
         assert missing - {"results/"} == set(), page
+
+
+def test_modules_have_moved_to_where_the_changelog_says():
+    rows = documents.between(documents.read("CHANGELOG.md"), "moves").splitlines()
+    now = [
+        re.findall(r"`([\w.]+)`", row)[1]
+        for row in rows
+        if row.startswith("| `") and "…" not in row
+    ]
+    places = [ROOT / "src/wiregrad" / Path(*name.split(".")) for name in now]
+    assert len(places) > 20
+    assert [p for p in places if not (p.is_dir() or p.with_suffix(".py").exists())] == []
