@@ -290,7 +290,7 @@ def parse(**change: Any) -> list[claims.Claim]:
 def test_a_wrong_claim_is_one_clear_line(change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         parse(**change)
-    assert "config/papers/toy.yaml" in str(caught.value)
+    assert "config/papers/toy: claims" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -1,13 +1,11 @@
-"""The configuration of asynchronous compressed gradients: labels, steps, figures and claims."""
+"""The configuration of asynchronous compressed gradients: delays, claims and steps."""
 
 from pathlib import Path
 
 import pytest
 
 from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
 from wiregrad.core.errors import ConfigError
-from wiregrad.runs.config import RunConfig
 from wiregrad.studies import theory_step
 from wiregrad.studies.plan import asked_of_theory, load_plan
 
@@ -20,19 +18,10 @@ def plan(request):
     return load_plan(request.param, CONFIG, [PAPER])
 
 
-def test_every_label_of_every_experiment_is_a_valid_configuration(plan):
-    known = set()
-    for group in plan.groups:
-        run = group.runs[-1]  # the far corner of its grid
-        config = {**run.config, "method": dict(run.config["method"])}
-        if asked_of_theory(config):
-            assert set(config["method"]["lr"]) == {"theory", "multiple"}
-            config["method"]["lr"] = 1.0
-        shape = str([config["method"], config["runtime"], config["log"]])
-        if shape not in known:
-            known.add(shape)
-            parsed = RunConfig.parse(config, f"{group.experiment}/{group.label}")
-            assert parsed.log.convention == PAPER
+def test_steps_that_theory_gives_are_asked_for_as_multiples(plan):
+    asked = [g.runs[-1].config for g in plan.groups if asked_of_theory(g.runs[-1].config)]
+    assert asked
+    assert all(set(config["method"]["lr"]) == {"theory", "multiple"} for config in asked)
 
 
 def test_the_runs_of_a_grid_have_the_delays_it_names(plan):
@@ -44,23 +33,9 @@ def test_the_runs_of_a_grid_have_the_delays_it_names(plan):
             assert len(set(found)) > 1
 
 
-def test_figures_and_claims_name_what_there_is(plan):
-    paper = plan.papers[PAPER]
-    base = load_plan("paper", CONFIG, [PAPER])
-    labels = {
-        scale: {n: {g.label for g in p.groups if g.experiment == n} for n in paper.experiments}
-        for scale, p in (("here", plan), ("paper", base))
-    }
-    for name, spec in figures.parse(paper).items():
-        named = set(getattr(spec, "methods", ())) | {getattr(spec, "label", None)} - {None}
-        assert named <= labels["paper"][spec.experiment], name
-    assert {claim.id[:2] for claim in claims.parse(paper)} >= {"D1", "D2", "D3", "D4", "D5"}
-    for claim in claims.parse(paper):
-        check = claim.build(PAPER)
-        assert set(check.labels) <= labels["paper"][check.experiment], claim.id
-        assert claim.why
-        if plan.scale == "cpu":
-            assert set(check.labels) <= labels["here"][check.experiment], claim.id
+def test_the_claims_are_those_of_the_paper(plan):
+    found = {claim.id[:2] for claim in claims.parse(plan.papers[PAPER])}
+    assert found >= {"D1", "D2", "D3", "D4", "D5"}
 
 
 STRONG = {

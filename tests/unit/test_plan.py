@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from wiregrad.core.errors import ConfigError
-from wiregrad.studies.plan import TUNED, load_plan, merge
+from wiregrad.studies.expansion import merge
+from wiregrad.studies.plan import TUNED, load_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -120,6 +121,39 @@ def test_unknown_scale_paper_and_group_say_what_there_is(tmp_path):
         load_plan("s", base, ["q"])
     with pytest.raises(ConfigError, match="no group p/e/z at scale s"):
         load_plan("s", base).group("p", "e", "z")
+
+
+def test_a_long_list_of_groups_is_not_told_but_the_nearest_ones():
+    with pytest.raises(ConfigError, match="did you mean 'adacgd/phishing/ef21'") as caught:
+        load_plan("paper", ROOT / "config", ["adacgd"]).group("adacgd", "phishing", "ef2l")
+    assert len(str(caught.value)) < 250
+
+
+def test_methods_all_is_the_set_all_and_every_label_from_outside(tmp_path):
+    base = write(tmp_path, {})
+    extra = {"c": {"title": "C", "method": {"name": "dist_sgd"}}}
+    assert [g.label for g in load_plan("s", base, extra_methods=extra).groups] == ["a", "b", "c"]
+    content = yaml.safe_load((base / "methods.yaml").read_text())
+    (base / "methods.yaml").write_text(yaml.safe_dump(content | {"label_sets": {"all": ["b"]}}))
+    assert [g.label for g in load_plan("s", base, extra_methods=extra).groups] == ["b", "c"]
+
+
+def test_the_sets_of_a_paper_are_found_after_the_scale(tmp_path):
+    base = write(tmp_path, {}, {"methods": "mine"})
+    path = base / "papers/p.yaml"
+    path.write_text(yaml.safe_dump({"label_sets": {"mine": ["b"]}}) + path.read_text())
+    assert [g.label for g in load_plan("s", base).groups] == ["b"]
+    path.write_text(path.read_text().replace("mine", "all"))
+    (base / "scales/s.yaml").write_text("scale: s\n")
+    with pytest.raises(ConfigError, match=r"p\.yaml: label_sets\.all: stands in methods\.yaml"):
+        load_plan("s", base)
+
+
+def test_a_scale_names_experiments_that_exist(tmp_path):
+    base = write(tmp_path, {})
+    (base / "scales/s.yaml").write_text("scale: s\npapers: { p: { experiments: { f: {} } } }\n")
+    with pytest.raises(ConfigError, match=r"s\.yaml: papers\.p\.experiments: no experiment 'f'"):
+        load_plan("s", base)
 
 
 def test_merge_joins_mappings_and_replaces_the_rest():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wiregrad.studies.papers import read_methods
 from wiregrad.studies.plan import load_plan
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +51,7 @@ def test_the_paper_scale_is_the_papers_grid():
 
 
 def test_every_label_has_a_rule_file():
-    labels = yaml.safe_load((ROOT / "config/methods.yaml").read_text(encoding="utf-8"))
+    labels, _ = read_methods(ROOT / "config")
     files = {f.stem for f in (ROOT / "workflow/rules/methods").glob("*.smk")}
     assert {entry.get("rule", label) for label, entry in labels.items()} == files
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import wiregrad
 from snakemake.exceptions import WorkflowError
+from wiregrad.studies.papers import paper_names, read_methods
 from wiregrad.studies.plan import load_plan
 from wiregrad.runs.provenance import method_code_sha256
-from wiregrad.core.validation import read_yaml
 
 # Rules run the commands of the environment that runs Snakemake, activated or not.
 os.environ |= {"PATH": os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])}
@@ -24,8 +24,8 @@ LIGHT_RESOURCES = {"gpu": 0, "mem_mb": 2000, "runtime": 15}
 PLAN_OPTIONS = f"--scale {SCALE} --config-dir {CONFIG_DIR} --results {config['results']}"
 JOB_OPTIONS = f"{PLAN_OPTIONS} --checkpoint {config['checkpoint']}"
 PAPER_OPTIONS = " ".join(f"--paper {paper}" for paper in config["papers"])
-PAPERS = config["papers"] or sorted(f.stem for f in CONFIG_DIR.glob("papers/*.yaml"))
-METHODS = read_yaml(CONFIG_DIR / "methods.yaml")
+PAPERS = config["papers"] or paper_names(CONFIG_DIR)
+METHODS = read_methods(CONFIG_DIR)[0]
 EXTRA_METHODS = {}  # labels that rule files add (`register_method`), in the same form
 NOTHING = "(?!)"  # a pattern that no label matches
 # Sources whose change makes figures, tables, claims and the report anew, or the data reports.
@@ -124,7 +124,7 @@ def threads_of(wildcards):
 def method_code(wildcards):
     """Digest of the code of the group's method."""
     entry = group(**wildcards).entry
-    return method_code_sha256(entry.method, [entry.plugin] if entry.plugin else [])
+    return method_code_sha256(entry.method["name"], [entry.plugin] if entry.plugin else [])
 
 
 def group_files(paper=None, experiments=None):

@@ -7,9 +7,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import yaml
-
 from wiregrad.core.files import write_text
+from wiregrad.studies.papers import read_paper
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = "results/published/cpu/claims"
@@ -47,7 +46,7 @@ ORDER = ("reproduced", "not reproduced", "inconclusive")
 
 def titled(root: Path, paper: str) -> str:
     """Title of a paper, and its arXiv number if it has one."""
-    spec = yaml.safe_load((root / f"config/papers/{paper}.yaml").read_text(encoding="utf-8"))
+    spec, _ = read_paper(root / "config", paper)
     number = spec["arxiv"]
     return str(spec["title"]) + (f" ({number})" if number != "none" else "")
 

@@ -18,13 +18,31 @@ _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def parse_yaml(text: str) -> Any:
     """What `yaml.safe_load` returns, ten times as fast where PyYAML was built with libyaml.
 
-    Raises yaml.YAMLError.
+    Raises yaml.YAMLError, also for a key that stands twice in one mapping.
     """
     loader = _SafeLoader(text)
     try:
-        return loader.get_single_data()
+        node = loader.get_single_node()
+        _refuse_twice(node)
+        return None if node is None else loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def _refuse_twice(node: yaml.Node | None) -> None:
+    """YAML forbids a key to stand twice in one mapping; PyYAML keeps the last one in silence."""
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen and key.value != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands twice", key.start_mark
+                )
+            seen.add(str(key.value))
+            _refuse_twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_twice(item)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError
-from wiregrad.core.validation import checked, read_yaml
+from wiregrad.studies.expansion import ALL, known
+from wiregrad.studies.papers import load_methods, load_papers
 from wiregrad.studies.schema import Experiment, MethodEntry, Paper, Sweep, Tuning
 
 TUNED = "tuned"
@@ -111,16 +112,11 @@ class Plan:
 
     def group(self, paper: str, experiment: str, label: str) -> Group:
         """One group; ConfigError says what there is."""
-        found = [
-            g for g in self.groups if (g.paper, g.experiment, g.label) == (paper, experiment, label)
-        ]
-        if not found:
-            known = sorted({f"{g.paper}/{g.experiment}/{g.label}" for g in self.groups})
-            raise ConfigError(
-                f"no group {paper}/{experiment}/{label} at scale {self.scale}"
-                f" (known: {', '.join(known)})"
-            )
-        return found[0]
+        wanted = f"{paper}/{experiment}/{label}"
+        names = {f"{g.paper}/{g.experiment}/{g.label}": g for g in self.groups}
+        if wanted not in names:
+            raise ConfigError(f"no group {wanted} at scale {self.scale} ({known(wanted, names)})")
+        return names[wanted]
 
 
 def load_plan(
@@ -130,76 +126,36 @@ def load_plan(
     results: str | Path = "results",
     extra_methods: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Plan:
-    """Read methods.yaml, papers/*.yaml and scales/<scale>.yaml below `config_dir`.
+    """Read methods.yaml, the papers and scales/<scale>.yaml below `config_dir`.
 
-    `extra_methods`: further labels, as methods.yaml holds them. Raises ConfigError naming the
-    file, the key and what is allowed.
+    `extra_methods`: further labels, as methods.yaml holds them; `methods: all` includes them.
+    Raises ConfigError naming the file, the key and what is allowed.
     """
     base = Path(config_dir)
-    methods = _methods(base / "methods.yaml", extra_methods or {})
-    overrides = _scale(base, scale)
-    available = sorted(path.stem for path in (base / "papers").glob("*.yaml"))
-    chosen = list(papers) if papers else available
-    for name in [*chosen, *overrides]:
-        if name not in available:
-            raise ConfigError(
-                f"{base / 'papers'}: no paper {name!r} (known: {', '.join(available)})"
-            )
-    loaded = {
-        name: _paper(base / "papers" / f"{name}.yaml", overrides.get(name, {})) for name in chosen
-    }
+    methods, sets = load_methods(base, extra_methods or {})
+    loaded = load_papers(base, scale, papers or (), methods, sets)
     root = Path(results) / scale
     groups = tuple(
         _group(scale, paper, experiment, label, methods[label], root)
         for paper in loaded.values()
         for experiment in paper.experiments
-        for label in _labels(paper, experiment, methods)
+        for label in _labels(paper, experiment, methods, sets)
     )
     return Plan(scale, Path(results), loaded, methods, groups)
 
 
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Deep merge: mappings join, anything else is replaced."""
-    merged = copy.deepcopy(dict(base))
-    for key, value in over.items():
-        if isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge(merged[key], value)
-        else:
-            merged[key] = copy.deepcopy(value)
-    return merged
-
-
-def _methods(path: Path, extra: Mapping[str, Mapping[str, Any]]) -> dict[str, MethodEntry]:
-    entries = dict(read_yaml(path)) | dict(extra)
-    return {
-        label: checked(MethodEntry, entry, f"{path}: {label}") for label, entry in entries.items()
-    }
-
-
-def _scale(base: Path, scale: str) -> dict[str, Any]:
-    known = sorted(path.stem for path in (base / "scales").glob("*.yaml"))
-    if scale not in known:
-        raise ConfigError(f"scale: {scale!r}, allowed: {', '.join(known)}")
-    content = read_yaml(base / "scales" / f"{scale}.yaml")
-    unknown = set(content) - {"scale", "papers"}
-    if unknown or content.get("scale") != scale:
-        what = f"unknown key {min(unknown)!r}" if unknown else f"scale must be {scale!r}"
-        raise ConfigError(f"{base / 'scales' / scale}.yaml: {what}")
-    return dict(content.get("papers") or {})
-
-
-def _paper(path: Path, override: Mapping[str, Any]) -> Paper:
-    return checked(Paper, merge(read_yaml(path), override), str(path))
-
-
-def _labels(paper: Paper, experiment: str, methods: Mapping[str, MethodEntry]) -> Iterator[str]:
+def _labels(
+    paper: Paper,
+    experiment: str,
+    methods: Mapping[str, MethodEntry],
+    sets: Mapping[str, list[str]],
+) -> Iterator[str]:
     wanted = paper.experiments[experiment].methods
-    labels = [k for k, e in methods.items() if e.everywhere] if wanted == "all" else list(wanted)
-    for label in labels:
+    for label in sets[ALL] if wanted == ALL else wanted:
         if label not in methods:
             raise ConfigError(
                 f"{paper.paper}: experiments.{experiment}.methods: unknown label {label!r}"
-                f" (known: {', '.join(methods)})"
+                f" ({known(label, methods)})"
             )
         yield label
 

@@ -1,4 +1,8 @@
-"""The grammar of config/: method labels, papers, experiments, tuning."""
+"""The grammar of config/: method labels, papers, experiments, tuning; and its JSON Schemas.
+
+The models say what an entry is after `expansion`; the schemas say what a researcher writes: the
+same, with `for_each`, `like` and `{placeholders}`.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.studies import json_schemas
 
 
 class _Section(pydantic.BaseModel):
@@ -19,11 +24,12 @@ class MethodEntry(_Section):
 
     title: str
     rule: str | None = None
+    """The file in workflow/rules/methods/ that trains the label; the label itself if not given."""
     colour: str | None = None
     method: dict[str, Any]
+    """The method and its hyper-parameters: `method` of a run, without `lr`."""
     plugin: str | None = None
-    everywhere: bool = True
-    """Whether `methods: all` includes it."""
+    """A Python file that registers the method."""
 
 
 class Rates(pydantic.BaseModel):
@@ -132,18 +138,25 @@ class Experiment(_Section):
 
     title: str
     problem: dict[str, Any]
+    """The model, its data and its loss: `problem` of a run."""
     runtime: dict[str, Any]
+    """What moves the payloads, and how many workers there are: `runtime` of a run."""
     budget: dict[str, Any]
+    """When a run ends: epochs, steps, samples, bits or a target."""
     log: dict[str, Any] = {}
+    """How often a row is written, and the convention of the paper's bits."""
     methods: Literal["all"] | tuple[str, ...]
     lr: Rates | None = None
-    """Required, but with a sweep: that has steps of its own."""
+    """Required without a sweep, which has steps of its own."""
     schedule: dict[str, Any] | None = None
+    """How the rate changes over the epochs."""
     grid: dict[str, tuple[Any, ...]] = {}
+    """Values of keys of the run (`runtime.workers`): every combination is a run."""
     seeds: Annotated[tuple[int, ...], pydantic.Field(min_length=1)]
     tuning: Tuning | None = None
     sweep: Sweep | None = None
     skip: str | None = None
+    """Why the experiment is not run."""
 
     @pydantic.model_validator(mode="after")
     def _seeds_apart(self) -> Experiment:
@@ -157,13 +170,54 @@ class Experiment(_Section):
 
 
 class Paper(_Section):
-    """A file of config/papers/."""
+    """A paper of config/papers/."""
 
     paper: str
+    """The name of its folder or file."""
     title: str
     arxiv: str
+    """Its number, or none."""
     convention: str
+    """How the paper counts bits: a convention of `wiregrad.comm.accounting`."""
     experiments: dict[str, Experiment]
     figures: dict[str, Any] = {}
     tables: dict[str, Any] = {}
     claims: tuple[dict[str, Any], ...] = ()
+
+
+# --- JSON Schemas of the files as they are written ------------------------------------------------
+
+
+def paper_json_schema() -> dict[str, Any]:
+    """The schema of a paper's file, or of one of the files in its folder."""
+    head = json_schemas.described(Paper)["properties"]
+    properties = {name: head[name] for name in ("paper", "title", "arxiv", "convention")}
+    definitions = json_schemas.sections(json_schemas.entry(Experiment))
+    return json_schemas.document(
+        "wiregrad paper",
+        properties
+        | {"label_sets": json_schemas.LABEL_SETS}
+        | {name: {"$ref": f"#/$defs/{name}"} for name in definitions},
+        definitions,
+    )
+
+
+def scale_json_schema() -> dict[str, Any]:
+    """The schema of a scale: what it changes in the entries of each paper."""
+    definitions = json_schemas.sections(json_schemas.entry(Experiment, complete=False))
+    overrides = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: {"$ref": f"#/$defs/{name}"} for name in definitions},
+    }
+    papers = {"type": "object", "additionalProperties": overrides}
+    properties = {"scale": {"type": "string"}, "papers": papers}
+    return json_schemas.document("wiregrad scale", properties, definitions, ["scale"])
+
+
+def methods_json_schema() -> dict[str, Any]:
+    """The schema of methods.yaml: labels, and sets of labels."""
+    labels = json_schemas.section(json_schemas.entry(MethodEntry), "labels")
+    properties = {"label_sets": json_schemas.LABEL_SETS}
+    schema = json_schemas.document("wiregrad methods", properties, {"labels": labels})
+    return schema | {"additionalProperties": labels["additionalProperties"]}

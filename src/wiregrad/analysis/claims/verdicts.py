@@ -70,7 +70,7 @@ class Claim(pydantic.BaseModel):
 
     def build(self, paper: str) -> checks.Check:
         """The check, with the claim's arguments; ConfigError names the claim and the key."""
-        where = f"config/papers/{paper}.yaml: claims.{self.id}"
+        where = f"config/papers/{paper}: claims.{self.id}"
         if self.check not in checks.checks:
             known = ", ".join(checks.checks)
             raise ConfigError(f"{where}.check: {self.check!r} is no check (known: {known})")
@@ -115,7 +115,7 @@ class Judged:
 
 def parse(paper: Paper) -> list[Claim]:
     """The claims of a paper's configuration; ConfigError names the claim and the key."""
-    where = f"config/papers/{paper.paper}.yaml: claims"
+    where = f"config/papers/{paper.paper}: claims"
     found: list[Claim] = []
     for position, entry in enumerate(paper.claims):
         name = f"{where}.{entry.get('id', position)}"
@@ -154,7 +154,7 @@ def judge_all(plan: Plan, results: Results) -> list[Judged]:
             unknown = set(claim.build(name).labels) - set(plan.methods)
             if unknown:
                 raise ConfigError(
-                    f"config/papers/{name}.yaml: claims.{claim.id}.args: unknown label "
+                    f"config/papers/{name}: claims.{claim.id}.args: unknown label "
                     f"{min(unknown)!r} (known: {', '.join(plan.methods)})"
                 )
     return [

@@ -86,7 +86,7 @@ def parse(paper: Paper) -> dict[str, FigureSpec]:
 
     specs = {}
     for name, entry in paper.figures.items():
-        where = f"config/papers/{paper.paper}.yaml: figures.{name}"
+        where = f"config/papers/{paper.paper}: figures.{name}"
         fields = dict(entry)
         kind = fields.pop("kind", None)
         if not isinstance(kind, str):

@@ -119,7 +119,7 @@ def parse(paper: Paper) -> dict[str, TableSpec]:
     by_kind: dict[str, type[TableSpec]] = {"sweep": SweepTable, "arena": ArenaTable}
     specs: dict[str, TableSpec] = {}
     for name, entry in paper.tables.items():
-        where = f"config/papers/{paper.paper}.yaml: tables.{name}"
+        where = f"config/papers/{paper.paper}: tables.{name}"
         kind = SweepTable if "kind" in entry else TableSpec
         specs[name] = checked(by_kind.get(entry.get("kind", ""), kind), entry, where)
         for experiment in specs[name].reads:
