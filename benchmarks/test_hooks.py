@@ -33,26 +33,27 @@ def test_hooks(table: list[Row], quick: bool) -> None:
 
 def measured(*arguments: str) -> dict[str, dict[str, float]]:
     """The seconds and bytes of each side, as rank 0 of programs/hooks.py prints them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    started = [
-        subprocess.Popen(
-            [sys.executable, PROGRAM, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=os.environ | common | {"GLOO_SOCKET_IFNAME": "lo", "RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    try:
-        said = [process.communicate(timeout=120) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
+    with socket.socket() as holder:  # while it is bound here, no other process gets the port
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        started = [
+            subprocess.Popen(
+                [sys.executable, PROGRAM, *arguments],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=os.environ | common | {"GLOO_SOCKET_IFNAME": "lo", "RANK": str(rank)},
+            )
+            for rank in range(2)
+        ]
+        try:
+            said = [process.communicate(timeout=600) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+                process.communicate()
     assert [process.returncode for process in started] == [0, 0], said
     result: dict[str, dict[str, float]] = json.loads(said[0][0].splitlines()[-1])
     return result

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from threads import torch_threads
 
 from wiregrad.comm import accounting
 from wiregrad.core.errors import ConfigError, DataUnavailable
@@ -22,8 +23,6 @@ from wiregrad.runs.config import RunConfig
 from wiregrad.runs.loop import Loop
 from wiregrad.runtimes.distributed.runtime import own_row, require_own_state
 from wiregrad.runtimes.simulated import Simulated
-
-pytestmark = pytest.mark.timeout(600)  # on a busy machine five processes import torch for long
 
 PROGRAMS = Path(__file__).parent / "programs"
 N = 4
@@ -153,10 +152,8 @@ class Simulations(dict[str, tuple[list[dict[str, Any]], torch.Tensor, str]]):
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[Simulations]:
     """With one thread, as the ranks: the order of a sum depends on the number."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield Simulations()
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        yield Simulations()
 
 
 @pytest.fixture(scope="module")

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-import torch
 import yaml
+from gate import PLUGIN, Gate
+from processes import below, ended, environment, kill_tree, reserved_port, until_ended
+from threads import torch_threads
 from typer.testing import CliRunner
+from waiting import PATIENCE, until
 
 from wiregrad.cli import launch as cli
 from wiregrad.core.errors import ConfigError
@@ -25,20 +26,19 @@ from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
 from wiregrad.runtimes.distributed import ranks
 
-pytestmark = pytest.mark.timeout(600)  # on a busy machine processes import torch for long
-
 N = 3
-PLUGIN = Path(__file__).parent / "programs" / "lockstep.py"
 CONFIG: dict[str, Any] = {
-    "problem": {"name": "generated_least_squares", "pause": 0.01},
+    "problem": {"name": "generated_least_squares"},
     "method": {"name": "comp_ams", "lr": 0.01, "compressor": {"name": "qsgd"}},
     "runtime": {"name": "distributed", "workers": N},
     "budget": {"steps": 150},
     "log": {"every": 10},
     "seed": 3,
-    "plugins": [str(PLUGIN)],
+    "plugins": [str(Path(__file__).parent / "programs" / "lockstep.py"), PLUGIN],
 }
 WIREGRAD = [sys.executable, "-m", "wiregrad"]
+PASSED = 40
+"""Rounds before a gate."""
 
 
 @pytest.fixture
@@ -48,15 +48,26 @@ def config(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def gate(tmp_path: Path) -> Gate:
+    """A gate that is closed after some rounds."""
+    made = Gate(tmp_path / "gate")
+    made.close_after(PASSED)
+    return made
+
+
+def gated(gate: Gate, rank: int) -> list[str]:
+    """Options with which this rank waits at the gate, and the others for its message."""
+    inner = "problem={name: gated, inner: {name: generated_least_squares}, "
+    return ["--set", f"{inner}gate: {gate.file}, held: {rank}}}", "--checkpoint", "0"]
+
+
 @pytest.fixture(scope="module")
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of the simulation's history."""
     out = tmp_path_factory.mktemp("simulated")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    changed = CONFIG | {"problem": {"name": "generated_least_squares"}}
-    execute(RunConfig.parse(changed | {"runtime": {"workers": N}}), out, device="cpu")
-    torch.set_num_threads(threads)
+    with torch_threads(1):
+        execute(RunConfig.parse(CONFIG | {"runtime": {"workers": N}}), out, device="cpu")
     return (out / record.HISTORY).read_bytes()
 
 
@@ -81,46 +92,32 @@ def start() -> Iterator[Start]:
 
     yield begin
     for process in started:
-        if process.poll() is None:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-        process.communicate()
-
-
-def until(condition: Callable[[], bool], seconds: float = 200) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def all_ranks_saved(out: Path, n: int) -> bool:
-    return all(list(out.glob(f"checkpoint.rank{rank}.step*.pt")) for rank in range(n))
+        kill_tree(process)
 
 
 def rank_processes(launcher: subprocess.Popen[str]) -> dict[int, psutil.Process]:
-    children = psutil.Process(launcher.pid).children()
-    return {int(child.environ()["RANK"]): child for child in children}
+    found = {environment(each).get("RANK"): each for each in below(launcher.pid, "wiregrad")}
+    return {int(rank): process for rank, process in found.items() if rank is not None}
 
 
 def test_killed_rank_ends_the_run_which_then_resumes(
-    start: Start, config: Path, tmp_path: Path, simulated: bytes
+    start: Start, config: Path, tmp_path: Path, simulated: bytes, gate: Gate
 ) -> None:
     out = tmp_path / "out"
-    command = [*WIREGRAD, "launch", str(config), "--out", str(out), "--checkpoint", "0.2"]
+    command = [*WIREGRAD, "launch", str(config), "--out", str(out), *gated(gate, rank=2)]
     launcher = start(command)
-    until(lambda: all_ranks_saved(out, N))
+    until(gate.reached, launcher)
     processes = rank_processes(launcher)
     assert sorted(processes) == list(range(N))
     processes[2].send_signal(signal.SIGKILL)
-    _, complaint = launcher.communicate(timeout=60)
+    _, complaint = launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 2
     assert complaint == "error: rank 2 was killed by SIGKILL; the other ranks were ended\n"
-    assert not any(process.is_running() for process in processes.values())
+    assert all(map(ended, processes.values()))
     assert {path.suffix for path in out.iterdir()} == {".pt"}
+    gate.open()
     finished = start(command)
-    _, complaint = finished.communicate(timeout=200)
+    _, complaint = finished.communicate(timeout=PATIENCE)
     assert (finished.returncode, complaint) == (0, "")
     assert (out / record.HISTORY).read_bytes() == simulated
     assert sorted(path.name for path in out.iterdir()) == sorted(
@@ -137,7 +134,7 @@ def test_torchrun_leaves_the_same_history(
     torchrun += [f"--nproc-per-node={N}", f"--log-dir={tmp_path / 'log'}", "-m", "wiregrad"]
     replicated = ["--set", "runtime.server=replicated"]
     run = start([*torchrun, "run", str(config), "--out", str(out), *replicated])
-    _, complaint = run.communicate(timeout=200)
+    _, complaint = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, complaint
     found = record.read_history(out / record.HISTORY).to_pydict()
     (tmp_path / "simulated.parquet").write_bytes(simulated)
@@ -148,33 +145,40 @@ def test_torchrun_leaves_the_same_history(
     assert repr(found) == repr(expected)  # NaN equals NaN
 
 
-def test_ranks_end_with_their_launcher(start: Start, config: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    long = ["-n", "2", "--set", "budget.steps=100000", "--checkpoint", "0.2"]
-    launcher = start([*WIREGRAD, "launch", str(config), "--out", str(out), *long])
-    until(lambda: all_ranks_saved(out, 2))
-    processes = rank_processes(launcher)
-    launcher.kill()
-    _, alive = psutil.wait_procs(list(processes.values()), timeout=30)
-    assert sorted(processes) == [0, 1]
-    assert alive == []
-
-
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-def test_without_a_launcher_the_peer_names_the_lost_rank(
-    start: Start, config: Path, tmp_path: Path, blow: signal.Signals
+def test_ranks_end_with_their_launcher(
+    start: Start, config: Path, tmp_path: Path, gate: Gate
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    out = ["--out", str(tmp_path / "out")]
+    launcher = start([*WIREGRAD, "launch", str(config), *out, "-n", "2", *gated(gate, rank=1)])
+    until(gate.reached, launcher)
+    processes = rank_processes(launcher)
+    assert sorted(processes) == [0, 1]
+    launcher.kill()
+    until_ended(processes.values())
+
+
+# A stopped rank is noticed when the time is up that peers are given; they must meet within it too.
+@pytest.mark.parametrize(
+    ("blow", "peer_timeout"), [(signal.SIGKILL, PATIENCE), (signal.SIGSTOP, 40)]
+)
+def test_without_a_launcher_the_peer_names_the_lost_rank(
+    start: Start,
+    config: Path,
+    tmp_path: Path,
+    gate: Gate,
+    blow: signal.Signals,
+    peer_timeout: float,
+) -> None:
     out = tmp_path / "out"
-    long = ["--set", "budget.steps=100000", "--set", "runtime.workers=2", "--checkpoint", "0.2"]
-    command = [*WIREGRAD, "run", str(config), "--out", str(out), *long]
-    env = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    env |= {"GLOO_SOCKET_IFNAME": "lo", "WIREGRAD_PEER_TIMEOUT": "20"}
-    lead, other = (start(command, RANK=str(rank), **env) for rank in range(2))
-    until(lambda: all_ranks_saved(out, 2))
-    other.send_signal(blow)
-    _, complaint = lead.communicate(timeout=60)
+    two = ["--set", "runtime.workers=2", *gated(gate, rank=1)]
+    command = [*WIREGRAD, "run", str(config), "--out", str(out), *two]
+    with reserved_port() as port:
+        env = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        env |= {"GLOO_SOCKET_IFNAME": "lo", "WIREGRAD_PEER_TIMEOUT": str(peer_timeout)}
+        lead, other = (start(command, RANK=str(rank), **env) for rank in range(2))
+        until(gate.reached, other)
+        other.send_signal(blow)
+        _, complaint = lead.communicate(timeout=PATIENCE)
     assert lead.returncode == 2
     assert complaint.startswith("error: rank 0 lost rank 1 in round "), complaint
     assert complaint.count("\n") == 1

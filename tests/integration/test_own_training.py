@@ -34,8 +34,6 @@ from wiregrad.methods import registry
 from wiregrad.methods.base import Step
 from wiregrad.runtimes.simulated import Simulated
 
-pytestmark = pytest.mark.timeout(600)  # on a busy machine four processes import torch for long
-
 PROGRAM = Path(__file__).parent / "programs" / "training.py"
 N = 3
 

@@ -8,14 +8,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from itertools import chain
 from pathlib import Path
 
-import psutil
 import pytest
 import torch
 import yaml
+from gate import PLUGIN, Gate
+from processes import below, kill_tree, until_ended
+from waiting import PATIENCE, until
 
 from wiregrad import data
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
@@ -130,11 +131,9 @@ def test_a_process_that_is_killed_ends_the_run_at_once_with_one_line():
         out, x = pooled.gradient_buffer(8), pooled.x0()
         pooled.gradients(x, 1, out, range(8))
         pool.members[1].process.kill()
-        began = time.monotonic()
         pool.members[1].process.wait()
-        with pytest.raises(RuntimeFailure) as failure:
+        with pytest.raises(RuntimeFailure) as failure:  # a pool has no time-out: at once or never
             pooled.gradients(x, 2, out, range(8))
-        assert time.monotonic() - began < 30
         pid = pool.members[1].process.pid
         assert str(failure.value) == (
             f"process 2 of the pool (pid {pid}) was killed by SIGKILL; the run was ended"
@@ -152,25 +151,13 @@ def test_an_error_in_a_process_is_told_in_one_line():
         pooled.gradients(pooled.x0(), 1, pooled.gradient_buffer(8), range(8))
 
 
-def members_of(pid, count):
-    """The pool members among the children of a process, once there are so many."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        found = [
-            child
-            for child in psutil.Process(pid).children()
-            if "wiregrad.runs.pool.member" in child.cmdline()
-        ]
-        if len(found) == count:
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"{count} members of {pid} did not start")
-
-
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
 def test_members_end_with_the_process_that_drives_the_run(ended_by, tmp_path):
-    config = run_of("mnist_cnn", budget={"steps": 1_000_000}, log={"every": 1_000_000})
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config))
+    gate = Gate(tmp_path / "gate")
+    gate.close_after(2)  # the driving process waits in round 3, the member for its orders
+    config = run_of("mnist_cnn")
+    config["problem"] = {"name": "gated", "inner": config["problem"], "gate": str(gate.file)}
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(config | {"plugins": [PLUGIN]}))
     arguments = ["run", "run.yaml", "--out", "out", "--processes", "2", "--checkpoint", "0"]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, *arguments],
@@ -180,19 +167,15 @@ def test_members_end_with_the_process_that_drives_the_run(ended_by, tmp_path):
         process_group=0,  # as a terminal's Ctrl-C: to the whole group
     )
     try:
-        members = members_of(driver.pid, 1)
-        deadline = time.monotonic() + 120
-        while not list((tmp_path / "out").glob("checkpoint*")):  # rounds are under way
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        until(gate.reached, driver)
+        assert list((tmp_path / "out").glob("checkpoint*"))  # rounds are under way
+        members = below(driver.pid, "wiregrad.runs.pool.member")
         os.killpg(driver.pid, ended_by)
-        _, said = driver.communicate(timeout=60)
+        _, said = driver.communicate(timeout=PATIENCE)
     finally:
-        driver.kill()
-        driver.communicate()
-    gone, alive = psutil.wait_procs(members, timeout=60)
-    assert len(gone) == 1
-    assert not alive
+        kill_tree(driver)
+    assert len(members) == 1
+    until_ended(members)
     assert driver.returncode != 0
     assert "Traceback" not in said
 
@@ -207,11 +190,13 @@ def test_the_size_on_the_command_line(tmp_path):
     config.write_text(yaml.safe_dump(run_of("mnist_cnn", budget={"steps": 1})))
     arguments = ["run", str(config), "--out", str(tmp_path / "out"), "--processes", "2"]
     command = [sys.executable, "-m", "wiregrad", *arguments]
-    subprocess.run(command, check=True, timeout=120)
+    subprocess.run(command, check=True, timeout=PATIENCE)
     card = json.loads((tmp_path / "out" / "run.json").read_text())
     assert "processes" not in json.dumps(card["config"])
     distributed = [*command, "--set", "runtime.name=distributed"]
-    refused = subprocess.run(distributed, capture_output=True, text=True, check=False, timeout=120)
+    refused = subprocess.run(
+        distributed, capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert refused.returncode == 2
     assert "the distributed runtime has a process a worker" in refused.stderr
 

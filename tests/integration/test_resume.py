@@ -5,10 +5,12 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
+from gate import PLUGIN, Gate
+from processes import kill_tree
+from waiting import PATIENCE, until
 
 from wiregrad import data
 from wiregrad.core.errors import DataUnavailable
@@ -80,19 +82,21 @@ def test_a_run_cut_at_any_round_goes_on_to_the_same_bytes(tmp_path, undisturbed,
 
 
 def test_a_killed_process_goes_on_to_the_same_bytes(tmp_path, undisturbed):
-    config, out = tmp_path / "run.yaml", tmp_path / "out"
-    config.write_text(yaml.safe_dump(CONFIG))
+    config, out, gate = tmp_path / "run.yaml", tmp_path / "out", Gate(tmp_path / "gate")
+    gated = {"name": "gated", "inner": CONFIG["problem"], "gate": str(gate.file)}
+    config.write_text(yaml.safe_dump(CONFIG | {"problem": gated, "plugins": [PLUGIN]}))
     command = [sys.executable, "-m", "wiregrad", "run", str(config), "--out", str(out)]
+    gate.close_after(9)
     victim = subprocess.Popen([*command, "--checkpoint", "0"], stdout=subprocess.DEVNULL)
-    checkpoint = out / "checkpoint.pt"
-    deadline = time.monotonic() + 60
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    victim.send_signal(signal.SIGKILL)
-    victim.wait()
-    assert checkpoint.exists()
+    try:
+        until(gate.reached, victim)
+        victim.send_signal(signal.SIGKILL)
+    finally:
+        kill_tree(victim)
+    assert (out / "checkpoint.pt").exists()
     assert not (out / record.CARD).exists()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    gate.open()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=PATIENCE)
     assert (out / record.HISTORY).read_bytes() == undisturbed
 
 

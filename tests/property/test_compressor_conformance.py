@@ -11,6 +11,7 @@ import torch
 import vectors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threads import torch_threads
 
 from wiregrad import wire
 from wiregrad.compressors import Blocked, Compressor, Contract, Roundtrip, decode
@@ -273,12 +274,8 @@ def test_draws_come_from_the_generator_alone(compressor: Compressor) -> None:
 @pytest.mark.parametrize("case", [c for c in CASES if c[0] != "powersgd"], ids=vectors.label)
 def test_bytes_do_not_depend_on_the_number_of_threads(compressor: Compressor) -> None:
     x = vectors.make("normal", 1, 40_001, torch.float64)[0]
-    threads = torch.get_num_threads()
     found = set()
-    try:
-        for count in (1, 3):
-            torch.set_num_threads(count)
+    for count in (1, 3):
+        with torch_threads(count):
             found.add(compressor.compress(x, vectors.generators(1)[0]).to_bytes())
-    finally:
-        torch.set_num_threads(threads)
     assert len(found) == 1

@@ -6,12 +6,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
+from processes import kill_tree
+from waiting import PATIENCE
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT = 800  # seconds; a call takes a few on an idle machine
 
 METHODS = {
     "dist_ams": {"title": "Dist-AMS", "rule": "dist_ams", "method": {"name": "dist_ams"}},
@@ -96,16 +96,12 @@ class Project:
     def stop(self):
         """Leave no process behind, whatever a test came to."""
         for process in self.started:
-            if process.poll() is None:
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    child.kill()
-                process.kill()
-                process.communicate()
+            kill_tree(process)
 
     def run(self, *arguments, status=0):
         """Output of a Snakemake call, which must end with `status`."""
         process = self.start(self.command(*arguments))
-        output, _ = process.communicate(timeout=TIMEOUT)
+        output, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == status, output + self.logs()
         return output
 

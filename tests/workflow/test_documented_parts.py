@@ -4,8 +4,6 @@ import documents
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.timeout(1800)  # a busy machine is slow, not wrong
-
 TITLES = {"sign_sgd": "signSGD", "comp_ams_int8": "COMP-AMS, 8 bits"}
 FEATURES = 123
 """Of a1a and a9a: elements of x."""

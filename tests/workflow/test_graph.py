@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from waiting import PATIENCE
 
 from wiregrad.studies.papers import read_methods
 from wiregrad.studies.plan import load_plan
@@ -14,10 +15,17 @@ from wiregrad.studies.plan import load_plan
 ROOT = Path(__file__).parents[2]
 
 
-def snakemake(*arguments):
-    command = [sys.executable, "-m", "snakemake", *arguments]
+def snakemake(folder, *arguments):
+    """Output of a call on the suite's own configuration, in a folder without any results."""
+    (folder / "config").symlink_to(ROOT / "config")
+    files = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "snakemake", *files, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -32,7 +40,7 @@ def jobs(output):
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
 def test_a_scale_trains_every_group_of_its_plan_once(scale, tmp_path):
     output = snakemake(
-        "-n", "--forceall", "--config", f"scale={scale}", f"results={tmp_path}", "--quiet", "rules"
+        tmp_path, "-n", "--forceall", "--config", f"scale={scale}", "--quiet", "rules"
     )
     planned = [g for g in load_plan(scale, ROOT / "config").groups if g.skip is None]
     listed = jobs(output)
@@ -56,8 +64,8 @@ def test_every_label_has_a_rule_file():
     assert {entry.get("rule", label) for label, entry in labels.items()} == files
 
 
-def test_workflow_is_linted():
-    assert "good condition" in snakemake("--lint")
+def test_workflow_is_linted(tmp_path):
+    assert "good condition" in snakemake(tmp_path, "--lint")
 
 
 def test_workflow_is_formatted():

@@ -1,6 +1,7 @@
 """make installs once, anew after an interruption, in place after a change; kernels on their own."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,13 +38,25 @@ def change(folder, file):
     os.utime(folder / file, (later, later))
 
 
+def make(folder, *arguments):
+    """A call of make, whatever the one that runs the tests was given: it hands its settings on."""
+    found = re.findall(r"^(\w+) \?=", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    settings = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", *found}
+    environment = {key: value for key, value in os.environ.items() if key not in settings}
+    return subprocess.run(
+        ["make", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def commands(folder, target):
     """What make would run."""
-    call = ["make", "--dry-run", target]
-    environment = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "MAKELEVEL"}}
-    done = subprocess.run(
-        call, cwd=folder, env=environment, capture_output=True, text=True, check=True
-    )
+    done = make(folder, "--dry-run", target)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
@@ -87,8 +100,7 @@ def test_changed_kernels_are_compiled_and_nothing_else_is_installed(clone, file)
 
 
 def test_make_refuses_where_python_is_missing(clone):
-    call = ["make", "test", "PYTHON=python-that-is-not-there"]
-    done = subprocess.run(call, cwd=clone, capture_output=True, text=True, check=False)
+    done = make(clone, "test", "PYTHON=python-that-is-not-there")
     assert done.returncode != 0
     assert "error: python-that-is-not-there not found" in done.stderr
     assert not (clone / PACKAGES).exists()

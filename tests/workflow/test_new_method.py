@@ -49,9 +49,6 @@ use rule train as train_mean_sign with:
 """
 
 
-pytestmark = pytest.mark.timeout(1800)  # a busy machine is slow, not wrong
-
-
 @pytest.fixture
 def extended(project):
     """The small project with a folder `mine` that holds the two files."""

@@ -2,8 +2,10 @@
 
 import importlib
 import io
+import itertools
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -71,6 +73,8 @@ def test_a_half_written_file_is_no_progress(tracker, content):
 def test_without_a_terminal_it_prints_lines(tracker, run_progress, monkeypatch):
     out = io.StringIO()
     monkeypatch.setattr(run_progress, "LINE_SECONDS", 0.0)
+    ticking = SimpleNamespace(monotonic=itertools.count(step=30).__next__)
+    monkeypatch.setattr(run_progress, "time", ticking)
     with run_progress.shown(tracker, Console(file=out)) as refresh:
         refresh()
         for folder in tracker.folders:
@@ -78,6 +82,6 @@ def test_without_a_terminal_it_prints_lines(tracker, run_progress, monkeypatch):
         refresh()
         refresh()
     assert out.getvalue().splitlines() == [
-        "0 of 4 runs after 0:00, time left unknown",
-        "4 of 4 runs after 0:00, drawing and checking",
+        "0 of 4 runs after 0:30, time left unknown",
+        "4 of 4 runs after 1:00, drawing and checking",
     ]

@@ -4,59 +4,48 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 import yaml
 from filelock import FileLock
+from gate import PLUGIN, Gate
+from processes import below
+from waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[2]
 GROUP = "results/tiny/tiny/convex/top_k"
-
-
-pytestmark = pytest.mark.timeout(1800)  # a busy machine is slow, not wrong
+STEPS = 400
 
 
 @pytest.fixture
-def long_project(project):
-    """One label whose run takes some seconds, with a checkpoint every 0.3 s."""
+def gate(tmp_path):
+    """A gate in the only run of `gated_project`."""
+    return Gate(tmp_path / "gate")
+
+
+@pytest.fixture
+def gated_project(project, gate):
+    """One label with one run, which waits at the gate and leaves a checkpoint every round."""
     config = yaml.safe_load((project.folder / "config/config.yaml").read_text(encoding="utf-8"))
-    project.write("config/config.yaml", config | {"checkpoint": 0.3})
-    changed = {
-        "problem": {"batch": 16},
-        "budget": {"steps": 4000},
-        "log": {"every": 500},
+    project.write("config/config.yaml", config | {"checkpoint": 1e-9})
+    paper = yaml.safe_load((project.folder / "config/papers/tiny.yaml").read_text(encoding="utf-8"))
+    inner = paper["experiments"]["convex"]["problem"] | {"batch": 16}
+    paper["experiments"]["convex"] |= {
+        "problem": {"name": "gated", "data": inner["data"], "inner": inner, "gate": str(gate.file)},
+        "budget": {"steps": STEPS},
+        "log": {"every": 50},
         "seeds": [1],
     }
-    scale = {"scale": "tiny", "papers": {"tiny": {"experiments": {"convex": changed}}}}
-    project.write("config/scales/tiny.yaml", scale)
+    project.write("config/papers/tiny.yaml", paper)
+    methods = yaml.safe_load((project.folder / "config/methods.yaml").read_text(encoding="utf-8"))
+    methods["top_k"]["plugin"] = PLUGIN
+    project.write("config/methods.yaml", methods)
     return project
-
-
-def wait_for(condition, process, seconds=500):
-    """What `condition` found; fails when the process ends or the time is over before it."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    raise AssertionError("nothing came in time")
 
 
 def checkpointed(project):
     return list(project.folder.glob(f"{GROUP}/*/checkpoint.pt"))
-
-
-def training(process):
-    """The processes below `process` that train."""
-    below = psutil.Process(process.pid).children(recursive=True)
-    found = [p for p in below if "train" in p.cmdline()]
-    assert found, [p.cmdline() for p in below]
-    return found
 
 
 def make_figures(*targets):
@@ -64,53 +53,57 @@ def make_figures(*targets):
     return [sys.executable, str(script), "--scale", "tiny", "--jobs", "1", *targets]
 
 
-def start_and_wait_for_a_checkpoint(project, target):
-    before = checkpointed(project)[0].stat().st_mtime_ns
-    process = project.start(make_figures(target), start_new_session=True)
-    wait_for(lambda: checkpointed(project)[0].stat().st_mtime_ns > before, process)
+def start_until_round(rounds, gate, project, command):
+    """Start work that is held after so many rounds, of which the last has left a checkpoint."""
+    gate.close_after(rounds)
+    process = project.start(command, start_new_session=True)
+    until(gate.reached, process)
+    assert checkpointed(project)
     return process
 
 
-def test_killed_work_goes_on_from_its_checkpoint(long_project):
-    target = f"{GROUP}/group.json"
+def test_killed_work_goes_on_from_its_checkpoint(gated_project, gate):
+    project, target = gated_project, f"{GROUP}/group.json"
 
     # The training job alone is killed: Snakemake fails, the run's folder stays.
-    process = long_project.start(long_project.command(target))
-    wait_for(lambda: checkpointed(long_project), process)
-    for job in training(process):
+    process = start_until_round(100, gate, project, project.command(target))
+    jobs = below(process.pid, "train")
+    assert jobs
+    for job in jobs:
         job.kill()
-    output, _ = process.communicate(timeout=500)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0, output
-    assert checkpointed(long_project)
-    assert not (long_project.folder / target).exists()
+    assert checkpointed(project)
+    assert not (project.folder / target).exists()
 
     # Ctrl-C: everything ends by itself.
-    process = start_and_wait_for_a_checkpoint(long_project, target)
+    process = start_until_round(200, gate, project, make_figures(target))
     os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=500)
+    output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
     assert "goes on where it was" in output
 
     # Snakemake and its job are killed: the lock stays behind, and make figures takes it away.
-    process = start_and_wait_for_a_checkpoint(long_project, target)
+    process = start_until_round(300, gate, project, make_figures(target))
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=500)
-    assert list((long_project.folder / ".snakemake/locks").iterdir())
+    process.communicate(timeout=PATIENCE)
+    assert list((project.folder / ".snakemake/locks").iterdir())
 
-    process = long_project.start(make_figures(target))
-    output, _ = process.communicate(timeout=500)
-    assert process.returncode == 0, output + long_project.logs()
+    gate.open()
+    process = project.start(make_figures(target))
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output + project.logs()
     assert "taking its lock away" in output
-    resumed = long_project.histories("top_k")
-    card = json.loads(next(long_project.folder.glob(f"{GROUP}/*/run.json")).read_text())
-    assert card["steps"] == 4000
+    resumed = project.histories("top_k")
+    card = json.loads(next(project.folder.glob(f"{GROUP}/*/run.json")).read_text())
+    assert card["steps"] == STEPS
 
     # An undisturbed run leaves the same bytes.
-    for file in long_project.folder.glob(f"{GROUP}/**/*"):
+    for file in project.folder.glob(f"{GROUP}/**/*"):
         if file.is_file():
             file.unlink()
-    long_project.run(target)
-    assert long_project.histories("top_k") == resumed
+    project.run(target)
+    assert project.histories("top_k") == resumed
     assert len(resumed) == 1
 
 
@@ -154,6 +147,6 @@ def test_a_second_process_waits_for_the_first(project):
         process = project.start(command)
         assert "waiting for it" in process.stdout.readline()
         assert not list(project.folder.glob(f"{GROUP}/*/run.json"))
-    process.communicate(timeout=500)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
     assert (project.folder / GROUP / "group.json").exists()

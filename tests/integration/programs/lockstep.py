@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +40,6 @@ class LeastSquares(Problem):
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        time.sleep(self.spec.pause)
         for row, i in zip(out, workers, strict=True):
             row.copy_(self.A[i].T @ (self.A[i] @ x - self.b[i]) / 16)
             if (i, step) == (self.spec.poisoned_worker, self.spec.poisoned_step):
@@ -54,8 +52,6 @@ class LeastSquares(Problem):
 @problems.register("generated_least_squares")
 @dataclass(frozen=True, kw_only=True)
 class LeastSquaresSpec(ProblemSpec):
-    pause: float = 0.0
-    """Seconds that a gradient takes longer."""
     poisoned_worker: int = -1
     poisoned_step: int = -1
     """The one gradient that is not finite."""
