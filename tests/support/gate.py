@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from wiregrad.rng import Seeds
 
+from wiregrad.core.rng import Seeds
 from wiregrad.problems import Problem, ProblemSpec, register, registry
 
 PLUGIN = __file__
