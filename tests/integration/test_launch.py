@@ -198,14 +198,14 @@ def test_bad_config_is_one_line_and_starts_nothing(config: Path, tmp_path: Path)
 def test_distributed_needs_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ConfigError, match=r"runtime\.name: .*`wiregrad launch -n 4` or torchrun"):
-        ranks.World.of_environment(4)
+        ranks.World.from_environment(4)
 
 
 def test_number_of_processes_must_be_that_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "8")
     with pytest.raises(ConfigError, match=r"runtime\.workers: 4, allowed: 8, the processes"):
-        ranks.World.of_environment(4)
+        ranks.World.from_environment(4)
 
 
 @pytest.mark.parametrize("given", ["0", "-1", "soon", "inf", "nan"])

@@ -11,13 +11,13 @@ from tiny_data import rows
 from wiregrad import data
 from wiregrad.comm.accounting import CONVENTIONS
 from wiregrad.compressors import registry as compressors
+from wiregrad.compressors.top_k import keep_largest
 from wiregrad.core.errors import ConfigError, NonFiniteError, RecordError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
-from wiregrad.runtimes.batched_channel import largest
 from wiregrad.runtimes.simulated import Simulated
 from wiregrad.studies import sweep
 from wiregrad.studies.sweep.advance import Point, Stop, advance
@@ -65,7 +65,7 @@ def logistic(seed=0, **fields):
 
 
 def alone(problem, spec, seed, lr, rounds):
-    """The simulated run, after each round: x, bits on the wire and in the books, up and down."""
+    """The simulated run, after each round: x, and the bits of both links by both counts."""
     method = methods.build(spec | {"lr": lr})
     runtime = Simulated(problem, method, Seeds(seed), CONVENTION)
     trace = [(runtime.x.clone(), runtime.bits())]
@@ -186,7 +186,7 @@ def test_a_message_that_is_not_finite_ends_its_run_alone():
 def test_the_largest_are_those_of_top_k(k):
     x = torch.randint(-3, 4, (200, 9), generator=torch.Generator().manual_seed(0)).double()
     exact = compressors.build({"name": "top_k", "k": k})
-    assert torch.equal(largest(x, k), exact.roundtrip(x).decoded)
+    assert torch.equal(keep_largest(x, k), exact.roundtrip(x).decoded)
 
 
 def task(tmp_path, monkeypatch, **fields):

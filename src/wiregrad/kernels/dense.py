@@ -12,7 +12,7 @@ from wiregrad.kernels import native, require, rows_of, with_twins
 def mean_rows(rows: torch.Tensor, out: torch.Tensor, divisor: float | None = None) -> None:
     """Write the mean of `rows` `[n, d]` to `out` `[d]`: added in their order, then divided by n.
 
-    The same bits as `zeros(d)`, `+= row` for each row, `/= n`; or `/= divisor`.
+    The same bits as a loop over the rows: zeros, += row, and /= n, or /= `divisor`.
     """
     require(rows, out)
     address, n, d, stride = rows_of(rows)

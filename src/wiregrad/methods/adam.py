@@ -67,7 +67,7 @@ class Adaptive(Method):
             first, second = 1 - self.beta1**step.t, 1 - self.beta2**step.t
             lr = lr * math.sqrt(second) / first
             eps = eps * (second if self.eps_inside else math.sqrt(second))
-        fused = at.x.dim() == 1 and kernels.fits(at.x, g)
+        fused = at.x.dim() == 1 and kernels.supports(at.x, g)
         update = amsgrad_step if fused else plain_amsgrad_step
         update(
             at.x,

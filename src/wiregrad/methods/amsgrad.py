@@ -55,7 +55,7 @@ class AMSGrad(Method):
         return Server(x0.clone(), *(torch.zeros_like(x0) for _ in range(3)))
 
     def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
-        update = amsgrad_step if kernels.fits(server.x) else plain_amsgrad_step
+        update = amsgrad_step if kernels.supports(server.x) else plain_amsgrad_step
         update(
             server.x,
             server.m,

@@ -27,7 +27,7 @@ from wiregrad.runs.config import RunConfig
 from wiregrad.runs.loop import Loop, Progress
 from wiregrad.runs.pool.pool import Pool
 from wiregrad.runs.provenance import method_code_sha256
-from wiregrad.runtimes.settings import ParameterServerSpec
+from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
 
 _PACKAGES = ("wiregrad", "torch", "numpy", "pyarrow", "pandas")
 

@@ -17,7 +17,7 @@ from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.runs.checkpoint import Checkpointer
 from wiregrad.runs.config import RunConfig
-from wiregrad.runtimes.base import Applied, Order, Runtime
+from wiregrad.runtimes.base import AppliedGradient, Order, Runtime
 
 Row = dict[str, Any]
 Progress = Callable[[int, int, Row | None], None]
@@ -37,7 +37,7 @@ class Loop:
     timing: list[Row] = field(default_factory=list)
     choices: list[torch.Tensor] = field(default_factory=list)
     """Of each round from the first on, int8 `[n]`; empty for methods that offer no choice."""
-    applied: list[Applied] = field(default_factory=list)
+    applied: list[AppliedGradient] = field(default_factory=list)
     """Every gradient so far, where the runtime keeps its staleness."""
     outcome: str = "completed"
     final: Evaluation = field(default_factory=Evaluation)
@@ -176,7 +176,7 @@ class Loop:
         self.rows, self.timing = saved["rows"], saved["timing"]
         self.done, self.seconds = saved["done"], saved["seconds"]
         self.choices = list(saved["choices"])
-        self.applied = [Applied(*each) for each in saved["applied"]]
+        self.applied = [AppliedGradient(*each) for each in saved["applied"]]
         self.runtime.load_state_dict(saved["runtime"])
 
     def _save(self) -> None:

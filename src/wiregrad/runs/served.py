@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,13 +13,13 @@ from wiregrad.comm import accounting
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.runs import execute as experiment
-from wiregrad.runs import record
+from wiregrad.runs import parameter_server_worker, record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.loop import Loop, Progress
-from wiregrad.runtimes.parameter_server.crew import Crew
 from wiregrad.runtimes.parameter_server.runtime import ParameterServer
+from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
+from wiregrad.runtimes.parameter_server.worker_pool import WorkerPool
 from wiregrad.runtimes.partial import partial_form
-from wiregrad.runtimes.settings import ParameterServerSpec
 
 
 def execute(
@@ -45,9 +46,10 @@ def execute(
             "with the workers; runtime.name: parameter_server has none, use asynchronous"
         )
     convention = accounting.convention(config.log.convention)
-    with Crew(config.resolved(), spec.workers) as crew:
-        runtime = ParameterServer(problem, config.method, seeds, convention, spec, crew)
-        runtime.meet()
+    command = partial(parameter_server_worker.main, config.resolved())
+    with WorkerPool(command, spec.workers, preload=[parameter_server_worker.__name__]) as workers:
+        runtime = ParameterServer(problem, config.method, seeds, convention, spec, workers)
+        runtime.wait_for_workers()
         loop = Loop(config, problem, runtime, None, progress)
         loop.run()
         runtime.finish()

@@ -193,7 +193,7 @@ class ThreePCv2(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = h + channel(self.unbiased, x - y)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
 
 @mechanism("three_pc_v3")
@@ -214,7 +214,7 @@ class ThreePCv3(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = self.inner.send(h, y, x, channel, step)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
 
 @mechanism("three_pc_v4")
@@ -235,7 +235,7 @@ class ThreePCv4(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = h + channel(self.second, x - h)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
 
 @mechanism("three_pc_v5")

@@ -65,7 +65,7 @@ class Logistic(OverRows):
         chosen = range(self.workers) if workers is None else workers
         out = x.new_empty(len(x), len(chosen), self.dim) if out is None else out
         x = x.contiguous()
-        if sparse_rows.fits(x, out):
+        if sparse_rows.supports(x, out):
             known = self._evaluated
             if known is not None and torch.equal(x, known[0]):  # a run that is logged every round
                 return out.copy_(known[1][:, list(chosen)])
@@ -77,7 +77,7 @@ class Logistic(OverRows):
         """See Convex."""
         x = x.contiguous()
         out = x.new_empty(len(x), self.workers, self.dim)
-        if sparse_rows.fits(x, out):
+        if sparse_rows.supports(x, out):
             margins = x.new_empty(len(x), self._parts.rows.m)
             self._with_kernel(x, out, self._parts.bounds, margins)
             self._evaluated = (x.clone(), out) if len(x) == 1 else None
