@@ -238,7 +238,7 @@ def test_bad_input_is_one_line_and_status_2(tree, monkeypatch, capsys, arguments
 def test_the_analysis_imports_no_torch(tree):
     code = (
         "import sys; from wiregrad.cli import main\n"
-        "from wiregrad.analysis import explorer, plots, publication, report, speedup\n"
+        "from wiregrad.analysis.report import explorer, page, publication\n"
         "try: main()\n"
         "finally: assert 'torch' not in sys.modules"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.claims import catalogue as claims
 from wiregrad.core.errors import ConfigError
 from wiregrad.studies import theory_step
 from wiregrad.studies.plan import asked_of_theory, load_plan

@@ -58,17 +58,17 @@ def figure(
     quiet: Quiet = False,
 ) -> None:
     """Draw figures of a paper, as SVG and PNG."""
-    from wiregrad.analysis.figures import spec as figures
+    from wiregrad.analysis.figures import catalogue, render
     from wiregrad.analysis.results import aggregate
 
     plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
+    specs = _chosen(catalogue.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     for name, spec in specs.items():
         svg = out if out.suffix == ".svg" else out / paper / f"{name}.svg"
-        _say(figures.write(spec, paper, found, svg), quiet=quiet)
+        _say(render.write(spec, paper, found, svg), quiet=quiet)
 
 
 @app.command()
@@ -86,15 +86,14 @@ def tables(
 ) -> None:
     """Write tables of a paper, as CSV, Markdown and LaTeX."""
     from wiregrad.analysis.results import aggregate
-    from wiregrad.analysis.tables import typeset
-    from wiregrad.analysis.tables.spec import parse
+    from wiregrad.analysis.tables import catalogue, render
 
     plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(parse(plan.papers[paper]), names, "table")
+    specs = _chosen(catalogue.parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     folder = out or results / scale / "tables"
     for name, spec in specs.items():
-        _say(typeset.write(spec, name, paper, found, folder), quiet=quiet)
+        _say(render.write(spec, name, paper, found, folder), quiet=quiet)
 
 
 @app.command()
@@ -110,14 +109,14 @@ def claims(
     quiet: Quiet = False,
 ) -> None:
     """Check the claims of the papers: claims.csv, claims.md, claims.json."""
-    from wiregrad.analysis.claims import verdicts as checked
+    from wiregrad.analysis.claims import judge, render
     from wiregrad.analysis.results import aggregate
 
     plan = load(scale, config_dir, results, methods, paper or None)
-    verdicts = checked.judge_all(plan, aggregate.collect(plan))
-    paths = checked.write(verdicts, scale, out or results / scale)
+    verdicts = judge.judge_all(plan, aggregate.collect(plan))
+    paths = render.write(verdicts, scale, out or results / scale)
     if not quiet:
-        typer.echo(checked.summary(verdicts))
+        typer.echo(render.summary(verdicts))
     _say(paths, quiet=quiet)
 
 
