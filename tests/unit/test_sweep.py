@@ -18,6 +18,7 @@ from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
+from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
 from wiregrad.studies import sweep
 from wiregrad.studies.sweep.advance import Point, Stop, advance
@@ -255,6 +256,14 @@ def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
     lost = [r | {"outcome": "exhausted", "grad_norm": r["multiple"]} for r in rows_]
     assert (sweep.best(lost)["multiple"], sweep.best(lost)["reached"]) == (1, False)
     assert sweep.best([r | {"outcome": "diverged"} for r in rows_]) is None
+
+
+def test_a_batch_adds_up_the_messages_of_each_run():
+    received = ReceivedBatch(2, 3, torch.zeros(4))
+    rows_ = torch.arange(24.0).view(2, 3, 4)
+    received.put(rows_, None, None)
+    assert torch.equal(received.sum(), rows_.sum(1))
+    assert torch.equal(received.mean(0), rows_.mean(1))
 
 
 def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):

@@ -32,7 +32,7 @@ class Received(ABC):
         The order makes it the same to the bit on every runtime and in every form of the messages.
         """
         del dim  # spelt out as for a tensor
-        return self._sum_over(len(self.sent))
+        return self._sum_over(self.sent.shape[-1])
 
     def sum(self) -> torch.Tensor:
         """Their sum `[d]` over the senders, as a new tensor: rows are added in their order."""

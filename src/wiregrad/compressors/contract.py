@@ -14,8 +14,8 @@ class Contract:
     unbiased: E Q(x) = x and E‖Q(x)‖² ≤ constant·‖x‖², constant ≥ 1 (α; ω = α − 1);
     biased: neither; only E‖C(x) − x‖² ≤ constant·‖x‖² with constant ≥ 1.
 
-    All hold up to the rounding of the float type and, because of denormal numbers, up to an error of
-    its smallest normal number in each element.
+    All hold up to the rounding of the float type and, since there are denormal numbers, up to an
+    error of its smallest normal number in each element.
     """
 
     kind: Literal["contractive", "unbiased", "biased"]

@@ -7,7 +7,6 @@ encoding its messages, and their bits are worked out once.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 
@@ -22,7 +21,10 @@ from wiregrad.core.errors import ConfigError
 
 
 class ReceivedBatch(Received):
-    """The messages of m senders in each of R runs."""
+    """The messages of m senders in each of R runs: `sent` and `tags` are `[R, m]`.
+
+    `rows` are `[R, m, d]`, their mean and sum over the senders `[R, d]`.
+    """
 
     def __init__(self, runs: int, senders: int, like: torch.Tensor) -> None:
         self.sent = torch.zeros(runs, senders, dtype=torch.bool)
@@ -49,14 +51,12 @@ class ReceivedBatch(Received):
             return self._like.new_zeros(*self.sent.shape, self._like.shape[-1])
         return self._rows
 
-    def mean(self, dim: Literal[0] = 0) -> torch.Tensor:
-        """Their mean `[R, d]` over the senders: rows are added in their order."""
-        del dim
+    def _sum_over(self, divisor: int) -> torch.Tensor:
         rows = self.rows()
         total = torch.zeros_like(rows[:, 0])
         for sender in range(rows.shape[1]):
             total += rows[:, sender]
-        return total.div_(rows.shape[1])
+        return total.div_(divisor)
 
 
 class BatchedChannel(Channel):
