@@ -8,7 +8,7 @@ import pytest
 
 HOLD = """
 import json, sys
-from wiregrad import gpu
+from wiregrad.runs import gpu
 print(json.dumps([gpu.claim(sys.argv[1]), gpu.visible()]), flush=True)
 sys.stdin.read()
 """
