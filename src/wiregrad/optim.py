@@ -1,8 +1,8 @@
-"""The methods of the suite as optimisers of PyTorch, for training of one's own.
+"""The methods of the suite as PyTorch optimisers, for your own training.
 
-Each process of `torch.distributed` is a worker, as with DistributedDataParallel, which is not
-needed: the model stays as it is, `backward` leaves this process's gradient, and `step` sends it
-compressed, as the method says, and moves all copies of the model alike.
+Each process of `torch.distributed` is a worker. DistributedDataParallel is not needed: the model
+stays as it is, `backward` leaves this process's gradient, and `step` sends it, compressed as the
+method says, and moves all copies of the model alike.
 
     model = Net()
     optimizer = CompressedOptimizer(
@@ -13,8 +13,8 @@ compressed, as the method says, and moves all copies of the model alike.
         loss_fn(model(inputs), targets).backward()
         optimizer.step()
 
-It is the distributed runtime of the suite's own runs, or, without a process group, the simulated
-one with a single worker; what is sent, and every bit of x, is as there.
+This is the distributed runtime of the suite's own runs or, without a process group, the simulated
+one with a single worker: it sends the same bytes, and x is the same to the last bit.
 """
 
 from __future__ import annotations
@@ -43,18 +43,23 @@ Params = Iterable[torch.Tensor] | Iterable[tuple[str, torch.Tensor]]
 class CompressedOptimizer(torch.optim.Optimizer):
     """A method of the suite (`wiregrad methods` lists them) that moves the parameters of a model.
 
-    `params`: the model's parameters, or `named_parameters()`, which a method with `blocks:
-    per_layer` needs; those without `requires_grad` stay as they are. All are one vector: one group,
-    one dtype, one device. Every process starts from the values at rank 0. Buffers, such as
-    batch-norm statistics, stay each process's own.
+    All parameters form one vector: one group, one float type, one device. Every process starts from
+    the values at rank 0. Buffers, such as batch-norm statistics, stay each process's own. Learning
+    rates are scheduled with `torch.optim.lr_scheduler`.
 
-    `method`: its name, with its parameters as keywords (`lr=…, compressor=…`), as in a run's
-    configuration, or a `Method`. Learning rates are scheduled with `torch.optim.lr_scheduler`.
-    `total_steps`: rounds of the whole training, for the methods whose formulas have them.
-    `replicated`: every process keeps the server's state and hears all workers, in place of rank 0.
-    `seed`: of what compressors and methods draw, the same in all processes.
+    Args:
+        params: The model's parameters, or `named_parameters()`, which a method with `blocks:
+            per_layer` needs. Those without `requires_grad` stay as they are.
+        method: Its name, with its parameters as keywords (`lr=…, compressor=…`) as in a run's
+            configuration, or a `Method`.
+        total_steps: Rounds of the whole training, which some methods need to know.
+        replicated: Every process keeps the server's state and hears all workers, in place of a
+            server at rank 0 only.
+        seed: Of all random draws of compressors and methods, the same in all processes; at least 0.
+        fields: The parameters of `method`.
 
-    Raises ConfigError.
+    Raises:
+        ConfigError: A parameter of the method, or the model, does not fit.
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class CompressedOptimizer(torch.optim.Optimizer):
 
     @property
     def bits(self) -> Bits:
-        """Bits since the start, complete where the server is; the books are payload bodies."""
+        """Bits since the start, complete where the server is; `paper` counts payload bodies."""
         return self._runtime.bits()
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -88,11 +93,11 @@ class CompressedOptimizer(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """One round: every process has to take part.
+        """One round, in which every process has to take part; returns what `closure` returns.
 
-        Raises NonFiniteError, in all processes, where a gradient is NaN or Inf, and ConfigError
-        where the method asks for `total_steps`. The parameters are as they were then; what workers
-        remember need not be, so that training should go on from a checkpoint.
+        Raises NonFiniteError, in all processes, where a gradient holds NaN or Inf, and ConfigError
+        where the method needs `total_steps`. The parameters are then as before, but the state of
+        the workers may not be, so that training should go on from a checkpoint.
         """
         loss = None
         if closure is not None:
@@ -109,14 +114,14 @@ class CompressedOptimizer(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """This process's state: every rank has its own, to be saved and loaded apart."""
+        """The state of this process: every rank saves and loads its own."""
         own = {"of": self._identity(), "round": self._round}
         return super().state_dict() | {"wiregrad": own | {"runtime": self._runtime.state_dict()}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict` of the same rank; the parameters are set too.
+        """Go on from the `state_dict` of the same rank; the parameters are set too.
 
-        Raises ConfigError where it is of another method, model, rank or number of processes.
+        Raises ConfigError for one of another method, model, rank or number of processes.
         """
         own, mine = state_dict.get("wiregrad", {"of": {}}), self._identity()
         other = {key: value for key, value in mine.items() if own["of"].get(key) != value}
@@ -129,7 +134,7 @@ class CompressedOptimizer(torch.optim.Optimizer):
         self._model.write(self._runtime.x)
 
     def _identity(self) -> dict[str, Any]:
-        """What a state must share with the optimiser that loads it; lr is the group's."""
+        """What a state must share with the optimiser that loads it; lr belongs to the group."""
         return {
             "method": registry.spec(self.method) | {"lr": None},
             "parameters": self._model.dim,
@@ -140,7 +145,7 @@ class CompressedOptimizer(torch.optim.Optimizer):
 
 
 class _EndlessStep(Step):
-    """A round of a training whose end is not known."""
+    """A round of a training whose number of rounds is not known."""
 
     @property
     def total(self) -> int:
@@ -149,11 +154,11 @@ class _EndlessStep(Step):
 
     @total.setter
     def total(self, value: int) -> None:
-        """Step's own initialisation passes here."""
+        """Called when Step initialises itself; the value means nothing here."""
 
 
 class _Model(Problem):
-    """The parameters of a model as the vector x, and what `backward` left as one worker's gradient.
+    """The parameters of a model as the vector x; what `backward` leaves is the worker's gradient.
 
     `workers` is the number of processes.
     """
@@ -189,7 +194,7 @@ class _Model(Problem):
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """See Problem: what is at hand; zeros where `backward` left nothing."""
+        """See Problem: what `backward` left, zeros where it left nothing."""
         del x, step, workers
         for param, (_, _, place) in zip(self.params, self.layout.slices(), strict=True):
             if param.grad is None:
@@ -214,22 +219,22 @@ def _method(method: str | Method, fields: Mapping[str, Any]) -> Method:
         raise ConfigError(f"{', '.join(fields)}: to be given with the name of a method only")
     built = method if isinstance(method, Method) else registry.build({"name": method, **fields})
     if built.schedule is not None:
-        raise ConfigError("method.schedule: here it is torch.optim.lr_scheduler that schedules")
+        raise ConfigError("method.schedule: an optimiser has none, use torch.optim.lr_scheduler")
     return built
 
 
 def _runtime(
     model: _Model, method: Method, seeds: Seeds, replicated: bool
 ) -> Distributed | Simulated:
-    books = convention("formula")
+    formula = convention("formula")
     if model.workers == 1:
-        return Simulated(model, method, seeds, books)
+        return Simulated(model, method, seeds, formula)
     exchange = Exchange(_carrier(model.device))
-    return Distributed(model, method, seeds, books, exchange, replicated=replicated)
+    return Distributed(model, method, seeds, formula, exchange, replicated=replicated)
 
 
 def _carrier(device: torch.device) -> torch.device:
-    """Where payloads lie while they travel; raises ConfigError where headers cannot."""
+    """The device that messages are sent from; raises ConfigError without a backend for headers."""
     backends = dict(each.split(":") for each in dist.get_backend_config().split(","))
     if "cpu" not in backends:
         raise ConfigError(

@@ -24,7 +24,8 @@ from wiregrad.core.rng import Seeds
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
-from wiregrad.studies.groups import Job, train
+from wiregrad.studies.groups import train
+from wiregrad.studies.job import Job
 from wiregrad.studies.plan import load_plan
 
 N = 4

@@ -217,8 +217,8 @@ def test_publishing_replaces_a_whole_folder_or_nothing(tree):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["figure", "toy", "fig9"], "no figure 'fig9' (known: curves, speed, none)"),
-        (["tables", "toy", "x"], "no table 'x' (known: task)"),
+        (["figure", "toy", "fig9"], "unknown figure 'fig9' (known: curves, speed, none)"),
+        (["tables", "toy", "x"], "unknown table 'x' (known: task)"),
         (["figure", "toy", "--out", "x.svg"], "one file takes one figure (got 3)"),
         (["claims", "--paper", "other"], "no paper 'other' (known: toy)"),
     ],

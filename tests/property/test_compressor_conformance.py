@@ -109,6 +109,33 @@ def test_the_contract_of_blocks_is_the_worst_of_them() -> None:
     assert Blocked(sign, ()).contract() == Contract("contractive", 1.0)
 
 
+@every_compressor
+def test_rows_that_need_no_encoding_decode_to_the_same_bits(compressor: Compressor) -> None:
+    """`decode_rows`, the fast path of batched sweeps: only for messages of one price."""
+    x = vectors.make("normal", 5, 40, torch.float64)
+    x[3] = x[2].sign()  # ties
+    decoded = compressor.decode_rows(x)
+    if decoded is not None:
+        trip = compressor.roundtrip(x)
+        assert not compressor.random
+        assert same_bits(decoded, trip.decoded)
+        assert len(set(trip.wire_bits)) == 1
+
+
+@every_compressor
+def test_content_counts_no_more_than_there_is(compressor: Compressor) -> None:
+    x = vectors.make("normal", 2, 40, torch.float32)
+    blocked = compressor.blocked(Layout.flat(40), "whole")
+    encoded = blocked.encode(x, vectors.generators(2))
+    for (params,), (body_bits, _) in zip(encoded.params, encoded.costs(), strict=True):
+        content = compressor.content((40,), params)
+        assert content.numel == 40
+        if not content.other:
+            indices = content.indices * content.index_bits
+            bits = content.signs + content.mask + content.symbols * content.symbol_bits
+            assert 32 * (content.values + content.scales) + indices + bits <= body_bits
+
+
 # -- the stated constants ---------------------------------------------------------------------
 
 

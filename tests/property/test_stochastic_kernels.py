@@ -49,14 +49,14 @@ def outcome(path: str, case: Any, e: torch.Tensor, g: torch.Tensor | None, gap: 
     added = None if g is None else strided(g, gap // 2)
     with kernels.using(path):
         try:
-            packet = blocked.feedback(residual, added, drawing)
+            encoded = blocked.encode_with_feedback(residual, added, drawing)
         except NonFiniteError:
             return "not finite"
         total = torch.full((e.shape[1],), 0.5)
-        packet.add_to(total)
-        payloads = [packet.payload(row).to_bytes() for row in range(len(e))]
-        decoded = packet.decode()
-        for row, payload in zip(decoded, map(packet.payload, range(len(e))), strict=True):
+        encoded.add_to(total)
+        payloads = [encoded.payload(row).to_bytes() for row in range(len(e))]
+        decoded = encoded.decode()
+        for row, payload in zip(decoded, map(encoded.payload, range(len(e))), strict=True):
             assert bits(decode(payload)) == bits(row)
     states = [bits(generator.get_state()) for generator in drawing]
     return payloads, bits(residual), bits(decoded), bits(total), states

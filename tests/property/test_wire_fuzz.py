@@ -107,9 +107,10 @@ HOSTILE = textwrap.dedent(
     from wiregrad.compressors import decode, registry
 
     def header(codec, blocks, body_length, params):
-        table = b"".join(wire._varint(n) + b"".join(map(wire._varint, params)) for n in blocks)
-        head = bytes((wire.VERSION, codec, 2)) + wire._varint(len(blocks)) + table
-        return wire.MAGIC + head + wire._varint(body_length)
+        varint = wire.encode_varint
+        table = b"".join(varint(n) + b"".join(map(varint, params)) for n in blocks)
+        head = bytes((wire.VERSION, codec, 2)) + varint(len(blocks)) + table
+        return wire.MAGIC + head + varint(body_length)
 
     big = wire.MAX_ELEMENTS
     messages = []

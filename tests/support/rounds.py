@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from wiregrad.comm.accounting import convention
-from wiregrad.comm.channel import Link
+from wiregrad.comm.accounting import CONVENTIONS
+from wiregrad.comm.link import Links
 from wiregrad.core.layout import Layout
 from wiregrad.core.rng import Seeds
 from wiregrad.methods import Method, Step, registry
@@ -19,25 +19,13 @@ Gradient = Callable[[torch.Tensor, int], torch.Tensor]
 class Rounds:
     """A method with its channels; `run` yields what the server has received each round."""
 
-    def __init__(self, spec: dict, n: int = N, books: str = "formula") -> None:
+    def __init__(self, spec: dict, n: int = N, convention: str = "formula") -> None:
         self.method: Method = registry.build({"lr": 0.01} | spec)
         like = torch.zeros(D, dtype=torch.float64)
         self.state = self.method.init(like, n)
-        self.up, self.down = (
-            SimulatedChannel(
-                Link.of(
-                    name,
-                    range(rows),
-                    layout=LAYOUT,
-                    blocks=self.method.blocks,
-                    convention=convention(books),
-                    seeds=Seeds(0),
-                    device=like.device,
-                ),
-                like,
-            )
-            for name, rows in (("uplink", n), ("downlink", 1))
-        )
+        links = Links(LAYOUT, self.method.blocks, CONVENTIONS[convention], Seeds(0), like.device)
+        self.up = SimulatedChannel(links.uplink(range(n)), like)
+        self.down = SimulatedChannel(links.downlink(), like)
 
     def run(self, gradients: Gradient, steps: int) -> None:
         for t in range(1, steps + 1):

@@ -13,6 +13,7 @@ from wiregrad.analysis.results import arena
 from wiregrad.analysis.results.arena import Task
 from wiregrad.analysis.tables import catalogue as tables
 from wiregrad.analysis.tables import render
+from wiregrad.studies.files import NotRunKind
 from wiregrad.studies.schema import Paper
 
 TASKS = {
@@ -141,7 +142,9 @@ def test_a_method_whose_every_rate_diverged_is_last():
     gone = (found.frame["label"] == "good") & (found.frame["experiment"] == "two")
     reason = "every rate of the tuning grid diverged"
     groups = tuple(
-        replace(g, cards=(), reason=reason) if (g.label, g.experiment) == ("good", "two") else g
+        replace(g, cards=(), reason=reason, not_run=NotRunKind.DIVERGED)
+        if (g.label, g.experiment) == ("good", "two")
+        else g
         for g in found.groups
     )
     spec = parsed("arena", value="final")

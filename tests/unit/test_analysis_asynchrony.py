@@ -47,7 +47,7 @@ def made(entries):
     import pandas as pd
 
     groups = tuple(
-        GroupResult("toy", "task", k, k.upper(), 1, None, tuple(c), tuple(ids[k]))
+        GroupResult("toy", "task", k, k.upper(), 1, cards=tuple(c), runs=tuple(ids[k]))
         for k, c in cards.items()
     )
     return Results("cpu", pd.concat(frames, ignore_index=True), groups, labels=tuple(cards))

@@ -19,12 +19,13 @@ from wiregrad.analysis.figures.kinds.choices import ChoicesFigure
 from wiregrad.analysis.figures.kinds.descent import DescentFigure
 from wiregrad.analysis.figures.kinds.heatmap import HeatmapFigure
 from wiregrad.analysis.results import bounds, sweeps, text
-from wiregrad.analysis.results.sweeps import Best, Swept
+from wiregrad.analysis.results.sweeps import Swept
 from wiregrad.analysis.tables import render
 from wiregrad.analysis.tables.kinds.sweep import SweepTable
 from wiregrad.core.errors import RecordError
 from wiregrad.core.files import write_json, write_text
 from wiregrad.runs import record
+from wiregrad.studies.files import SweepPoint, read_sweep
 
 ABOUT = {"title": "T", "caption": "C", "experiment": "task"}
 RUN = {"seed": 1, "L_minus": 1.0, "L_plus": 2.0, "mu": 0.5, "iterations": 7, "grad_norm": 1e-5}
@@ -260,7 +261,8 @@ def test_a_table_shows_points_conventions_and_what_was_saved():
 
 
 def test_the_descent_marks_who_met_the_tolerance():
-    best = Best(k=1, zeta=4.0, multiple=2.0, lr=0.2, reached=True)
+    spent = {"uplink_bits_paper": 100.0, "iterations": 10.0, "grad_norm": 5e-5}
+    best = SweepPoint(k=1, zeta=4.0, multiple=2.0, lr=0.2, reached=True, **spent)
     one = swept(row(), best=best)
     runs = {("a", 4): [descending([1.0, 1e-2, 5e-5], 100)], ("b", 4): [descending([1.0, 0.5], 90)]}
     found = histories.results(runs)
@@ -300,7 +302,7 @@ def test_a_damaged_sweep_is_told(tmp_path):
     with pytest.raises(RecordError, match=r"sweep.parquet: not a readable sweep"):
         sweeps._rows(tmp_path / "sweep.parquet")
     with pytest.raises(RecordError, match=r"sweep.json: cannot be read"):
-        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
+        read_sweep(tmp_path / "sweep.json")
     write_json(tmp_path / "sweep.json", {"best": {"multiple": 1.0, "lr": 0.1}})
     with pytest.raises(RecordError, match=r"sweep.json: best.reached: Field required"):
-        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
+        read_sweep(tmp_path / "sweep.json")

@@ -11,10 +11,11 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis.results.aggregate import Results, Tuned
+from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.tables import catalogue, render
 from wiregrad.analysis.tables.spec import table_kinds
 from wiregrad.core.errors import ConfigError
+from wiregrad.studies.files import TuningResult
 from wiregrad.studies.schema import Paper
 
 SPEC = table_kinds.build(
@@ -93,7 +94,8 @@ def test_methods_that_print_the_same_are_best_together():
 
 def test_rates_at_the_edge_of_the_grid_are_marked():
     results = found()
-    tuned = Tuned(grid=[0.01, 0.1], best=0.01, edge=True)
+    about = {"scores": {}, "metric": "loss_valid", "seeds": [9], "budget": {}}
+    tuned = TuningResult(grid=[0.01, 0.1], best=0.01, edge=True, **about)
     first, *others = results.groups
     groups = (replace(first, tuning=tuned), *others)
     marked = replace(results, groups=groups)

@@ -19,8 +19,8 @@ from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
 from wiregrad.runtimes.asynchronous.compute import registry as times
-from wiregrad.runtimes.base import Applied
-from wiregrad.runtimes.delays import Moment
+from wiregrad.runtimes.base import AppliedGradient
+from wiregrad.runtimes.delays import DelayContext
 from wiregrad.runtimes.delays import registry as delays
 
 N = 4
@@ -123,7 +123,7 @@ def test_delays_keep_their_rule(rule: str) -> None:
     distances = [0.0, 2.0, 5.0, 1.0]
 
     def of(k: int) -> list[int]:
-        moment = Moment(k, Seeds(1), lambda: distances[: k + 1])
+        moment = DelayContext(k, Seeds(1), lambda: distances[: k + 1])
         return [delay.of(i, moment) for i in range(N)]
 
     found = [of(k) for k in range(400)]
@@ -172,7 +172,7 @@ def test_events_happen_when_compute_and_link_say() -> None:
     for t in range(1, 6):
         runtime.round(step_of(run, t), measure=False)
         found += runtime.applied()
-    rounded = [Applied(*(round(value, 9) for value in each)) for each in found]
+    rounded = [AppliedGradient(*(round(value, 9) for value in each)) for each in found]
     assert rounded == [
         (1, 0, 0, 0.0, 1.0, 1.1),
         (2, 0, 0, 1.2, 2.2, 2.3),
@@ -238,8 +238,8 @@ def test_ef21_under_asynchrony_keeps_the_mean_of_its_estimates() -> None:
     for t in range(1, 60):
         runtime.round(step_of(run, t), measure=False)
     on_the_way = torch.zeros(9, dtype=torch.float64)
-    for flight in runtime.flights.values():
-        on_the_way += flight.vector / N
+    for gradient in runtime.pending.values():
+        on_the_way += gradient.message.vector(on_the_way) / N
     held = runtime.state.workers.h.mean(0)
     torch.testing.assert_close(runtime.state.server.g + on_the_way, held, rtol=0, atol=1e-13)
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from wiregrad.comm.accounting import convention
-from wiregrad.comm.channel import NO_MESSAGE, Channel, Link
+from wiregrad.comm.channel import NO_MESSAGE, Channel
+from wiregrad.comm.link import Link, Links
+from wiregrad.comm.wire_channel import WireChannel
 from wiregrad.compressors import registry
 from wiregrad.compressors.base import decode
 from wiregrad.core.layout import Layout
@@ -15,7 +17,6 @@ from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.runtimes.base import tensors_of
-from wiregrad.runtimes.distributed.runtime import WireChannel
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 from wiregrad.wire import CorruptPayload, Payload
 
@@ -30,15 +31,7 @@ QSGD = registry.build({"name": "qsgd", "levels": 3})
 
 
 def link(senders: range, blocks: str = "whole") -> Link:
-    return Link.of(
-        "uplink",
-        senders,
-        layout=LAYOUT,
-        blocks=blocks,
-        convention=convention("formula"),
-        seeds=Seeds(3),
-        device=LIKE.device,
-    )
+    return Links(LAYOUT, blocks, convention("formula"), Seeds(3), LIKE.device).uplink(senders)
 
 
 def simulated(blocks: str = "whole") -> SimulatedChannel:
@@ -58,7 +51,7 @@ def rows(seed: int = 0) -> torch.Tensor:
 
 
 def received(channel: WireChannel) -> tuple[torch.Tensor, int]:
-    payload = Payload.from_bytes(channel.message, numel=D)
+    payload = Payload.from_bytes(channel.data, numel=D)
     return (decode(payload) if payload.codec else torch.zeros_like(LIKE)), payload.tag
 
 
@@ -94,9 +87,9 @@ def test_what_is_received_is_what_the_bytes_say(how: str, blocks: str) -> None:
         assert torch.equal(said[0], vector)
         assert torch.equal(vector, decoded[i])
         assert tag == int(arrived.tags[i])
-        assert bool(arrived.sent[i]) == (len(alone.message) > 5)
+        assert bool(arrived.sent[i]) == (len(alone.data) > 5)
         assert int(alone.choices[0]) == int(together.choices[i])
-        wire_bits += 8 * len(alone.message)
+        wire_bits += 8 * len(alone.data)
         paper_bits += alone.paper_bits
     assert (together.meter.wire, together.meter.paper) == (wire_bits, paper_bits)
 
@@ -165,11 +158,11 @@ def test_an_error_can_be_relative_to_what_is_tracked():
     assert channel.compression_error() == pytest.approx(float(expected), rel=1e-12)
 
 
-def test_a_message_in_the_books_of_another_compressor() -> None:
+def test_a_message_is_priced_as_that_of_another_compressor() -> None:
     """Charged as the other one would have sent this very vector, not some vector of its size."""
     ternary = registry.build({"name": "top_k", "ratio": 0.5, "select": "quantile"})
     channel, x = simulated(), rows(7)
-    channel.dense(x, billed_as=ternary)
+    channel.dense(x, priced_as=ternary)
     expected = sum(ternary.blocked(LAYOUT, "whole").roundtrip(x).body_bits)
     assert channel.meter.paper == expected > 0
 

@@ -4,16 +4,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from wiregrad.cli import methods
+from wiregrad.cli import parts
 from wiregrad.core.errors import ConfigError
 from wiregrad.methods import registry
 
 app = typer.Typer()
-app.registered_commands += methods.app.registered_commands
+app.registered_commands += parts.app.registered_commands
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["methods", *arguments], env={"COLUMNS": "200"})
 
 
 def test_the_list_names_every_method_with_its_source() -> None:

@@ -139,8 +139,8 @@ def test_sign_feedback_of_torch_alone(d: int, adds: bool) -> None:
     for name in ("auto", "off"):
         with kernels.using(name):
             residual = e.clone()
-            code = ScaledSign().feedback(residual, g, None, (d,))
-            found.append((residual.numpy().tobytes(), [code.body(row) for row in range(3)]))
+            block = ScaledSign().encode_block_with_feedback(residual, g, None, (d,))
+            found.append((residual.numpy().tobytes(), [block.body(row) for row in range(3)]))
     assert found[0] == found[1]
 
 
@@ -278,7 +278,7 @@ def test_amsgrad_equals_its_twin(kind, d, eps_inside, keeps, bad) -> None:
 def test_paths_are_chosen_by_name() -> None:
     with kernels.using("off"):
         assert kernels.path() == "off"
-        assert not kernels.fits(torch.zeros(3))
+        assert not kernels.supports(torch.zeros(3))
         with pytest.raises(ConfigError, match="off"):
             kernels.native()
         with kernels.using("portable"):
@@ -312,7 +312,7 @@ import torch
 sys.modules["wiregrad.kernels._native"] = None  # nothing can be imported by this name
 from wiregrad import kernels
 assert kernels.path() == "off"
-assert not kernels.fits(torch.zeros(3))
+assert not kernels.supports(torch.zeros(3))
 kernels.using("portable").__enter__()
 """
 
@@ -325,11 +325,11 @@ def test_without_a_compiled_module_torch_alone_is_used_and_this_is_said_once() -
 
 def test_only_float32_rows_on_the_cpu_fit(path: str) -> None:
     x = torch.zeros(4, 6)
-    assert kernels.fits(x, x[:, 2:4], x[0], None)
-    assert not kernels.fits(x.double())
-    assert not kernels.fits(x[:, ::2])
-    assert not kernels.fits(x, x.t())
-    assert not kernels.fits(x[None])
+    assert kernels.supports(x, x[:, 2:4], x[0], None)
+    assert not kernels.supports(x.double())
+    assert not kernels.supports(x[:, ::2])
+    assert not kernels.supports(x, x.t())
+    assert not kernels.supports(x[None])
     with pytest.raises(ValueError, match="float32 rows"):
         top_k.select(x.double(), None, 1)
 

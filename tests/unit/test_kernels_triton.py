@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from wiregrad import kernels
-from wiregrad.compressors.base import Code, Compressor
+from wiregrad.compressors.base import Compressor, EncodedBlock
 from wiregrad.compressors.log_quantiser import LogQuantiser
 from wiregrad.compressors.natural import Natural
 from wiregrad.compressors.qsgd import QSGD
@@ -94,17 +94,21 @@ def generators(n: int, seed: int = 5) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(seed + i) for i in range(n)]
 
 
-def plain(compressor: Compressor, e: torch.Tensor, g: torch.Tensor) -> tuple[Code, torch.Tensor]:
+def plain(
+    compressor: Compressor, e: torch.Tensor, g: torch.Tensor
+) -> tuple[EncodedBlock, torch.Tensor]:
     """The messages of e + g by torch alone, and the residual."""
     residual = e.clone()
     with kernels.using("off"):
-        return compressor.feedback(residual, g, generators(len(e)), e.shape[1:]), residual
+        return compressor.encode_block_with_feedback(
+            residual, g, generators(len(e)), e.shape[1:]
+        ), residual
 
 
-def decoded(code: Code, n: int, d: int) -> torch.Tensor:
+def decoded(block: EncodedBlock, n: int, d: int) -> torch.Tensor:
     out = torch.empty(n, d)
     with kernels.using("off"):
-        code.decode(slice(0, n), out)
+        block.decode(slice(0, n), out)
     return out
 
 
@@ -134,14 +138,14 @@ def test_sign(device, kind, n, d, size) -> None:
     e, g = draw(kind, n, d, 1), draw(kind, n, d, 2)
     for square in [False, True] if size == d else [False]:
         compressor = ScaledSign(norm="l2") if square else BlockSign(block_size=size)
-        code, residual = plain(compressor, e, g)
+        block, residual = plain(compressor, e, g)
         mine = on(device, e)
         rows, finite = sign.encode(mine, on(device, g, 1), size, square)
         assert finite
-        assert same(rows.scales, code.scales)
-        assert same(rows.bits, code.bits)
+        assert same(rows.scales, block.scales)
+        assert same(rows.bits, block.bits)
         assert same(mine, residual)
-        expected = decoded(code, n, d)
+        expected = decoded(block, n, d)
         out = on(device, torch.zeros(n, d))
         sign.decode(rows, out)
         assert same(out, expected)
@@ -162,7 +166,7 @@ def test_sums_of_long_rows(device, monkeypatch) -> None:
         mine = on(device, e)
         found = sums.scales(mine, on(device, g), size, sums.MEAN.value, status)
         with kernels.using("off"):
-            expected = BlockSign(block_size=size).code(e + g, None, (70_001,))
+            expected = BlockSign(block_size=size).encode_block(e + g, None, (70_001,))
         assert same(found, expected.scales)
         assert same(mine, e + g)
         assert not status
@@ -183,7 +187,7 @@ def test_sign_only_reads_without_subtract(device) -> None:
     rows, _ = twin("sign").encode(mine, None, 40, subtract=False)
     assert same(mine, e)
     with kernels.using("off"):
-        expected = ScaledSign().code(e, None, (40,))
+        expected = ScaledSign().encode_block(e, None, (40,))
     assert same(rows.bits, expected.bits)
     assert same(rows.scales, expected.scales)
 
@@ -204,19 +208,19 @@ TOP_K_CASES = [
 def test_top_k(device, kind, d, k, subtract) -> None:
     n = 2
     e, g = draw(kind, n, d, 1), draw(kind, n, d, 2)
-    code, residual = plain(TopK(k=k), e, g)
+    block, residual = plain(TopK(k=k), e, g)
     mine = on(device, e)
     rows, finite = twin("top_k").select(mine, on(device, g, 1), k, subtract)
     assert finite
-    assert same(rows.indices.long(), torch.stack([found.indices for found in code._found]))
-    assert same(rows.values, torch.stack([found.values for found in code._found]))
+    assert same(rows.indices.long(), torch.stack([found.indices for found in block._kept]))
+    assert same(rows.values, torch.stack([found.values for found in block._kept]))
     assert same(mine, residual if subtract else e + g)
 
 
 def check_levels(device, compressor, kind, n, d) -> None:
     stochastic = twin("stochastic")
     e, g = draw(kind, n, d, 1), draw(kind, n, d, 2)
-    code, residual = plain(compressor, e, g)
+    block, residual = plain(compressor, e, g)
     keys = keys_of(generators(n))
     ternary = isinstance(compressor, Ternary)
     if ternary:
@@ -229,9 +233,9 @@ def check_levels(device, compressor, kind, n, d) -> None:
     if not ternary:
         for i in range(n):
             packed = rows.packed[i].cpu().numpy().tobytes()
-            assert code.body(i) == rows.scales[i].cpu().numpy().tobytes() + packed
+            assert block.body(i) == rows.scales[i].cpu().numpy().tobytes() + packed
     assert same(mine, residual)
-    expected = decoded(code, n, d)
+    expected = decoded(block, n, d)
     out = on(device, torch.full((n, d), 0.25))
     stochastic.apply(rows, out, stochastic.Mode.WRITE)
     assert same(out, expected)
@@ -276,15 +280,15 @@ def test_quantisers_of_other_vectors(device, compressor, kind, d) -> None:
 def test_natural(device, kind, d) -> None:
     stochastic = twin("stochastic")
     e, g = draw(kind, 2, d, 1), draw(kind, 2, d, 2)
-    code, residual = plain(Natural(), e, g)
+    block, residual = plain(Natural(), e, g)
     mine = on(device, e)
     rows, status = stochastic.natural(mine, on(device, g, 1), keys_of(generators(2)))
     assert status == stochastic.Status.FINE
-    assert [row.cpu().numpy().tobytes() for row in rows.packed] == [code.body(0), code.body(1)]
+    assert [row.cpu().numpy().tobytes() for row in rows.packed] == [block.body(0), block.body(1)]
     assert same(mine, residual)
     total = torch.full((d,), 0.5, device=device)
     stochastic.natural_apply(rows, total, stochastic.Mode.ADD)
-    assert same(total, in_order(torch.full((d,), 0.5), decoded(code, 2, d)))
+    assert same(total, in_order(torch.full((d,), 0.5), decoded(block, 2, d)))
 
 
 KEEPERS = [
@@ -301,7 +305,7 @@ KEEPERS = [
 def test_sparsifier_and_rand_k(device, compressor, d, monkeypatch) -> None:
     stochastic = twin("stochastic")
     e, g = draw("heavy", 2, d, 1), draw("normal", 2, d, 2)
-    code, residual = plain(compressor, e, g)
+    block, residual = plain(compressor, e, g)
     mine, more, keys = on(device, e), on(device, g, 1), keys_of(generators(2))
     if isinstance(compressor, RandK):
         found, status = stochastic.rand_k(mine, more, keys, *compressor._size(d))
@@ -309,7 +313,7 @@ def test_sparsifier_and_rand_k(device, compressor, d, monkeypatch) -> None:
         chance = int(np.ceil(compressor.ratio * 2**31))
         found, status = stochastic.sparsify(mine, more, keys, chance)
     assert status == stochastic.Status.FINE
-    for selection, indices, values in zip(code._found, *found, strict=True):
+    for selection, indices, values in zip(block._kept, *found, strict=True):
         assert same(indices, selection.indices)
         assert same(values, selection.values)
     assert same(mine, residual)
@@ -411,15 +415,15 @@ def test_compressors_choose_the_twins_by_device(device, compressor, monkeypatch)
     for name in ("sums", "sign", "compact", "top_k", "sparse", "keep", "stochastic"):
         monkeypatch.setattr(twin(name), "run", run)
     mine = on(device, e, 0)
-    code = compressor.feedback(mine, on(device, g, 0), generators(2), (61,))
+    block = compressor.encode_block_with_feedback(mine, on(device, g, 0), generators(2), (61,))
     assert started
     assert same(mine, residual)
-    assert code.params == expected.params
-    assert [code.body(0), code.body(1)] == [expected.body(0), expected.body(1)]
+    assert block.params == expected.params
+    assert [block.body(0), block.body(1)] == [expected.body(0), expected.body(1)]
     out, total = torch.empty(2, 61, device=device), torch.zeros(61, device=device)
-    code.decode(slice(0, 2), out)
+    block.decode(slice(0, 2), out)
     assert same(out, decoded(expected, 2, 61))
-    code.add_to(total)
+    block.add_to(total)
     assert same(total, in_order(torch.zeros(61), out.cpu()))
 
 
@@ -427,12 +431,12 @@ def test_off_turns_the_twins_off(device, monkeypatch) -> None:
     monkeypatch.setitem(kernels.TWINS, device, "wiregrad.kernels.triton")
     x = torch.zeros(2, 3, device=device)
     with kernels.using("off"):
-        assert not kernels.fits(x)
+        assert not kernels.supports(x)
     monkeypatch.setenv("WIREGRAD_KERNELS", "off")
     assert kernels._twins(device) is None
     monkeypatch.setenv("WIREGRAD_KERNELS", "portable")
-    assert kernels.fits(x)
-    assert not kernels.fits(x, torch.zeros(3, device="meta"))
+    assert kernels.supports(x)
+    assert not kernels.supports(x, torch.zeros(3, device="meta"))
 
 
 @pytest.mark.parametrize(("count", "d"), [(1, 1), (300, 7), (1000, 3000)])

@@ -165,7 +165,7 @@ def test_one_bit_adam_freezes_v_after_the_warm_up(name: str) -> None:
 
 
 def test_the_papers_books_charge_the_warm_up_as_one_bit_and_the_wire_does_not() -> None:
-    rounds = Rounds({"name": "one_bit_adam", "warmup": 0.5}, books="comp_ams")
+    rounds = Rounds({"name": "one_bit_adam", "warmup": 0.5}, convention="comp_ams")
     rounds.run(noise(), 10)
     assert rounds.up.meter.paper == 10 * N * D
     assert rounds.up.meter.wire > 5 * N * D * 64

@@ -76,7 +76,7 @@ def test_special_cases(special: dict[str, Any], general: dict[str, Any]) -> None
     ids=lambda spec: spec["name"],
 )
 def test_a_worker_that_is_near_enough_sends_one_header(spec: dict[str, Any]) -> None:
-    rounds = Rounds(spec | {"lr": 0.01, "zeta": 1e9}, books="values")
+    rounds = Rounds(spec | {"lr": 0.01, "zeta": 1e9}, convention="values")
     gradients = still()
     rounds.run(gradients, 1)
     dense = rounds.up.meter.wire
@@ -122,7 +122,7 @@ def test_adacgd_uses_every_level_and_never_a_finer_one_than_needed() -> None:
 
 def test_a_message_of_two_parts_costs_both_and_arrives_as_their_sum() -> None:
     spec = {"name": "three_pc_v4", "lr": 0.1, "compressor": TOP_3, "second": {**TOP_3, "k": 2}}
-    rounds = Rounds(spec, books="values")
+    rounds = Rounds(spec, convention="values")
     gradients = noise()
     rounds.run(gradients, 1)
     before, h = rounds.up.meter.paper, rounds.state.workers.h.clone()
@@ -144,14 +144,14 @@ def test_the_parts_of_a_message_are_payloads_one_after_the_other() -> None:
 
 
 def test_three_pc_v1_pays_for_the_dense_vector_that_it_needs() -> None:
-    rounds = Rounds({"name": "three_pc_v1", "lr": 0.1, "compressor": TOP_3}, books="values")
+    rounds = Rounds({"name": "three_pc_v1", "lr": 0.1, "compressor": TOP_3}, convention="values")
     rounds.run(noise(), 5)
     assert rounds.up.meter.paper == 5 * 32 * N * D
 
 
 def test_both_directions_compress_the_downlink_and_the_workers_move_x() -> None:
     spec = {"name": "ef21_bc", "lr": 0.1, "compressor": TOP_3, "server_compressor": TOP_3}
-    rounds = Rounds(spec, books="values")
+    rounds = Rounds(spec, convention="values")
     rounds.run(still(), 6)
     assert rounds.down.meter.paper == 32 * (D + 5 * 3)
     torch.testing.assert_close(rounds.state.server.own[0], rounds.state.replica.w)

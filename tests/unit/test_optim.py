@@ -194,7 +194,7 @@ class Mixed(nn.Module):
             nn.Linear(2, 2).parameters(),
             "dist_sgd",
             {"lr": 1, "schedule": {"milestones": [1]}},
-            "^method.schedule: here it is torch.optim.lr_scheduler",
+            "^method.schedule: an optimiser has none, use torch.optim.lr_scheduler",
         ),
         (
             nn.Linear(2, 2).parameters(),

@@ -11,17 +11,18 @@ from tiny_data import rows
 from wiregrad import data
 from wiregrad.comm.accounting import CONVENTIONS
 from wiregrad.compressors import registry as compressors
+from wiregrad.compressors.top_k import keep_largest
 from wiregrad.core.errors import ConfigError, NonFiniteError, RecordError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods import Step
 from wiregrad.methods import registry as methods
 from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
-from wiregrad.runtimes.batched_channel import largest
+from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
-from wiregrad.studies import sweep
 from wiregrad.studies.sweep.advance import Point, Stop, advance
-from wiregrad.studies.sweep.task import with_k
+from wiregrad.studies.sweep.rows import best_point, read_rows, write_rows
+from wiregrad.studies.sweep.task import Task, run_sweep, with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2
@@ -83,7 +84,7 @@ def logistic(seed=0, **fields):
 
 
 def alone(problem, spec, seed, lr, rounds):
-    """The simulated run, after each round: x, bits on the wire and in the books, up and down."""
+    """The simulated run, after each round: x, and the bits of both links by both counts."""
     method = methods.build(spec | {"lr": lr})
     runtime = Simulated(problem, method, Seeds(seed), CONVENTION)
     trace = [(runtime.x.clone(), runtime.bits())]
@@ -132,7 +133,7 @@ def test_a_method_that_cannot_be_swept_is_named_with_the_reason(
 ):
     config = task(tmp_path, monkeypatch).config | {"method": method}
     with pytest.raises(ConfigError, match=message) as caught:
-        sweep.run(task(tmp_path, monkeypatch, config=config))
+        run_sweep(task(tmp_path, monkeypatch, config=config))
     assert "\n" not in str(caught.value)
 
 
@@ -228,7 +229,7 @@ def test_a_message_that_is_not_finite_ends_its_run_alone():
 def test_the_largest_are_those_of_top_k(k):
     x = torch.randint(-3, 4, (200, 9), generator=torch.Generator().manual_seed(0)).double()
     exact = compressors.build({"name": "top_k", "k": k})
-    assert torch.equal(largest(x, k), exact.roundtrip(x).decoded)
+    assert torch.equal(keep_largest(x, k), exact.roundtrip(x).decoded)
 
 
 def task(tmp_path, monkeypatch, **fields):
@@ -251,37 +252,37 @@ def task(tmp_path, monkeypatch, **fields):
         "stop": Stop(norm=1e-2, max_rounds=40),
         "indexed": "formula",
     }
-    return sweep.Task(**given | fields)
+    return Task(**given | fields)
 
 
 def test_a_sweep_has_a_row_a_run_and_goes_on_where_it_was(tmp_path, monkeypatch):
     grid = task(tmp_path, monkeypatch)
-    found = sweep.run(grid).rows
+    found = run_sweep(grid).rows
     assert len(found) == len({(r["k"], r["zeta"], r["multiple"], r["seed"]) for r in found}) == 16
-    assert sweep.run(grid, tmp_path / "parts").rows == found
+    assert run_sweep(grid, tmp_path / "parts").rows == found
     assert len(list((tmp_path / "parts").iterdir())) == 4  # of each k and seed
     # finished batches are not run again
     first = min((tmp_path / "parts").iterdir())
-    kept = sweep.read(first)
-    sweep.write(first, [row | {"iterations": 12345} for row in kept])
-    again = sweep.run(grid, tmp_path / "parts").rows
+    kept = read_rows(first)
+    write_rows(first, [row | {"iterations": 12345} for row in kept])
+    again = run_sweep(grid, tmp_path / "parts").rows
     assert sum(row["iterations"] == 12345 for row in again) == 4
     # another grid has other batches
     other = task(tmp_path, monkeypatch, zeta=(0.5,))
-    assert all(row["iterations"] < 12345 for row in sweep.run(other, tmp_path / "parts").rows)
+    assert all(row["iterations"] < 12345 for row in run_sweep(other, tmp_path / "parts").rows)
     (tmp_path / "bad.parquet").write_bytes(b"x")
     with pytest.raises(RecordError, match=r"bad\.parquet: not a readable sweep"):
-        sweep.read(tmp_path / "bad.parquet")
+        read_rows(tmp_path / "bad.parquet")
 
 
 def test_steps_are_multiples_of_the_theory_and_bytes_depend_on_the_rows(tmp_path, monkeypatch):
-    found = sweep.run(task(tmp_path, monkeypatch, k=(), zeta=())).rows
+    found = run_sweep(task(tmp_path, monkeypatch, k=(), zeta=())).rows
     assert {(row["k"], row["zeta"]) for row in found} == {(None, None)}
     assert len({row["lr"] / row["multiple"] for row in found}) == 1
     for name in ("a", "b"):
-        sweep.write(tmp_path / name, found)
+        write_rows(tmp_path / name, found)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert sweep.read(tmp_path / "a") == found
+    assert read_rows(tmp_path / "a") == found
 
 
 def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
@@ -293,10 +294,19 @@ def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
 
     rows_ = [row(1, 1, 100), row(1, 2, 120), row(2, 1, 10), row(2, 2, 10, "exhausted")]
     rows_ += [row(4, 1, 110), row(4, 2, 110, iterations=3)]
-    assert sweep.best(rows_)["multiple"] == 4
+    assert best_point(rows_).multiple == 4
     lost = [r | {"outcome": "exhausted", "grad_norm": r["multiple"]} for r in rows_]
-    assert (sweep.best(lost)["multiple"], sweep.best(lost)["reached"]) == (1, False)
-    assert sweep.best([r | {"outcome": "diverged"} for r in rows_]) is None
+    best = best_point(lost)
+    assert (best.multiple, best.reached) == (1, False)
+    assert best_point([r | {"outcome": "diverged"} for r in rows_]) is None
+
+
+def test_a_batch_adds_up_the_messages_of_each_run():
+    received = ReceivedBatch(2, 3, torch.zeros(4))
+    rows_ = torch.arange(24.0).view(2, 3, 4)
+    received.put(rows_, None, None)
+    assert torch.equal(received.sum(), rows_.sum(1))
+    assert torch.equal(received.mean(0), rows_.mean(1))
 
 
 def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):
@@ -304,7 +314,7 @@ def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):
     config = json.loads(json.dumps(grid.config))
     config["problem"]["batch"] = 4
     with pytest.raises(ConfigError, match=r"a sweep takes a convex problem with batch: full"):
-        sweep.run(task(tmp_path, monkeypatch, config=config))
+        run_sweep(task(tmp_path, monkeypatch, config=config))
 
 
 @pytest.mark.parametrize(
@@ -331,12 +341,12 @@ def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
         "seed": 0,
     }
     stop = Stop(norm=1e-9, max_rounds=5)
-    task = sweep.Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
-    coarse, fine = sweep.run(task).rows
+    task = Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
+    coarse, fine = run_sweep(task).rows
     assert (coarse["k"], fine["k"]) == (1, 20)
     # with zeta = 0 every message after the first is of the finest level, or exact with less
     assert coarse["uplink_bits_paper"] == 32 * (20 + 4 * 1)
     assert coarse["uplink_bits_paper"] < fine["uplink_bits_paper"] <= 32 * (20 + 4 * 20)
-    pl = sweep.run(dataclasses.replace(task, regime="pl")).rows
+    pl = run_sweep(dataclasses.replace(task, regime="pl")).rows
     assert pl[0]["lr"] < coarse["lr"]
     assert 0 < pl[0]["mu"] <= pl[0]["L_minus"] <= pl[0]["L_plus"]

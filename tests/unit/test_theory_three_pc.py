@@ -16,7 +16,7 @@ from tiny_data import rows
 
 from wiregrad import data
 from wiregrad.comm.accounting import convention
-from wiregrad.comm.channel import Link
+from wiregrad.comm.link import Links
 from wiregrad.core.errors import DataUnavailable, NotCovered
 from wiregrad.core.layout import Layout
 from wiregrad.core.rng import Seeds
@@ -160,16 +160,9 @@ def apply(
     """C_{h,y}(x) `[COPIES, d]`, in ten parts; a coin shows heads in just p of them."""
     parts = []
     for t in range(10):
-        link = Link.of(
-            "uplink",
-            range(COPIES // 10),
-            layout=Layout.flat(D),
-            blocks="whole",
-            convention=convention("formula"),
-            seeds=Seeds(1000 * seed + t),
-            device=x.device,
-        )
-        channel = SimulatedChannel(link, x)
+        seeds = Seeds(1000 * seed + t)
+        links = Links(Layout.flat(D), "whole", convention("formula"), seeds, x.device)
+        channel = SimulatedChannel(links.uplink(range(COPIES // 10)), x)
         channel.open(measure=False)
         step = Part(t + 2, 100, 0.1)
         copies = (v.expand(COPIES // 10, D).clone() for v in (h, y, x))
@@ -185,16 +178,8 @@ def test_perm_k_errs_by_the_variance_of_the_workers_vectors() -> None:
     workers = method.init(torch.zeros(D, dtype=torch.float64), n).workers
     errors, total = [], torch.zeros(D, dtype=torch.float64)
     for t in range(2, 1002):
-        link = Link.of(
-            "uplink",
-            range(n),
-            layout=Layout.flat(D),
-            blocks="whole",
-            convention=convention("formula"),
-            seeds=Seeds(0),
-            device=v.device,
-        )
-        channel = SimulatedChannel(link, v[0])
+        links = Links(Layout.flat(D), "whole", convention("formula"), Seeds(0), v.device)
+        channel = SimulatedChannel(links.uplink(range(n)), v[0])
         channel.open(measure=False)
         method.compressed(workers, v, channel, Step(t, 1002, 1.0))
         mean = channel.received.mean()

@@ -1,162 +1,163 @@
-"""The three ways of counting bits, never mixed.
+"""How bits are counted: three ways, never mixed.
 
-wire     8 × the length of the real payloads (`Roundtrip.wire_bits`, `Payload.wire_bits`);
-formula  a compressor's closed form, equal to the payload body (`Roundtrip.body_bits`);
-paper    the books of the paper under test: the conventions of this module.
+wire     8 × the length of the payloads in bytes, headers included (`Payload.wire_bits`);
+formula  the compressor's closed form of the payload body, equal to its length (`body_bits`);
+paper    what the accounting convention of the paper under test charges: this module.
+
+A convention prices the *content* of a message (`wiregrad.compressors.content`): how many values,
+indices, signs, scales and symbols it holds. It knows no compressor by name, so that a compressor
+from outside the package is priced by what it says that it sends: whatever sends elements with their
+indices is priced as Top-k is. A message whose content a paper does not price is charged its formula
+under that convention, which is exact; so is one whose compressor does not describe its content.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from wiregrad.compressors.base import Compressor, Params
-from wiregrad.compressors.levels import Levels
+from wiregrad.compressors.content import Content
+from wiregrad.compressors.encoded import Encoded
 from wiregrad.core.errors import ConfigError
-from wiregrad.core.layout import Shape
-
-_SIGNS = {"scaled_sign", "block_sign"}
-_SPARSE = {"top_k", "rand_k"}
 
 
 @dataclass(frozen=True)
-class Message:
-    """One sent message, as a paper's books see it."""
+class MessageContent:
+    """The content of one message, as a convention prices it."""
 
-    compressor: Compressor
-    shapes: tuple[Shape, ...]
-    params: tuple[Params, ...]
+    blocks: tuple[Content, ...]
     body_bits: int
+    """The price in closed form: bits of the payload body."""
     nonzeros: Callable[[], tuple[int, ...]]
-    """Elements of each block that decode to other than 0: to be asked for only where it counts."""
+    """Counts the elements of each block that decode to other than 0; it may have to decode them."""
 
-    @property
-    def numel(self) -> int:
-        """Elements of the vector, d."""
-        return sum(math.prod(shape) for shape in self.shapes)
+
+Price = Callable[[MessageContent], int]
+"""What a convention charges for a message, in bits."""
+BlockPrice = Callable[[Content], int | None]
+"""What a convention charges for a block, in bits; None: the paper does not price such content."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How a paper charges a message each way, in bits."""
+    """How a paper charges a message in each direction, in bits."""
 
-    uplink: Callable[[Message], int]
-    downlink: Callable[[Message], int]
+    uplink: Price
+    downlink: Price
     source: str
+    """Where it comes from."""
 
 
-def _comp_ams_uplink(message: Message) -> int:
-    """Scales and indices are free: 32 d dense, d for signs, 32 k for Top-k."""
-    name = message.compressor.name
-    if name in _SIGNS:
-        return message.numel
-    if name in _SPARSE:
-        return 32 * _kept(message)
-    if name == "identity":
-        return 32 * message.numel
-    return message.body_bits
-
-
-def _free(_: Message) -> int:
-    return 0
-
-
-def _cd_adam(message: Message) -> int:
-    """32 d dense, d_l + 32 for the signs of a block, 64 for an element kept and its index."""
-    name = message.compressor.name
-    if name in _SIGNS:
-        return message.numel + 32 * len(message.shapes)
-    if name in _SPARSE:
-        return 64 * _kept(message)
-    return 32 * message.numel if name == "identity" else message.body_bits
-
-
-def _efficient_adam(message: Message) -> int:
-    """For a quantiser of b bits, b d_l + 32 a block l, padding being free; 32 d dense."""
-    name, family = message.compressor.name, type(message.compressor)
-    if name == "identity":
-        return 32 * message.numel
-    if name in _SIGNS:
-        return message.numel + 32 * len(message.shapes)
-    if not issubclass(family, Levels):
-        return message.body_bits
-    blocks = zip(message.shapes, message.params, strict=True)
-    return sum(family.symbol_bits(params) * math.prod(shape) + 32 for shape, params in blocks)
-
-
-def _async_compressed(message: Message) -> int:
-    """⌈log₂ d⌉ an index, 32 a value or norm, 1 a sign; low precision ⌈log₂ s⌉ more for its level.
-
-    Sums over blocks. A ternary message that is coded densely has 2 bits an element.
-    """
-    name = message.compressor.name
-    if name == "identity":
-        return 32 * message.numel
-    if name not in {*_SPARSE, "sparsifier", "ternary", "qsgd"}:
-        return message.body_bits
-    total, counted = 0, message.nonzeros() if name == "qsgd" else ()
-    for place, (shape, params) in enumerate(zip(message.shapes, message.params, strict=True)):
-        d = math.prod(shape)
-        index = (d - 1).bit_length() if d else 0
-        if name == "ternary":
-            total += 32 + (params[1] * (index + 1) if params[0] else 2 * d)
-        elif name == "qsgd":
-            total += 32 + counted[place] * (index + 1 + (params[0] - 1).bit_length())
-        else:
-            total += params[0] * (index + 32)
+def _sum_over_blocks(price: BlockPrice, message: MessageContent) -> int:
+    """The sum over the blocks; the formula where the paper does not price one of them."""
+    total = 0
+    for block in message.blocks:
+        bits = price(block)
+        if bits is None:
+            return message.body_bits
+        total += bits
     return total
 
 
-def _kept(message: Message) -> int:
-    """Elements that a sparse message holds."""
-    return sum(block[0] for block in message.params)
-
-
-def _values(bits: int, message: Message, *, indices: bool = False) -> int:
-    """`bits` a value sent, Top-k and Rand-k with ⌈log₂ d⌉ more for its index if `indices`."""
-    name = message.compressor.name
-    if name in _SPARSE:
-        counts = [block[0] for block in message.params]
-        each = [
-            bits + (math.ceil(math.log2(max(math.prod(shape), 1))) if indices else 0)
-            for shape in message.shapes
-        ]
-        return sum(k * price for k, price in zip(counts, each, strict=True))
-    if name == "identity":
-        return bits * message.numel
+def _formula(message: MessageContent) -> int:
     return message.body_bits
 
 
-def _both_ways(price: Callable[[Message], int], source: str) -> Convention:
+def _free(_: MessageContent) -> int:
+    return 0
+
+
+def _comp_ams(block: Content) -> int | None:
+    """Scales and indices are free: 32 d dense, d for signs, 32 k for k elements."""
+    if block.is_dense or block.is_sparse:
+        return 32 * block.values
+    return block.signs if block.is_signs else None
+
+
+def _cd_adam(block: Content) -> int | None:
+    """32 d dense, d + 32 for the signs of a block, 64 for an element with its index."""
+    if block.is_dense or block.is_sparse:
+        return 32 * (block.values + block.indices)
+    return block.signs + 32 if block.is_signs else None
+
+
+def _efficient_adam(block: Content) -> int | None:
+    """32 d dense; for symbols of b bits, and for signs, b d + 32 a block, padding being free."""
+    if block.is_dense:
+        return 32 * block.values
+    if block.is_signs:
+        return block.signs + 32
+    return block.symbols * block.symbol_bits + 32 if block.is_quantised else None
+
+
+def _values(block: Content, *, value_bits: int, with_indices: bool = False) -> int | None:
+    """`value_bits` a value; ⌈log₂ d⌉ more for an index, or nothing."""
+    if not (block.is_dense or block.is_sparse):
+        return None
+    index_bits = block.index_bits if with_indices else 0
+    return value_bits * block.values + index_bits * block.indices
+
+
+def _async_compressed_block(block: Content) -> int | None:
+    """⌈log₂ d⌉ an index, 32 a value or norm, 1 a sign; a dense ternary element has 2 bits."""
+    if not (block.is_dense or block.is_sparse or block.is_ternary):
+        return None
+    places = block.index_bits * block.indices + block.mask
+    return 32 * (block.values + block.scales) + places + block.signs
+
+
+def _async_compressed(message: MessageContent) -> int:
+    """The sum over blocks; of a uniform quantiser only the elements other than 0 are charged.
+
+    Each of them has an index, a sign and ⌈log₂ s⌉ bits for its level; a block has 32 for its norm.
+    """
+    if not all(block.uniform_levels for block in message.blocks):
+        return _sum_over_blocks(_async_compressed_block, message)
+    total = 0
+    for block, nonzeros in zip(message.blocks, message.nonzeros(), strict=True):
+        level_bits = (block.uniform_levels - 1).bit_length()
+        total += 32 + nonzeros * (block.index_bits + 1 + level_bits)
+    return total
+
+
+def _blockwise(price: BlockPrice) -> Price:
+    return partial(_sum_over_blocks, price)
+
+
+def _both_ways(price: Price, source: str) -> Convention:
     return Convention(price, price, source)
 
 
 CONVENTIONS: dict[str, Convention] = {
-    "formula": _both_ways(lambda m: m.body_bits, "payload bodies, in closed form"),
+    "formula": _both_ways(_formula, "payload bodies, in closed form"),
     "comp_ams": Convention(
-        _comp_ams_uplink,
+        _blockwise(_comp_ams),
         _free,
         "arXiv 2205.05632, figures 1-2: up-link only; scales and indices are not counted",
     ),
     "values": _both_ways(
-        partial(_values, 32), "arXiv 2202.00998, 2211.00188: 32 bits a value, indices free"
+        _blockwise(partial(_values, value_bits=32)),
+        "arXiv 2202.00998, 2211.00188: 32 bits a value, indices free",
     ),
     "values_64": _both_ways(
-        partial(_values, 64), "the same on the quadratics of 2202.00998: 64 bits a value"
+        _blockwise(partial(_values, value_bits=64)),
+        "the same on the quadratics of 2202.00998: 64 bits a value",
     ),
     "values_and_indices": _both_ways(
-        partial(_values, 32, indices=True), "32 bits a value, ⌈log₂ d⌉ for its index"
+        _blockwise(partial(_values, value_bits=32, with_indices=True)),
+        "32 bits a value, ⌈log₂ d⌉ for its index",
     ),
     "cd_adam": _both_ways(
-        _cd_adam, "the code of arXiv 2111.00705: up-link of a worker, and one copy of the down-link"
+        _blockwise(_cd_adam),
+        "the code of arXiv 2111.00705: up-link of a worker, and one copy of the down-link",
     ),
     "async_compressed": _both_ways(
         _async_compressed, "recalled for arXiv 1806.06573: nonzeros with their indices"
     ),
     "efficient_adam": _both_ways(
-        _efficient_adam, "derived here for arXiv 2205.14473: b bits an element, 32 a scale"
+        _blockwise(_efficient_adam),
+        "derived here for arXiv 2205.14473: b bits an element, 32 a scale",
     ),
 }
 
@@ -166,3 +167,36 @@ def convention(name: str) -> Convention:
     if name not in CONVENTIONS:
         raise ConfigError(f"log.convention: {name!r}, allowed: {', '.join(CONVENTIONS)}")
     return CONVENTIONS[name]
+
+
+def price_rows(encoded: Encoded, prices: Sequence[Price]) -> list[tuple[int, ...]]:
+    """What each of `prices` charges for each row of `encoded`, in bits: a tuple per row."""
+    known: dict[object, tuple[int, ...]] = {}
+    rows = []
+    for row, (params, (body_bits, _)) in enumerate(
+        zip(encoded.params, encoded.costs(), strict=True)
+    ):
+        charged = known.get(params)
+        if charged is None:
+            nonzeros = _Nonzeros(encoded, row)
+            each = zip(encoded.shapes, params, strict=True)
+            blocks = tuple(encoded.compressor.content(shape, block) for shape, block in each)
+            content = MessageContent(blocks, body_bits, nonzeros)
+            charged = tuple(price(content) for price in prices)
+            if not nonzeros.counted:  # else the prices are this row's own
+                known[params] = charged
+        rows.append(charged)
+    return rows
+
+
+@dataclass
+class _Nonzeros:
+    """Counts the nonzeros of one row when asked, and remembers that it was."""
+
+    encoded: Encoded
+    row: int
+    counted: bool = False
+
+    def __call__(self) -> tuple[int, ...]:
+        self.counted = True
+        return self.encoded.count_nonzeros(self.row)

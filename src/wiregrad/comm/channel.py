@@ -1,56 +1,28 @@
-"""The channel a method speaks into: it compresses, delivers, counts, and tells what arrives.
+"""The channel that a method speaks into: one direction of one round.
 
-A method never sees bytes: `Channel` has the verbs that it speaks with. `comm.messages` turns
-them into packets of messages, which each runtime delivers, as they are in the simulation, as real
-bytes between processes; a batch of runs (`wiregrad.runtimes.batched_channel`) takes them together.
+A method never sees bytes: `Channel` has the verbs that it speaks with. `MessageChannel` turns them
+into messages, which a runtime delivers, encoded as they are in a simulation or as real bytes
+between processes. The channel of a batch of runs takes the rows of all runs together.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 
-from wiregrad.comm.accounting import Convention, Message
+from wiregrad.comm.link import Link
 from wiregrad.compressors.base import Blocked, Compressor
 from wiregrad.compressors.identity import Identity
-from wiregrad.core.layout import BlockKind, Layout
-from wiregrad.core.rng import Seeds
+from wiregrad.core.layout import BlockKind
 
 _DENSE = Identity()
 NO_MESSAGE = -1
 """In `Channel.choices`: an empty payload."""
 
 Accept = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""(decoded `[k, d]`, their rows int64 `[k]`) to bool `[k]`: which of them will do."""
-
-
-@dataclass(frozen=True)
-class Link:
-    """One direction as a runtime sets it up: blocks, books, and a generator for each sender."""
-
-    layout: Layout
-    blocks: BlockKind
-    price: Callable[[Message], int]
-    generators: Sequence[torch.Generator]
-
-    @staticmethod
-    def of(
-        name: str,
-        senders: Sequence[int],
-        *,
-        layout: Layout,
-        blocks: BlockKind,
-        convention: Convention,
-        seeds: Seeds,
-        device: torch.device,
-    ) -> Link:
-        """The direction `name` ("uplink" or "downlink") of these senders, with their streams."""
-        price = convention.uplink if name == "uplink" else convention.downlink
-        generators = [seeds.generator("compressor", name, i, device=device) for i in senders]
-        return Link(layout, blocks, price, generators)
+"""(decoded `[k, d]`, their rows int64 `[k]`) to bool `[k]`: which of them are good enough."""
 
 
 class Channel(ABC):
@@ -60,15 +32,15 @@ class Channel(ABC):
         self.link = link
         self.generators = link.generators
         self.choices = torch.full((len(link.generators),), NO_MESSAGE, dtype=torch.int8)
-        """Which compressor each sender used this round, of those offered to it."""
+        """Which compressor each sender used this round, by its place among those offered to it."""
         self._blocked: dict[tuple[Compressor, bool], Blocked] = {}
-        self._at = 0
+        self._next_sender = 0
 
     def open(self, measure: bool) -> None:
-        """Begin a round; with `measure`, compression errors are kept where a channel can."""
+        """Begin a round; with `measure`, a channel that can keeps the compression errors."""
         del measure
         self.choices.fill_(NO_MESSAGE)
-        self._at = 0
+        self._next_sender = 0
 
     # -- what a method says -----------------------------------------------------------------
 
@@ -79,39 +51,54 @@ class Channel(ABC):
         x: torch.Tensor,
         where: torch.Tensor | None = None,
         tag: torch.Tensor | None = None,
-        billed_as: Compressor | None = None,
+        priced_as: Compressor | None = None,
         relative_to: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Send C(row) for each row of `x` `[..., d]`; returns what is decoded, not to be changed.
+        """Send C(row) for each row of `x` `[..., d]`.
 
-        `where` (bool, of the shape of the rows): the others send an empty payload, and decode to
-        zeros. `tag` (int64, likewise, 0 to 15): a mark on each message.
-        `billed_as`: the compressor that the paper's books charge this message to.
-        `relative_to`: rows whose norms the measured errors are relative to, if not `x`: what is
-        tracked, where `x` is only its change.
+        Args:
+            compressor: C.
+            x: The vectors to send, a row for each sender.
+            where: bool, a flag for each row: the other senders send an empty payload, which
+                decodes to zeros. None: all send.
+            tag: int64, a mark from 0 to 15 for each message; receivers see it.
+            priced_as: The compressor whose message the convention of the paper charges in place
+                of this one. Bits on the wire stay those of C.
+            relative_to: The vectors `[..., d]` whose norms the measured errors are relative to, in
+                place of `x`: what is tracked, where `x` is only its change.
+
+        Returns:
+            What receivers decode, of the shape of `x`; not to be written to.
+
+        Raises:
+            NonFiniteError: A row holds NaN or Inf.
         """
 
     @abstractmethod
     def error_feedback(
         self, compressor: Compressor, x: torch.Tensor, residual: torch.Tensor
     ) -> None:
-        """Send c = C(x + residual) and set residual ← x + residual − c, in place."""
+        """Send c = C(x + residual); then residual ← x + residual − c, in place.
+
+        `x` and `residual` are `[..., d]`, a row for each sender.
+        """
 
     def dense(
         self,
         x: torch.Tensor,
         where: torch.Tensor | None = None,
-        billed_as: Compressor | None = None,
+        priced_as: Compressor | None = None,
     ) -> torch.Tensor:
-        """Send the rows uncompressed."""
-        return self(_DENSE, x, where, billed_as=billed_as)
+        """Send the rows uncompressed; arguments and result as for a call."""
+        return self(_DENSE, x, where, priced_as=priced_as)
 
     @abstractmethod
-    def more(self, compressor: Compressor, x: torch.Tensor) -> torch.Tensor:
-        """Send C(row) as a further part of the message of those who spoke last.
+    def append_part(self, compressor: Compressor, x: torch.Tensor) -> torch.Tensor:
+        """Send C(row) as a further part of the last message of each of these senders.
 
-        Receivers decode the sum of a message's parts; returned is what this part decodes to. The
-        measured error is that of the first part.
+        The rows of `x` `[..., d]` belong to the senders that spoke last. Receivers decode the sum
+        of a message's parts; returned is what this part decodes to. The measured error stays that
+        of the first part.
         """
 
     @abstractmethod
@@ -122,22 +109,22 @@ class Channel(ABC):
         accept: Accept,
         where: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Send, for each row, the first C(row) that `accept` takes, or else the last one.
+        """Send, for each row of `x` `[..., d]`, the first C(row) that `accept` takes, or the last.
 
-        Returns what is decoded; `choices` tells which it was. `where` as for a plain message.
+        Returns what is decoded; `choices` says which compressor it was. `where`: as for a call.
         """
 
     def decoded(self, compressor: Compressor, x: torch.Tensor) -> torch.Tensor:
         """What a receiver would decode of each row of `x` `[..., d]`, if it were sent.
 
-        Nothing is sent or counted; for compressors without draws.
+        Nothing is sent or counted; only for compressors that do not draw.
         """
         return self.blocked(compressor).roundtrip(x).decoded
 
     # -- inside -----------------------------------------------------------------------------
 
     def blocked(self, compressor: Compressor) -> Blocked:
-        """`compressor` on this channel's blocks; dense messages are one block."""
+        """`compressor` on the blocks of this channel; a dense message is a single block."""
         whole = compressor is _DENSE
         key = (compressor, whole)
         if key not in self._blocked:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
 from wiregrad import kernels
-from wiregrad.compressors.packet import Packet
+from wiregrad.comm.message import Message
+from wiregrad.compressors.encoded import Encoded
 from wiregrad.kernels.dense import mean_rows
 
 
@@ -32,16 +32,17 @@ class Received(ABC):
         The order makes it the same to the bit on every runtime and in every form of the messages.
         """
         del dim  # spelt out as for a tensor
-        return self._added(len(self.sent))
+        return self._sum_over(self.sent.shape[-1])
 
     def sum(self) -> torch.Tensor:
         """Their sum `[d]` over the senders, as a new tensor: rows are added in their order."""
-        return self._added(1)
+        return self._sum_over(1)
 
-    def _added(self, divisor: int) -> torch.Tensor:
+    def _sum_over(self, divisor: int) -> torch.Tensor:
+        """The sum of the rows, divided by `divisor`."""
         rows = self.rows()
         total = torch.zeros_like(rows[0])
-        if kernels.fits(rows):
+        if kernels.supports(rows):
             mean_rows(rows, total, divisor)
             return total
         for row in rows:
@@ -49,19 +50,22 @@ class Received(ABC):
         return total.div_(divisor)
 
 
-class Decoded(Received):
-    """Messages that were decoded from their bytes, one after the other."""
+class ReceivedRows(Received):
+    """Messages that were decoded one by one, each into its sender's row.
+
+    `senders`: their number m. `like`: a tensor `[..., d]` of the rows' float type and device.
+    """
 
     def __init__(self, senders: int, like: torch.Tensor) -> None:
         self._rows = like.new_zeros(senders, like.shape[-1])
         self.sent = torch.zeros(senders, dtype=torch.bool)
         self.tags = torch.zeros(senders, dtype=torch.int64)
 
-    def put(self, sender: int, parts: Sequence[torch.Tensor], tag: int) -> None:
-        """The parts of what `sender` said; none of an empty payload."""
-        self.sent[sender], self.tags[sender] = len(parts) > 0, tag
+    def put(self, sender: int, message: Message) -> None:
+        """Take in the message of `sender`, in place of its last one."""
+        self.sent[sender], self.tags[sender] = len(message.parts) > 0, message.tag
         self._rows[sender].zero_()
-        for part in parts:
+        for part in message.parts:
             self._rows[sender] += part.to(self._rows.device)
 
     def rows(self) -> torch.Tensor:
@@ -69,70 +73,72 @@ class Decoded(Received):
         return self._rows
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """Rows `picked` of a packet, which came from `senders`."""
+class _Delivered(NamedTuple):
+    """Rows of an encoded batch, and their senders."""
 
-    packet: Packet
-    picked: Sequence[int]
+    encoded: Encoded
+    rows: Sequence[int]
     senders: Sequence[int]
 
 
-class Packets(Received):
-    """Messages that stay packed until somebody asks for rows."""
+class ReceivedEncoded(Received):
+    """Messages that stay encoded until somebody asks for their rows.
+
+    `senders`: their number m. `like`: a tensor `[d]` of the rows' float type and device.
+    """
 
     def __init__(self, senders: int, like: torch.Tensor) -> None:
         self._like = like
-        self._deliveries: list[Delivery] = []
+        self._delivered: list[_Delivered] = []
         self.sent = torch.zeros(senders, dtype=torch.bool)
         self.tags = torch.zeros(senders, dtype=torch.int64)
 
     def clear(self) -> None:
         """Begin a round."""
-        self._deliveries.clear()
+        self._delivered.clear()
         self.sent.zero_()
         self.tags.zero_()
 
-    def put(self, delivery: Delivery, tags: torch.Tensor | None) -> None:
-        """Some senders' messages."""
-        self._deliveries.append(delivery)
-        senders = list(delivery.senders)
-        self.sent[senders] = True
+    def put(
+        self,
+        encoded: Encoded,
+        rows: Sequence[int],
+        senders: Sequence[int],
+        tags: torch.Tensor | None,
+    ) -> None:
+        """Take in these rows of `encoded`, one of each of `senders`, with their tags (None: 0)."""
+        self._delivered.append(_Delivered(encoded, rows, senders))
+        chosen = list(senders)
+        self.sent[chosen] = True
         if tags is not None:
-            self.tags[senders] = tags.cpu()
+            self.tags[chosen] = tags.cpu()
 
-    def refer_to(self, x: torch.Tensor) -> bool:
-        """Whether a message is the memory of `x` itself."""
-        place = x.untyped_storage().data_ptr()
-        return any(
-            code.whole.untyped_storage().data_ptr() == place
-            for part in self._deliveries
-            for code in part.packet.codes
-            if code is not None and code.whole is not None
-        )
+    def shares_memory_with(self, x: torch.Tensor) -> bool:
+        """Whether a message lies in the memory of `x` itself, so that `x` must stay as it is."""
+        return any(part.encoded.shares_memory_with(x) for part in self._delivered)
 
     def rows(self) -> torch.Tensor:
         """See Received."""
         everyone = list(range(len(self.sent)))
-        if len(self._deliveries) == 1 and self._whole(everyone):
-            return self._deliveries[0].packet.decode()
+        if len(self._delivered) == 1 and self._holds_just(everyone):
+            return self._delivered[0].encoded.decode()
         rows = self._like.new_zeros(len(self.sent), self._like.shape[-1])
-        for part in self._deliveries:
-            rows[list(part.senders)] += part.packet.decode()[list(part.picked)]
+        for part in self._delivered:
+            rows[list(part.senders)] += part.encoded.decode()[list(part.rows)]
         return rows
 
-    def _added(self, divisor: int) -> torch.Tensor:
-        at_hand = len(self._deliveries) == 1 and self._deliveries[0].packet.decoded is not None
-        if at_hand or not self._whole(self.sent.nonzero()[:, 0].tolist()):
-            return super()._added(divisor)
+    def _sum_over(self, divisor: int) -> torch.Tensor:
+        decoded = len(self._delivered) == 1 and self._delivered[0].encoded.decoded is not None
+        if decoded or not self._holds_just(self.sent.nonzero()[:, 0].tolist()):
+            return super()._sum_over(divisor)
         total = torch.zeros_like(self._like)
-        for part in self._deliveries:
-            part.packet.add_to(total)
+        for part in self._delivered:
+            part.encoded.add_to(total)
         return total.div_(divisor)
 
-    def _whole(self, senders: list[int]) -> bool:
-        """Whether the packets hold just the messages of `senders`, in their order."""
-        found = [sender for part in self._deliveries for sender in part.senders]
+    def _holds_just(self, senders: list[int]) -> bool:
+        """Whether the batches hold just the messages of `senders`, in their order."""
+        found = [sender for part in self._delivered for sender in part.senders]
         return found == senders and all(
-            len(part.picked) == part.packet.rows for part in self._deliveries
+            len(part.rows) == part.encoded.rows for part in self._delivered
         )

@@ -1,10 +1,16 @@
-"""Compressors, one file a family; importing the package registers all of them."""
+"""Compressors: maps from a vector to a payload and back, one file a family.
+
+Importing the package registers all families. It imports `wire`, `kernels` and `core` only; the
+text at the top of `wiregrad.compressors.base` explains the parts.
+"""
 
 from wiregrad.compressors.base import (
     Blocked,
-    Code,
     Compressor,
+    Content,
     Contract,
+    Encoded,
+    EncodedBlock,
     Params,
     Roundtrip,
     decode,
@@ -15,9 +21,11 @@ from wiregrad.core.registry import import_all
 
 __all__ = [
     "Blocked",
-    "Code",
     "Compressor",
+    "Content",
     "Contract",
+    "Encoded",
+    "EncodedBlock",
     "Params",
     "Roundtrip",
     "decode",

@@ -1,23 +1,45 @@
-"""What a compressor is: a map from a vector to a payload and back, with a stated constant."""
+"""What a compressor is: a map C from a vector to a payload and back, with a stated constant.
+
+A compressor is a frozen dataclass: its parameters and nothing else. It holds no state (residuals
+belong to methods) and draws from the generators that it is given, so that the same vector and the
+same generator give the same bytes. On its way from a sender to its receivers a vector passes:
+
+1.  `Compressor.blocked` cuts it into blocks: the whole vector, its tensors, or its layers.
+2.  `Blocked.encode` compresses n rows `[n, d]` at once, block by block, into an `Encoded`. It stays
+    on the device. Every block is an `EncodedBlock`, as compact as the bytes to come.
+3.  `Encoded.payload` turns one row into a `wire.Payload`, whose bytes cross the wire, and `decode`
+    turns any payload back into its vector, whatever the receiver has been configured with.
+    `Encoded.decode` gives the same vectors, bit for bit, without the bytes: a simulation does so.
+4.  `Encoded.costs` states the bits of each row's payload in closed form, equal to its length.
+
+What C guarantees is its `contract`: the class (contractive, unbiased or biased) and the constant.
+What a message holds, in values, indices, signs and symbols, is its `content`: the papers'
+accounting conventions (`wiregrad.comm.accounting`) price it.
+
+To add a compressor, write one file in this package: a frozen dataclass under `@register(name)` that
+gives the primitives of `BlockCompressor`. The conformance suite finds and tests it. A vector with
+NaN or Inf raises NonFiniteError, which a runtime records as divergence.
+"""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from pydantic_core import core_schema
 
 from wiregrad import wire
 from wiregrad.compressors.blocked import Blocked
-from wiregrad.compressors.code import Code, Params, passes, stacked
+from wiregrad.compressors.content import Content
 from wiregrad.compressors.contract import Contract
-from wiregrad.compressors.packet import Roundtrip
+from wiregrad.compressors.encoded import Encoded, Roundtrip
+from wiregrad.compressors.encoded_block import EncodedBlock, Params
+from wiregrad.compressors.primitives import BlockCompressor
 from wiregrad.compressors.reduce import all_finite
-from wiregrad.core.errors import ConfigError, NonFiniteError
-from wiregrad.core.layout import BlockKind, Layout, Shape
+from wiregrad.core.errors import ConfigError
+from wiregrad.core.layout import BlockKind, Layout
 from wiregrad.core.registry import Registry
 from wiregrad.kernels.draws import Generators
 
@@ -26,9 +48,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Blocked",
-    "Code",
     "Compressor",
+    "Content",
     "Contract",
+    "Encoded",
+    "EncodedBlock",
     "Params",
     "Roundtrip",
     "all_finite",
@@ -40,99 +64,11 @@ C = TypeVar("C", bound="Compressor")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compressor(ABC):
-    """Base of all compressors: frozen dataclasses, without state, drawing from given generators.
+class Compressor(BlockCompressor):
+    """Base of all compressors: the primitives of a family, applied to blocks and to whole vectors.
 
-    A family implements the block primitives below: `contract`, `code`, `_decode`, `_body_bytes`,
-    and where there is a kernel for it, `_fused`. Framing, batching, blocks and the checks
-    are here. All vectors are finite: NaN or Inf raises NonFiniteError, which a runtime records as
-    divergence.
+    The methods below take a vector as a single block; `blocked` cuts it.
     """
-
-    name: ClassVar[str]
-    codec: ClassVar[int]
-    """The family's number on the wire: unique, never reused."""
-    n_params: ClassVar[int] = 0
-    """Parameters a block carries in the payload's block table."""
-    random: ClassVar[bool] = False
-    """Whether it draws: then a generator is required."""
-    default_blocks: ClassVar[BlockKind] = "whole"
-    source: ClassVar[str]
-    """Where the definition and the constant come from."""
-
-    @abstractmethod
-    def contract(self, shape: Shape) -> Contract:
-        """Class and constant on one block of this shape."""
-
-    @abstractmethod
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        """The messages of the rows of `x` `[n, d]`, finite, d > 0; must not write to `x`.
-
-        Raises NonFiniteError when what is decoded would leave the range of x's type.
-        """
-
-    def feedback(
-        self,
-        residual: torch.Tensor,
-        x: torch.Tensor | None,
-        generators: Generators,
-        shape: Shape,
-    ) -> Code:
-        """The messages of residual + x; residual ← residual + x − what is decoded, all `[n, d]`.
-
-        Raises NonFiniteError, also where an element is not finite; `residual` is undefined then.
-        """
-        found = self._fused(residual, x, generators, subtract=True)
-        if found is not None:
-            return found
-        codes = []
-        for rows in passes(*residual.shape):
-            mine = residual[rows]
-            if x is not None:
-                mine += x[rows]
-            self.require_finite(mine)
-            drawing = None if generators is None else generators[rows]
-            codes.append(self.code(mine, drawing, shape))
-            codes[-1].subtract_from(mine)
-        return stacked(codes)
-
-    def _fused(
-        self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        """What `code` (of e) or, with `subtract`, `feedback` gives, by a kernel in one go.
-
-        None where no kernel takes these tensors; nothing is drawn or written then.
-        """
-        return None
-
-    def require_finite(self, x: torch.Tensor) -> None:
-        """Raises NonFiniteError where `x` is not."""
-        if not all_finite(x):
-            raise self.not_finite()
-
-    def not_finite(self) -> NonFiniteError:
-        """What is raised for a vector that is not."""
-        return NonFiniteError(f"{self.name}: NaN or Inf in the vector to compress")
-
-    @classmethod
-    @abstractmethod
-    def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:
-        """The vector `[numel]` (on the CPU) of a block body; raises PayloadError."""
-
-    @classmethod
-    @abstractmethod
-    def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
-        """Closed form of a block body's length, bytes. Raises CorruptPayload on bad `params`."""
-
-    @classmethod
-    def examples(cls) -> list[dict[str, Any]]:
-        """Parameter sets that the conformance suite and `wiregrad compressors` build it with.
-
-        A family with a parameter that has no default gives its own.
-        """
-        return [{}]
-
-    # -- public -----------------------------------------------------------------------------
 
     def blocked(self, layout: Layout, kind: BlockKind = "auto") -> Blocked:
         """This compressor applied to each block of `layout` on its own."""

@@ -5,29 +5,29 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.code import Params
 from wiregrad.compressors.contract import Contract
-from wiregrad.compressors.packet import Packet, Roundtrip
+from wiregrad.compressors.encoded import Encoded, Roundtrip
+from wiregrad.compressors.primitives import BlockCompressor
 from wiregrad.core.layout import Shape
 from wiregrad.kernels.draws import Generators
-
-if TYPE_CHECKING:
-    from wiregrad.compressors.base import Compressor
 
 
 @dataclass(frozen=True)
 class Blocked:
-    """A compressor applied to each block of a vector on its own: one payload, one table entry each.
+    """A compressor applied to each block of a vector on its own: one payload for the vector.
 
-    The wrapper that turns any family into its per-tensor, per-layer or whole-vector form.
+    This wrapper turns any family into its per-tensor, per-layer or whole-vector form. `shapes` are
+    those of the blocks, in their order in the vector.
+
+    Raises NonFiniteError wherever a vector to be compressed holds NaN or Inf, or where a decoded
+    element would leave the range of its float type.
     """
 
-    inner: Compressor
+    inner: BlockCompressor
     shapes: tuple[Shape, ...]
 
     @cached_property
@@ -37,13 +37,8 @@ class Blocked:
 
     @property
     def numel(self) -> int:
-        """D."""
+        """Elements of the vector, d."""
         return sum(self.sizes)
-
-    @property
-    def empty_params(self) -> Params:
-        """The parameters of a block without elements."""
-        return (0,) * self.inner.n_params
 
     def contract(self) -> Contract:
         """Class and constant on the whole vector: those of the worst block."""
@@ -54,46 +49,53 @@ class Blocked:
         """The blocks of `[..., d]`, as views."""
         return torch.split(x, self.sizes, dim=-1)
 
-    def code(self, x: torch.Tensor, generators: Generators = None) -> Packet:
-        """The messages of the rows of `x` `[n, d]`, which may be `x` itself where C(x) = x.
+    def encode(self, x: torch.Tensor, generators: Generators = None) -> Encoded:
+        """The rows of `x` `[n, d]`, encoded; where C(x) = x, they may refer to the memory of `x`.
 
-        Raises NonFiniteError, as all of these do.
+        `generators`: one for each row, required where the compressor draws.
         """
         self._check(x, generators)
         self.inner.require_finite(x)
-        codes = [
-            self.inner.code(piece, generators, shape) if piece.shape[-1] else None
+        blocks = [
+            self.inner.encode_block(piece, generators, shape) if piece.shape[-1] else None
             for shape, piece in zip(self.shapes, self.split(x), strict=True)
         ]
-        return Packet(self, x, codes)
+        return Encoded(self.inner, self.shapes, x, blocks)
 
-    def feedback(
+    def encode_with_feedback(
         self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators = None
-    ) -> Packet:
-        """The messages of the rows of residual + x; residual ← residual + x − C(residual + x).
+    ) -> Encoded:
+        """Encode the rows of residual + x; then residual ← residual + x − C(residual + x).
 
-        Both `[n, d]`; without `x` nothing is added. In place, in one pass where a family can.
+        `residual` and `x` are `[n, d]`; without `x`, nothing is added. In place, and in one pass
+        over memory where the family has a kernel for it.
         """
         self._check(residual, generators)
         added: list[torch.Tensor | None] = [None] * len(self.shapes)
         if x is not None:
             added = list(self.split(x))
-        codes = [
-            self.inner.feedback(piece, plus, generators, shape) if piece.shape[-1] else None
+        blocks = [
+            self.inner.encode_block_with_feedback(piece, plus, generators, shape)
+            if piece.shape[-1]
+            else None
             for shape, piece, plus in zip(self.shapes, self.split(residual), added, strict=True)
         ]
-        return Packet(self, residual, codes)
+        return Encoded(self.inner, self.shapes, residual, blocks)
+
+    def decode_rows(self, x: torch.Tensor) -> torch.Tensor | None:
+        """The compressor's `decode_rows` of `x` `[m, d]`; None where there are several blocks."""
+        return self.inner.decode_rows(x) if len(self.shapes) == 1 else None
 
     def compress(self, x: torch.Tensor, generator: torch.Generator | None = None) -> wire.Payload:
         """The payload of one vector `[d]`."""
         if x.dim() != 1:
             raise ValueError(f"compress takes one vector [d], got {tuple(x.shape)}")
-        return self.code(x.detach()[None], None if generator is None else [generator]).payload(0)
+        return self.encode(x.detach()[None], None if generator is None else [generator]).payload(0)
 
     def compress_rows(self, x: torch.Tensor, generators: Generators = None) -> list[wire.Payload]:
         """The payload of each row of `[n, d]`."""
-        packet = self.code(x.detach(), generators)
-        return [packet.payload(row) for row in range(len(x))]
+        encoded = self.encode(x.detach(), generators)
+        return [encoded.payload(row) for row in range(len(x))]
 
     def roundtrip(
         self,
@@ -101,24 +103,19 @@ class Blocked:
         out: torch.Tensor | None = None,
         generators: Generators = None,
     ) -> Roundtrip:
-        """What the receivers of the rows of `[..., d]` decode, and what each costs.
+        """What receivers decode of the rows of `[..., d]`, and what each row costs.
 
-        `out` (contiguous) may be `x`; where NonFiniteError is raised, its content is undefined.
+        It is written to `out` (contiguous, of the shape, float type and device of `x`; it may be
+        `x`), whose content is undefined where NonFiniteError is raised.
         """
         target = torch.empty(x.shape, dtype=x.dtype, device=x.device) if out is None else out
         if target.shape != x.shape or target.dtype != x.dtype or target.device != x.device:
             raise ValueError("out must have the shape, float type and device of x")
         n, d = math.prod(x.shape[:-1]), x.shape[-1]
-        packet = self.code(x.detach().reshape(n, d), generators)
-        packet.decode_into(target.view(n, d))
-        costs = packet.costs()
-        return Roundtrip(target, packet.params, [c[0] for c in costs], [c[1] for c in costs])
-
-    def cost(self, params: tuple[Params, ...], dtype: torch.dtype) -> tuple[int, int]:
-        """Body bits and wire bits of a payload with these block parameters, in closed form."""
-        blocks = tuple(wire.Block(s, p) for s, p in zip(self.sizes, params, strict=True))
-        body = sum(self.inner._body_bytes(b.numel, b.params, dtype) for b in blocks if b.numel)
-        return 8 * body, 8 * (wire.header_bytes(self.inner.codec, blocks, body) + body)
+        encoded = self.encode(x.detach().reshape(n, d), generators)
+        encoded.decode_into(target.view(n, d))
+        costs = encoded.costs()
+        return Roundtrip(target, encoded.params, [c[0] for c in costs], [c[1] for c in costs])
 
     def _check(self, x: torch.Tensor, generators: Generators) -> None:
         if x.shape[-1] != self.numel:

@@ -14,8 +14,8 @@ class Contract:
     unbiased: E Q(x) = x and E‖Q(x)‖² ≤ constant·‖x‖², constant ≥ 1 (α; ω = α − 1);
     biased: neither; only E‖C(x) − x‖² ≤ constant·‖x‖² with constant ≥ 1.
 
-    All hold up to the rounding of the float type, and up to an error of its smallest normal number
-    an element (denormal numbers).
+    All hold up to the rounding of the float type and, since there are denormal numbers, up to an
+    error of its smallest normal number in each element.
     """
 
     kind: Literal["contractive", "unbiased", "biased"]
@@ -23,7 +23,7 @@ class Contract:
 
     @staticmethod
     def of_error(factor: float) -> Contract:
-        """What E‖C(x) − x‖² ≤ factor·‖x‖² amounts to."""
+        """The contract that E‖C(x) − x‖² ≤ factor·‖x‖² gives: contractive where factor < 1."""
         if factor < 1:
             return Contract("contractive", 1 - factor)
         return Contract("biased", factor)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Compressor, Contract, Params, all_finite, register
+from wiregrad.compressors.base import (
+    Compressor,
+    Content,
+    Contract,
+    EncodedBlock,
+    Params,
+    all_finite,
+    register,
+)
 from wiregrad.core.layout import Shape
 from wiregrad.kernels.draws import Generators
 
 
-class Values(Code):
-    """Rows as they are `[n, d]`: the sender's own tensor, not a copy."""
+class DenseBlock(EncodedBlock):
+    """Rows as they are, `[n, d]`: the sender's own tensor, not a copy."""
 
     def __init__(self, values: torch.Tensor, params: list[Params]) -> None:
-        self.whole, self.params = values, params
+        self.decoded, self.params = values, params
         self._values = values
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
@@ -28,7 +37,7 @@ class Values(Code):
 
     def subtract_from(self, x: torch.Tensor) -> None:
         # x may be the very tensor that is sent.
-        self._values = self.whole = self._values.clone()
+        self._values = self.decoded = self._values.clone()
         x -= self._values
 
     def add_to(self, total: torch.Tensor) -> None:
@@ -47,8 +56,15 @@ class Identity(Compressor):
     def contract(self, shape: Shape) -> Contract:
         return Contract("contractive", 1.0)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        return Values(x, [()] * len(x))
+    def encode_block(self, x: torch.Tensor, generators: Generators, shape: Shape) -> EncodedBlock:
+        return DenseBlock(x, [()] * len(x))
+
+    def content(self, shape: Shape, params: Params) -> Content:
+        d = math.prod(shape)
+        return Content(numel=d, values=d)
+
+    def decode_rows(self, x: torch.Tensor) -> torch.Tensor | None:
+        return x
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from typing import Any, NamedTuple
 
@@ -9,19 +10,23 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Params
-from wiregrad.compressors.coded import Coded
+from wiregrad.compressors.base import Content, EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes
+from wiregrad.compressors.quantiser import Quantiser
 from wiregrad.compressors.reduce import at_least, scale_dtype
 from wiregrad.compressors.sign import read_scales
 from wiregrad.core.errors import NonFiniteError
-from wiregrad.kernels import fits
+from wiregrad.core.layout import Shape
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
-class LevelCode(NamedTuple):
-    """`levels` signed integers `[n, d]`, `scales` `[n, 1]`; `param` is the family's own."""
+class SignedLevels(NamedTuple):
+    """Quantised rows: signed integer `levels` `[n, d]` of `scales` `[n, 1]`.
+
+    `param`: the block parameter of the family.
+    """
 
     levels: torch.Tensor
     scales: torch.Tensor
@@ -45,9 +50,10 @@ def relative(x: torch.Tensor, scales: torch.Tensor) -> torch.Tensor:
 def place(x: torch.Tensor, scales: torch.Tensor, s: int) -> torch.Tensor:
     """|x|·s/scale in [0, s], where |x| ≤ scale; 0 where the scale is 0.
 
-    float64 for float64 vectors, else float32 and the same bits on every device: |x| times a power
-    of two that lifts the scale to [1/2, 1), times the factor that is left, rounded up so that the
-    largest element is not rounded below s. Too large by a factor of at most 1 + 2⁻²² therefore.
+    float64 for float64 vectors, else float32. To get the same bits on every device, |x| is
+    multiplied by a power of two that brings the scale into [1/2, 1), and then by the remaining
+    factor. That factor is rounded up, so that the largest element is not rounded below s; the
+    result is too large by a factor of at most 1 + 2⁻²².
     """
     if x.dtype == torch.float64:
         return relative(x, scales).mul_(s)
@@ -59,10 +65,10 @@ def place(x: torch.Tensor, scales: torch.Tensor, s: int) -> torch.Tensor:
 
 
 def round_at_random(place: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """The integer below or above each place `[n, d]`, whose mean is the place, but for 2⁻³¹.
+    """Round each place `[n, d]` at random to the integer below or above, without bias.
 
-    That much, 2⁻⁶² for float64, the chance of the upper one may be too small: it is cut to the bits
-    of a draw. `place` is overwritten.
+    But the chance of the upper integer is cut to the bits of a draw, so that it may be too small by
+    2⁻³¹, or 2⁻⁶² for float64. `place` is overwritten.
     """
     below = place.floor()
     place -= below
@@ -74,8 +80,9 @@ def round_at_random(place: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
 def level_values(levels: torch.Tensor, scales: torch.Tensor, s: int, out: torch.Tensor) -> None:
     """Write levels·scale/s to `out` `[n, d]`; the level s is the scale itself, in every type.
 
-    For narrower types than float64 scale/s is the sum of two float32 numbers, the first of nine
-    bits, so that its product with a level is exact: half a unit in the last place and 2⁻⁸ of one.
+    For types narrower than float64, scale/s is split into two float32 numbers. The first has nine
+    bits, so that its product with a level is exact; the result errs by at most half a unit in the
+    last place, and 2⁻⁸ of one.
     """
     if out.dtype == torch.float64:
         # The quotient is at most 1, so that no rounding passes the scale.
@@ -95,7 +102,7 @@ def split_scale(body: bytes, dtype: torch.dtype) -> tuple[torch.Tensor, bytes]:
 
 
 class Packing(NamedTuple):
-    """What a kernel is told: see `kernels.stochastic.quantise`; and the block parameter."""
+    """The arguments of `kernels.stochastic.quantise` for a family, and its block parameter."""
 
     kind: kernel.Kind
     s: int
@@ -104,16 +111,16 @@ class Packing(NamedTuple):
     param: int
 
 
-class PackedLevels(Code):
-    """Rows as a kernel packed them."""
+class LevelBlock(EncodedBlock):
+    """Quantised rows that a kernel has packed."""
 
     def __init__(
-        self, family: type[Coded[Any]], rows: kernel.LevelRows, params: list[Params]
+        self, family: type[Quantiser[Any]], rows: kernel.LevelRows, params: list[Params]
     ) -> None:
         self._family, self._rows, self.params = family, rows, params
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if fits(out):
+        if supports(out):
             taken = self._rows._replace(
                 scales=self._rows.scales[rows],
                 packed=self._rows.packed[rows],
@@ -129,27 +136,27 @@ class PackedLevels(Code):
         return value_bytes(self._rows.scales[row : row + 1]) + value_bytes(self._rows.packed[row])
 
     def subtract_from(self, x: torch.Tensor) -> None:
-        if fits(x):
+        if supports(x):
             kernel.apply(self._rows, x, kernel.Mode.SUBTRACT)
         else:
             super().subtract_from(x)
 
     def add_to(self, total: torch.Tensor) -> None:
-        if fits(total):
+        if supports(total):
             kernel.apply(self._rows, total, kernel.Mode.ADD)
         else:
             super().add_to(total)
 
 
 def check_status(name: str, status: kernel.Status) -> None:
-    """Raises NonFiniteError unless the kernel found the rows fine."""
+    """Raises NonFiniteError unless the kernel could encode the rows."""
     if status == kernel.Status.NOT_FINITE:
         raise NonFiniteError(f"{name}: NaN or Inf in the vector to compress")
     if status == kernel.Status.RANGE:
         raise NonFiniteError(f"{name}: a scale or element leaves the range of torch.float32")
 
 
-class Levels(Coded[LevelCode]):
+class Levels(Quantiser[SignedLevels]):
     """Body: the scale, then d symbols of a fixed number of bits. One block parameter."""
 
     n_params = 1
@@ -158,16 +165,16 @@ class Levels(Coded[LevelCode]):
     def _packing(self) -> Packing:
         """How a kernel packs the rows."""
 
-    def _packed(self, rows: kernel.LevelRows) -> PackedLevels:
-        """What a kernel made of the rows, as their messages."""
+    def _packed(self, rows: kernel.LevelRows) -> LevelBlock:
+        """The rows that a kernel has packed, as an encoded block."""
         param = self._packing().param
-        return PackedLevels(type(self), rows, [(param,)] * len(rows.packed))
+        return LevelBlock(type(self), rows, [(param,)] * len(rows.packed))
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
+    ) -> EncodedBlock | None:
         how = self._packing()
-        if how.width > 8 or not fits(e, g):
+        if how.width > 8 or not supports(e, g):
             return None
         keys = keys_of(generators) if self.random else None
         rows, status = kernel.quantise(
@@ -176,8 +183,8 @@ class Levels(Coded[LevelCode]):
         check_status(self.name, status)
         return self._packed(rows)
 
-    def _params(self, code: LevelCode, numel: int) -> list[Params]:
-        return [(code.param,)] * len(code.levels)
+    def _params(self, quantised: SignedLevels, numel: int) -> list[Params]:
+        return [(quantised.param,)] * len(quantised.levels)
 
     @classmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
@@ -186,10 +193,9 @@ class Levels(Coded[LevelCode]):
             raise wire.CorruptPayload(f"parameter {params[0]}, allowed: {low} to {high}")
         return scale_dtype(dtype).itemsize + wire.packed_bytes(numel, cls._width(params[0]))
 
-    @classmethod
-    def symbol_bits(cls, params: Params) -> int:
-        """Bits of an element of a block with these parameters, beside the block's scale."""
-        return cls._width(params[0])
+    def content(self, shape: Shape, params: Params) -> Content:
+        d = math.prod(shape)
+        return Content(numel=d, symbols=d, symbol_bits=self._width(params[0]), scales=1)
 
     @classmethod
     @abstractmethod
@@ -207,15 +213,15 @@ class Levels(Coded[LevelCode]):
         """The largest |level|: a symbol is level + this."""
 
     @classmethod
-    def _pack(cls, code: LevelCode, params: Params) -> bytes:
-        symbols = code.levels[0].cpu().numpy().astype(np.int32) + cls._largest(params[0])
-        return value_bytes(code.scales[0]) + wire.pack_bits(symbols, cls._width(params[0]))
+    def _pack(cls, quantised: SignedLevels, params: Params) -> bytes:
+        symbols = quantised.levels[0].cpu().numpy().astype(np.int32) + cls._largest(params[0])
+        return value_bytes(quantised.scales[0]) + wire.pack_bits(symbols, cls._width(params[0]))
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> LevelCode:
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> SignedLevels:
         scales, rest = split_scale(body, dtype)
         largest = cls._largest(params[0])
         symbols = wire.unpack_bits(rest, numel, cls._width(params[0])).astype(np.int32)
         if symbols.max() > 2 * largest:
             raise wire.CorruptPayload(f"symbol {symbols.max()}, allowed: 0 to {2 * largest}")
-        return LevelCode(torch.from_numpy(symbols - largest)[None], scales, params[0])
+        return SignedLevels(torch.from_numpy(symbols - largest)[None], scales, params[0])

@@ -10,7 +10,7 @@ import pydantic
 import torch
 
 from wiregrad.compressors.base import Contract, register
-from wiregrad.compressors.levels import LevelCode, Levels, Packing, relative
+from wiregrad.compressors.levels import Levels, Packing, SignedLevels, relative
 from wiregrad.compressors.reduce import max_abs, scale_dtype
 from wiregrad.core.layout import Shape
 from wiregrad.kernels.draws import Generators
@@ -47,7 +47,7 @@ class LogQuantiser(Levels):
         high = rest / (16 + 9 * rest) if k else 0.0
         return Contract("contractive", 1 - max(low / (1 + low), high))
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> LevelCode:
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SignedLevels:
         largest = self._largest(self.bits)
         scales = max_abs(x).to(scale_dtype(x.dtype))[:, None]
         mantissa, power = torch.frexp(relative(x, scales))
@@ -55,13 +55,13 @@ class LogQuantiser(Levels):
         level = power + (mantissa >= 0.75).int() + (largest - 1)
         level = torch.where(power + largest >= 1, level.clamp_(min=1), 0)
         level = torch.where(mantissa > 0, level, 0)
-        return LevelCode(torch.where(x < 0, -level, level).to(torch.int16), scales, self.bits)
+        return SignedLevels(torch.where(x < 0, -level, level).to(torch.int16), scales, self.bits)
 
     @classmethod
-    def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
-        levels = code.levels.int()
-        size = torch.exp2(levels.abs().double() - cls._largest(code.param))
-        out.copy_(size.mul_(code.scales.double()).mul_(levels.sign()))
+    def _dequantise(cls, quantised: SignedLevels, out: torch.Tensor) -> None:
+        levels = quantised.levels.int()
+        size = torch.exp2(levels.abs().double() - cls._largest(quantised.param))
+        out.copy_(size.mul_(quantised.scales.double()).mul_(levels.sign()))
 
     def _packing(self) -> Packing:
         s = self._largest(self.bits)

@@ -9,19 +9,19 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Contract, Params, register
-from wiregrad.compressors.coded import Coded
+from wiregrad.compressors.base import Contract, EncodedBlock, Params, register
 from wiregrad.compressors.identity import value_bytes
 from wiregrad.compressors.levels import check_status
+from wiregrad.compressors.quantiser import Quantiser
 from wiregrad.core.errors import NonFiniteError
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 
 class _Format(NamedTuple):
-    """The fields of a float type: bits of mantissa and exponent, the integers of its size."""
+    """The fields of a float type: bits of mantissa and exponent; the integer type of its size."""
 
     mantissa: int
     exponent: int
@@ -36,7 +36,7 @@ _FORMATS = {
 }
 
 
-class NaturalCode(NamedTuple):
+class NaturalSymbols(NamedTuple):
     """Symbols `[n, d]` int16: the bits of the exponent field, above them the sign bit."""
 
     symbols: torch.Tensor
@@ -45,7 +45,7 @@ class NaturalCode(NamedTuple):
 
 @register("natural")
 @dataclass(frozen=True, kw_only=True)
-class Natural(Coded[NaturalCode]):
+class Natural(Quantiser[NaturalSymbols]):
     """Rounds |x_j| to one of the two powers of two around it, without bias: α = 9/8.
 
     Exact integer arithmetic: a uniform draw is added to the mantissa, and the carry decides. What
@@ -62,7 +62,7 @@ class Natural(Coded[NaturalCode]):
     def contract(self, shape: Shape) -> Contract:
         return Contract("unbiased", 9 / 8)
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> NaturalCode:
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> NaturalSymbols:
         mantissa, exponent, integer = _FORMATS[x.dtype]
         bits = x.view(integer)
         size = bits & torch.iinfo(integer).max
@@ -72,54 +72,54 @@ class Natural(Coded[NaturalCode]):
         chance = (size & ((1 << mantissa) - 1)).long() << (drawn - mantissa)
         powers = (size >> mantissa).to(torch.int16)
         powers += happens(chance, keys_of(generators, x.device), drawn)
-        return NaturalCode(powers + ((bits < 0).to(torch.int16) << exponent), exponent + 1)
+        return NaturalSymbols(powers + ((bits < 0).to(torch.int16) << exponent), exponent + 1)
 
     @classmethod
-    def _dequantise(cls, code: NaturalCode, out: torch.Tensor) -> None:
+    def _dequantise(cls, quantised: NaturalSymbols, out: torch.Tensor) -> None:
         mantissa, exponent, integer = _FORMATS[out.dtype]
-        symbols = code.symbols.to(integer)
+        symbols = quantised.symbols.to(integer)
         size = (symbols & ((1 << exponent) - 1)) << mantissa
         values = size.view(out.dtype)
         torch.where(symbols >> exponent == 1, -values, values, out=out)
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        if not fits(e, g):
+    ) -> EncodedBlock | None:
+        if not supports(e, g):
             return None
         rows, status = kernel.natural(e, g, keys_of(generators), subtract)
         if status == kernel.Status.RANGE:
             raise NonFiniteError(f"{self.name}: element above the largest power of two")
         check_status(self.name, status)
-        return _PackedNatural(rows)
+        return _NaturalBlock(rows)
 
-    def _params(self, code: NaturalCode, numel: int) -> list[Params]:
-        return [()] * len(code.symbols)
-
-    @classmethod
-    def _pack(cls, code: NaturalCode, params: Params) -> bytes:
-        return wire.pack_bits(code.symbols[0].cpu().numpy(), code.width)
+    def _params(self, quantised: NaturalSymbols, numel: int) -> list[Params]:
+        return [()] * len(quantised.symbols)
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> NaturalCode:
+    def _pack(cls, quantised: NaturalSymbols, params: Params) -> bytes:
+        return wire.pack_bits(quantised.symbols[0].cpu().numpy(), quantised.width)
+
+    @classmethod
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> NaturalSymbols:
         width = _FORMATS[dtype].exponent + 1
         symbols = wire.unpack_bits(body, numel, width).astype(np.int16)
-        return NaturalCode(torch.from_numpy(symbols)[None], width)
+        return NaturalSymbols(torch.from_numpy(symbols)[None], width)
 
     @classmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
         return wire.packed_bytes(numel, _FORMATS[dtype].exponent + 1)
 
 
-class _PackedNatural(Code):
-    """float32 rows as a kernel packed them."""
+class _NaturalBlock(EncodedBlock):
+    """float32 rows that a kernel has packed."""
 
     def __init__(self, rows: kernel.NaturalRows) -> None:
         self._rows = rows
         self.params = [()] * len(rows.packed)
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if fits(out):
+        if supports(out):
             taken = self._rows._replace(packed=self._rows.packed[rows])
             kernel.natural_apply(taken, out, kernel.Mode.WRITE)
             return
@@ -130,7 +130,7 @@ class _PackedNatural(Code):
         return value_bytes(self._rows.packed[row])
 
     def add_to(self, total: torch.Tensor) -> None:
-        if fits(total):
+        if supports(total):
             kernel.natural_apply(self._rows, total, kernel.Mode.ADD)
         else:
             super().add_to(total)

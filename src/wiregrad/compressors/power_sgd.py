@@ -10,8 +10,8 @@ import pydantic
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Compressor, Contract, Params, register
-from wiregrad.compressors.identity import Values, value_bytes, values_from
+from wiregrad.compressors.base import Compressor, Contract, EncodedBlock, Params, register
+from wiregrad.compressors.identity import DenseBlock, value_bytes, values_from
 from wiregrad.compressors.reduce import exponent, times_power
 from wiregrad.core.errors import NonFiniteError
 from wiregrad.core.layout import BlockKind, Shape
@@ -54,14 +54,14 @@ class PowerSGD(Compressor):
     def _dense(self, shape: Shape) -> bool:
         return self.rank * sum(_matrix(shape)) >= math.prod(shape)
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+    def encode_block(self, x: torch.Tensor, generators: Generators, shape: Shape) -> EncodedBlock:
         if self._dense(shape):
-            return Values(x, [(0, 0)] * len(x))
+            return DenseBlock(x, [(0, 0)] * len(x))
         factors = [
             self._factors(row, generator, shape)
             for row, generator in zip(x, of_rows(generators), strict=True)
         ]
-        return Factors(factors, [(self.rank, _matrix(shape)[0])] * len(x))
+        return FactorBlock(factors, [(self.rank, _matrix(shape)[0])] * len(x))
 
     def _factors(
         self, x: torch.Tensor, generator: torch.Generator, shape: Shape
@@ -102,7 +102,7 @@ class PowerSGD(Compressor):
         return rank * (rows + -(-numel // rows)) * dtype.itemsize
 
 
-class Factors(Code):
+class FactorBlock(EncodedBlock):
     """The left and the right factor of each row."""
 
     def __init__(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Contract, register
+from wiregrad.compressors.base import Content, Contract, Params, register
 from wiregrad.compressors.levels import (
-    LevelCode,
     Levels,
     Packing,
+    SignedLevels,
     level_values,
     norm_scale,
     place,
@@ -48,14 +48,17 @@ class QSGD(Levels):
         d, s = math.prod(shape), self.levels
         return Contract("unbiased", 1 + min(d / s**2, math.sqrt(d) / s))
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> LevelCode:
+    def content(self, shape: Shape, params: Params) -> Content:
+        return replace(super().content(shape, params), uniform_levels=self.levels)
+
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SignedLevels:
         scales = norm_scale(self.name, x, norm2(x))
         levels = round_at_random(place(x, scales, self.levels), keys_of(generators, x.device))
-        return LevelCode(levels.copysign_(x).to(torch.int16), scales, self.levels)
+        return SignedLevels(levels.copysign_(x).to(torch.int16), scales, self.levels)
 
     @classmethod
-    def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
-        level_values(code.levels, code.scales, code.param, out)
+    def _dequantise(cls, quantised: SignedLevels, out: torch.Tensor) -> None:
+        level_values(quantised.levels, quantised.scales, quantised.param, out)
 
     def _packing(self) -> Packing:
         s = self.levels

@@ -9,21 +9,21 @@ from typing import Any
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Code, Contract, register
+from wiregrad.compressors.base import Contract, EncodedBlock, register
 from wiregrad.compressors.levels import check_status
 from wiregrad.compressors.reduce import max_abs
 from wiregrad.compressors.sparse import (
     IndexBits,
     Ratio,
-    Selection,
-    Selections,
     Sparse,
+    SparseBlock,
+    SparseRow,
     in_range,
     resolve_k,
 )
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import Generators, keys_of, subsets
 
 
@@ -57,18 +57,18 @@ class RandK(Sparse):
         k = resolve_k(self.k, self.ratio, d)
         return Contract("unbiased", d / k) if self.scaled else Contract("contractive", k / d)
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        if not fits(e, g):
+    ) -> EncodedBlock | None:
+        if not supports(e, g):
             return None
         k, factor = self._size(e.shape[-1])
         found, status = kernel.rand_k(e, g, keys_of(generators), k, factor, subtract)
         check_status(self.name, status)
-        kept = map(Selection, found.indices, found.values)
-        return Selections(list(kept), self._width(e.shape[-1]))
+        kept = map(SparseRow, found.indices, found.values)
+        return SparseBlock(list(kept), self._width(e.shape[-1]))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SparseBlock:
         d = x.shape[-1]
         k, factor = self._size(d)
         if self.scaled:
@@ -78,9 +78,9 @@ class RandK(Sparse):
         values = x.gather(-1, indices)
         if self.scaled:
             values = (values.double() * factor).to(x.dtype)
-        return Selections.even(indices, values, self._width(d))
+        return SparseBlock.of_equal_counts(indices, values, self._width(d))
 
     def _size(self, d: int) -> tuple[int, float]:
-        """How many elements of d are sent, and times what."""
+        """How many of d elements are sent, and the factor that they are multiplied by."""
         k = resolve_k(self.k, self.ratio, d)
         return k, d / k if self.scaled else 1.0

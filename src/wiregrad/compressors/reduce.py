@@ -17,7 +17,7 @@ import torch
 from wiregrad.kernels.dense import nearest_root
 
 Visit = Callable[[slice], None]
-"""Is called with columns, the first of them a multiple of 8."""
+"""A function of a run of columns, whose first one is a multiple of 8."""
 
 _WIDTH = 1 << 15
 """Columns that a row is folded into before they are halved. Part of the order of summation."""
@@ -45,8 +45,8 @@ def norm1(x: torch.Tensor) -> torch.Tensor:
 def mean_abs(x: torch.Tensor, first: Visit | None = None) -> torch.Tensor:
     """‖x‖₁ / d of each row, float64, never above the largest value of x's type.
 
-    `first` is called with every run of columns before they are read: what it makes of them is
-    summed while they are in the cache.
+    `first` is called with every run of columns before they are read; it may change them, and what
+    it leaves is summed while they are in the cache.
     """
     mean = _reduce(x, torch.Tensor.abs_, mean=True, first=first)
     return mean.clamp_(max=torch.finfo(x.dtype).max)

@@ -12,17 +12,17 @@ import pydantic
 import torch
 
 from wiregrad import kernels, wire
-from wiregrad.compressors.base import Code, Compressor, Contract, Params, register
-from wiregrad.compressors.code import passes, stacked
+from wiregrad.compressors.base import Compressor, Content, Contract, EncodedBlock, Params, register
+from wiregrad.compressors.encoded_block import passes, stack_blocks
 from wiregrad.compressors.identity import values_from
 from wiregrad.compressors.reduce import VISITED, mean_abs, root_mean_square, scale_dtype
-from wiregrad.compressors.signs import Signs, packed_signs
+from wiregrad.compressors.signs import SignBlock, packed_signs
 from wiregrad.core.layout import BlockKind, Shape
-from wiregrad.kernels import sign as fused
+from wiregrad.kernels import sign as kernel
 from wiregrad.kernels.draws import Generators
 
 
-class _Signs(Compressor):
+class _SignCompressor(Compressor):
     """Body: the scales, then d bits."""
 
     @property
@@ -38,49 +38,58 @@ class _Signs(Compressor):
     def _params_of(self, size: int) -> Params:
         """The block parameters."""
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
+    def encode_block(self, x: torch.Tensor, generators: Generators, shape: Shape) -> EncodedBlock:
         size = self._size(x.shape[-1])
-        if kernels.fits(x):
-            found, _ = fused.encode(x, None, size, square=self._square, subtract=False)
-            return Signs(found.bits, found.scales, size, self._params_of(size))
-        return stacked([self._plain(x[rows], size) for rows in passes(*x.shape)])
+        if kernels.supports(x):
+            found, _ = kernel.encode(x, None, size, square=self._square, subtract=False)
+            return SignBlock(found.bits, found.scales, size, self._params_of(size))
+        return stack_blocks([self._plain(x[rows], size) for rows in passes(*x.shape)])
 
-    def _plain(self, x: torch.Tensor, size: int) -> Signs:
+    def content(self, shape: Shape, params: Params) -> Content:
+        d = math.prod(shape)
+        scales = -(-d // self._size(d)) if d else 1  # conventions charge it for every block
+        return Content(numel=d, signs=d, scales=scales)
+
+    def _plain(self, x: torch.Tensor, size: int) -> SignBlock:
         norm = root_mean_square if self._square else mean_abs
         scales = torch.cat([norm(run) for run in _runs(x, size)], dim=-1)
-        return Signs(packed_signs(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size))
+        return SignBlock(
+            packed_signs(x), scales.to(scale_dtype(x.dtype)), size, self._params_of(size)
+        )
 
-    def feedback(
+    def encode_block_with_feedback(
         self, residual: torch.Tensor, x: torch.Tensor | None, generators: Generators, shape: Shape
-    ) -> Code:
+    ) -> EncodedBlock:
         size = self._size(residual.shape[-1])
-        if not kernels.fits(residual, x):
-            return stacked(
+        if not kernels.supports(residual, x):
+            return stack_blocks(
                 [
                     self._plain_feedback(residual[rows], None if x is None else x[rows], size)
                     for rows in passes(*residual.shape)
                 ]
             )
-        found, finite = fused.encode(residual, x, size, square=self._square)
+        found, finite = kernel.encode(residual, x, size, square=self._square)
         if not finite:
             raise self.not_finite()
-        return Signs(found.bits, found.scales, size, self._params_of(size))
+        return SignBlock(found.bits, found.scales, size, self._params_of(size))
 
-    def _plain_feedback(self, residual: torch.Tensor, x: torch.Tensor | None, size: int) -> Signs:
+    def _plain_feedback(
+        self, residual: torch.Tensor, x: torch.Tensor | None, size: int
+    ) -> SignBlock:
         by_numpy = residual.dtype == torch.float32 and residual.device.type == "cpu"
         if by_numpy and size == residual.shape[-1] and not self._square:
-            code = self._plain_sum(residual, x)
+            block = self._plain_sum(residual, x)
         else:
             if x is not None:
                 residual += x
-            code = self._plain(residual, size)
-        if not bool((code.scales < torch.finfo(code.scales.dtype).max).all()):
+            block = self._plain(residual, size)
+        if not bool((block.scales < torch.finfo(block.scales.dtype).max).all()):
             self.require_finite(residual)  # what is not finite shows in its scale
-        code.subtract_from(residual)
-        return code
+        block.subtract_from(residual)
+        return block
 
-    def _plain_sum(self, residual: torch.Tensor, x: torch.Tensor | None) -> Signs:
-        """Residual ← residual + x, its signs and one scale a row, in one go; float32 on the CPU."""
+    def _plain_sum(self, residual: torch.Tensor, x: torch.Tensor | None) -> SignBlock:
+        """Residual ← residual + x, and its signs and scales, in one pass; float32 on the CPU."""
         n, d = residual.shape
         bits = np.empty((n, -(-d // 8)), dtype=np.uint8)
         room = np.empty((n, min(d, VISITED)), dtype=np.bool_)
@@ -95,7 +104,7 @@ class _Signs(Compressor):
             into[:] = np.packbits(negative, axis=-1, bitorder="little")
 
         scales = mean_abs(residual, first=add)[:, None].float()
-        return Signs(torch.from_numpy(bits), scales, d, self._params_of(d))
+        return SignBlock(torch.from_numpy(bits), scales, d, self._params_of(d))
 
     @classmethod
     def _read(cls, body: bytes, numel: int, size: int, dtype: torch.dtype) -> torch.Tensor:
@@ -106,7 +115,7 @@ class _Signs(Compressor):
         wire.unpack_bits(body[split:], numel, 1)  # checks length and filling bits
         bits = torch.frombuffer(bytearray(body[split:]), dtype=torch.uint8)
         out = torch.empty(1, numel, dtype=dtype)
-        Signs(bits[None], scales[None], size).decode(slice(0, 1), out)
+        SignBlock(bits[None], scales[None], size).decode(slice(0, 1), out)
         return out[0]
 
     @staticmethod
@@ -131,7 +140,7 @@ def _runs(x: torch.Tensor, size: int) -> list[torch.Tensor]:
 
 @register("scaled_sign")
 @dataclass(frozen=True, kw_only=True)
-class ScaledSign(_Signs):
+class ScaledSign(_SignCompressor):
     """C(x) = s·sign(x) with sign(0) = +1 and one scale s, rounded to the scale's float type.
 
     l1: s = ‖x‖₁/d, δ = ‖x‖₁²/(d‖x‖₂²) for the vector at hand, 1/d in the worst case (one-hot).
@@ -178,7 +187,7 @@ class ScaledSign(_Signs):
 
 @register("block_sign")
 @dataclass(frozen=True, kw_only=True)
-class BlockSign(_Signs):
+class BlockSign(_SignCompressor):
     """C(x) = sign(x)·‖x_B‖₁/|B| in every block B, sign(0) = +1; δ = min 1/|B|.
 
     The blocks are the layers of the network (`blocks: auto`); `block_size` cuts each of them

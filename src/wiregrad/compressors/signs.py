@@ -1,4 +1,4 @@
-"""Rows of signs as they travel, and what they stand for."""
+"""Rows of signs, packed as in a payload, and their decoding."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 from torch.nn import functional
 
 from wiregrad import kernels
-from wiregrad.compressors.code import Code, Params
+from wiregrad.compressors.encoded_block import EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes
-from wiregrad.kernels import sign as fused
+from wiregrad.kernels import sign as kernel
 
 _PART = 1 << 16
 """Elements decoded at a time, a multiple of 8."""
 
 
-class Signs(Code):
+class SignBlock(EncodedBlock):
     """Rows of signs: `scales` `[n, ⌈d/size⌉]`, one for every `size` of the d elements.
 
     `bits` uint8 `[n, ⌈d/8⌉]` as in the body: the first element in the lowest bit, set where it is
@@ -33,8 +33,8 @@ class Signs(Code):
         self.params = [params] * len(bits)
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
-        if self._fused(out):
-            fused.decode(self._packed(rows, out.shape[-1]), out)
+        if self._by_kernel(out):
+            kernel.decode(self._packed(rows, out.shape[-1]), out)
             return
         if self.scales.shape[1] == 1 and out.numel() <= _PART:
             self._decode_together(rows, out)
@@ -44,7 +44,7 @@ class Signs(Code):
                 part.copy_(signs)
 
     def _decode_together(self, rows: slice, out: torch.Tensor) -> None:
-        """The same for short rows, all in one; one scale a row."""
+        """The same for short rows with one scale each, all of them at once."""
         patterns, packed = _patterns(out.dtype, out.device), self.bits[rows]
         room = out.new_empty(packed.numel(), 8)
         signs = _looked_up(patterns, packed.flatten(), room).view(len(packed), -1)
@@ -60,7 +60,7 @@ class Signs(Code):
                 part.sub_(signs)
 
     def _subtract_by_numpy(self, x: np.ndarray[Any, Any]) -> None:
-        """The same with less of a cost for each part; one scale a row."""
+        """The same for rows with one scale each, with less overhead for each part."""
         d = x.shape[1]
         patterns = _patterns(self.scales.dtype, self.scales.device).numpy()
         buffer = np.empty((min(_PART, d + 7) // 8, 8), dtype=x.dtype)
@@ -73,7 +73,7 @@ class Signs(Code):
                 part -= signs.reshape(-1)[: len(part)]
 
     def _signs(self, row: int, like: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Parts of `like` `[d]`, and what is decoded there, in a buffer that is used again."""
+        """Parts of `like` `[d]`, each with what is decoded for it, in a buffer that is reused."""
         d, patterns = len(like), _patterns(like.dtype, like.device)
         scales = self.scales[row].to(like.dtype)
         if len(scales) == 1:
@@ -89,8 +89,8 @@ class Signs(Code):
             yield part, signs
 
     def add_to(self, total: torch.Tensor) -> None:
-        if self._fused(total):
-            fused.accumulate(self._packed(slice(None), len(total)), total)
+        if self._by_kernel(total):
+            kernel.accumulate(self._packed(slice(None), len(total)), total)
             return
         for row in range(len(self.bits)):
             for part, signs in self._signs(row, total):
@@ -99,11 +99,11 @@ class Signs(Code):
     def body(self, row: int) -> bytes:
         return value_bytes(self.scales[row]) + self.bits[row].cpu().numpy().tobytes()
 
-    def _fused(self, x: torch.Tensor) -> bool:
-        return self.scales.dtype == torch.float32 and kernels.fits(x)
+    def _by_kernel(self, x: torch.Tensor) -> bool:
+        return self.scales.dtype == torch.float32 and kernels.supports(x)
 
-    def _packed(self, rows: slice, d: int) -> fused.SignRows:
-        return fused.SignRows(self.scales[rows], self.bits[rows], d, self.size)
+    def _packed(self, rows: slice, d: int) -> kernel.SignRows:
+        return kernel.SignRows(self.scales[rows], self.bits[rows], d, self.size)
 
 
 def packed_signs(x: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""What sparse messages share: sorted indices, then the values at them."""
+"""What the sparse families share: sorted indices, then the values at them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pydantic
 import torch
 
 from wiregrad import kernels, wire
-from wiregrad.compressors.base import Code, Compressor, Params
+from wiregrad.compressors.base import Compressor, Content, EncodedBlock, Params
 from wiregrad.compressors.identity import value_bytes, values_from
 from wiregrad.core.errors import ConfigError, NonFiniteError
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import sparse as fused
+from wiregrad.kernels import sparse as kernel
 from wiregrad.kernels.draws import Generators
 
 IndexBits = Literal["log", 32]
@@ -22,48 +22,50 @@ IndexBits = Literal["log", 32]
 Ratio = Annotated[float, pydantic.Field(gt=0, le=1)]
 
 
-class Selection(NamedTuple):
+class SparseRow(NamedTuple):
     """Indices `[k]` (int64 or int32), strictly increasing, and the values `[k]` sent for them."""
 
     indices: torch.Tensor
     values: torch.Tensor
 
 
-class Selections(Code):
-    """What is sent of each row; indices of `width` bits."""
+class SparseBlock(EncodedBlock):
+    """The elements that are sent of each row, with indices of `width` bits."""
 
-    def __init__(self, found: list[Selection], width: int) -> None:
-        self._found, self._width = found, width
-        self._even: Selection | None = None
-        self.params = [(len(each.indices), width) for each in found]
+    def __init__(self, kept: list[SparseRow], width: int) -> None:
+        self._kept, self._width = kept, width
+        self._stacked: SparseRow | None = None
+        self.params = [(len(row.indices), width) for row in kept]
 
     @classmethod
-    def even(cls, indices: torch.Tensor, values: torch.Tensor, width: int) -> Selections:
-        """As many of each row: indices and values `[n, k]`."""
-        made = cls(list(map(Selection, indices, values)), width)
-        made._even = Selection(indices, values)
-        return made
+    def of_equal_counts(
+        cls, indices: torch.Tensor, values: torch.Tensor, width: int
+    ) -> SparseBlock:
+        """K elements of every row: indices and values `[n, k]`."""
+        block = cls(list(map(SparseRow, indices, values)), width)
+        block._stacked = SparseRow(indices, values)
+        return block
 
     def decode(self, rows: slice, out: torch.Tensor) -> None:
         out.zero_()
-        if self._even is not None:
-            out.scatter_(-1, self._even.indices[rows].long(), self._even.values[rows])
+        if self._stacked is not None:
+            out.scatter_(-1, self._stacked.indices[rows].long(), self._stacked.values[rows])
             return
-        for row, found in zip(out, self._found[rows], strict=True):
-            row[found.indices] = found.values
+        for row, kept in zip(out, self._kept[rows], strict=True):
+            row[kept.indices] = kept.values
 
     def body(self, row: int) -> bytes:
-        indices, values = self._found[row]
+        indices, values = self._kept[row]
         return wire.pack_bits(indices.cpu().numpy(), self._width) + value_bytes(values)
 
     def subtract_from(self, x: torch.Tensor) -> None:
-        for row, found in zip(x, self._found, strict=True):
-            row[found.indices] -= found.values
+        for row, kept in zip(x, self._kept, strict=True):
+            row[kept.indices] -= kept.values
 
     def add_to(self, total: torch.Tensor) -> None:
-        for indices, values in self._found:
-            if indices.dtype == torch.int32 and kernels.fits(values, total):
-                fused.accumulate(indices, values, total)
+        for indices, values in self._kept:
+            if indices.dtype == torch.int32 and kernels.supports(values, total):
+                kernel.accumulate(indices, values, total)
             else:
                 total[indices] += values
 
@@ -79,17 +81,21 @@ class Sparse(Compressor):
     index_bits: IndexBits
 
     @abstractmethod
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
-        """What is sent of each row of `x` `[n, d]`; no view of `x`."""
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SparseBlock:
+        """The elements to send of each row of `x` `[n, d]`, none of them a view of `x`."""
 
     def _width(self, numel: int) -> int:
         return wire.index_width(numel) if self.index_bits == "log" else 32
 
-    def code(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Code:
-        found = self._fused(x, None, generators, subtract=False)
-        if found is not None:
-            return found
+    def encode_block(self, x: torch.Tensor, generators: Generators, shape: Shape) -> EncodedBlock:
+        fused = self._encode_fused(x, None, generators, subtract=False)
+        if fused is not None:
+            return fused
         return self._select(x, generators, shape)
+
+    def content(self, shape: Shape, params: Params) -> Content:
+        k, _ = params
+        return Content(numel=math.prod(shape), values=k, indices=k)
 
     @classmethod
     def _decode(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The gradient sparsifier: every element kept at random, on its own."""
+"""The gradient sparsifier: every element is kept at random, independently of the others."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Annotated, Any, Literal
 import pydantic
 import torch
 
-from wiregrad.compressors.base import Code, Contract, register
+from wiregrad.compressors.base import Contract, EncodedBlock, register
 from wiregrad.compressors.levels import check_status
-from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Selections, Sparse, in_range
+from wiregrad.compressors.sparse import IndexBits, Ratio, Sparse, SparseBlock, SparseRow, in_range
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import BITS, WIDE_BITS, Generators, happens, keys_of
 
 _PASS = 1 << 18
@@ -31,7 +31,7 @@ class Sparsifier(Sparse):
 
     uniform: p_j = ratio, so α = 1/ratio. optimal: p_j = min(1, λ|v_j|), of all probabilities with
     the sum ratio·d those of least variance, so the same α; where fewer elements than that are
-    nonzero, all of these are sent. A list: p_j given, repeated along each block; α = 1/min p.
+    nonzero, all of these are sent. A list: the p_j, repeated along each block; α = 1/min p.
     """
 
     codec = 8
@@ -70,18 +70,18 @@ class Sparsifier(Sparse):
         given = self.probabilities
         return Contract("unbiased", 1 / (self.share if isinstance(given, str) else min(given)))
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        if self.probabilities != "uniform" or not fits(e, g):
+    ) -> EncodedBlock | None:
+        if self.probabilities != "uniform" or not supports(e, g):
             return None
         chance = math.ceil(self.share * (1 << BITS))
         found, status = kernel.sparsify(e, g, keys_of(generators), chance, subtract)
         check_status(self.name, status)
-        kept = map(Selection, found.indices, found.values)
-        return Selections(list(kept), self._width(e.shape[-1]))
+        kept = map(SparseRow, found.indices, found.values)
+        return SparseBlock(list(kept), self._width(e.shape[-1]))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SparseBlock:
         # A chance of as many bits as the draw, rounded up; what is sent is divided by it.
         bits = WIDE_BITS if x.dtype == torch.float64 else BITS
         keys = keys_of(generators, x.device)
@@ -94,8 +94,8 @@ class Sparsifier(Sparse):
             kept = happens(chance.long(), some, bits)
             for row, mine in zip(sent, kept, strict=True):
                 indices = mine.nonzero()[:, 0]
-                found.append(Selection(indices, row[indices].to(x.dtype)))
-        return Selections(found, self._width(x.shape[-1]))
+                found.append(SparseRow(indices, row[indices].to(x.dtype)))
+        return SparseBlock(found, self._width(x.shape[-1]))
 
     def _probabilities(self, x: torch.Tensor) -> torch.Tensor:
         """p_j of the rows `[n, d]`, float64."""

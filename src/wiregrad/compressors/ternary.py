@@ -10,29 +10,29 @@ import numpy as np
 import torch
 
 from wiregrad import wire
-from wiregrad.compressors.base import Code, Contract, Params, register
-from wiregrad.compressors.coded import Coded
+from wiregrad.compressors.base import Content, Contract, EncodedBlock, Params, register
 from wiregrad.compressors.identity import value_bytes
 from wiregrad.compressors.levels import (
-    LevelCode,
-    PackedLevels,
+    LevelBlock,
+    SignedLevels,
     check_status,
     norm_scale,
     place,
     round_at_random,
     split_scale,
 )
+from wiregrad.compressors.quantiser import Quantiser
 from wiregrad.compressors.reduce import max_abs, norm2, scale_dtype
 from wiregrad.compressors.sparse import check_indices, read_indices
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 from wiregrad.kernels.draws import Generators, keys_of
 
 
 @register("ternary")
 @dataclass(frozen=True, kw_only=True)
-class Ternary(Coded[LevelCode]):
+class Ternary(Quantiser[SignedLevels]):
     """‖x‖·sgn(x_j) with probability |x_j|/‖x‖, else 0.
 
     norm l2: α = √d; norm max (TernGrad): α = (1 + √d)/2, the largest ‖x‖_∞‖x‖₁/‖x‖₂².
@@ -60,29 +60,35 @@ class Ternary(Coded[LevelCode]):
         root = math.sqrt(math.prod(shape))
         return Contract("unbiased", root if self.norm == "l2" else (1 + root) / 2)
 
-    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> LevelCode:
+    def content(self, shape: Shape, params: Params) -> Content:
+        d, (width, nonzeros) = math.prod(shape), params
+        if width:
+            return Content(numel=d, indices=nonzeros, signs=nonzeros, scales=1)
+        return Content(numel=d, mask=d, signs=d, scales=1)
+
+    def _quantise(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SignedLevels:
         norm = norm2(x) if self.norm == "l2" else max_abs(x).double()
         scales = norm_scale(self.name, x, norm)
         levels = round_at_random(place(x, scales, 1), keys_of(generators, x.device))
-        return LevelCode(levels.copysign_(x).to(torch.int8), scales, 0)
+        return SignedLevels(levels.copysign_(x).to(torch.int8), scales, 0)
 
     @classmethod
-    def _dequantise(cls, code: LevelCode, out: torch.Tensor) -> None:
-        out.copy_(code.levels * code.scales)
+    def _dequantise(cls, quantised: SignedLevels, out: torch.Tensor) -> None:
+        out.copy_(quantised.levels * quantised.scales)
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        if not fits(e, g):
+    ) -> EncodedBlock | None:
+        if not supports(e, g):
             return None
         rows, status = kernel.quantise(
             e, g, keys_of(generators), kernel.Kind.TERNARY, 1, 2, self.norm == "max", subtract
         )
         check_status(self.name, status)
-        return _PackedTernary(type(self), rows, self._choose(rows.nonzeros, rows.d))
+        return _TernaryBlock(type(self), rows, self._choose(rows.nonzeros, rows.d))
 
-    def _params(self, code: LevelCode, numel: int) -> list[Params]:
-        return self._choose(code.levels.count_nonzero(dim=-1), numel)
+    def _params(self, quantised: SignedLevels, numel: int) -> list[Params]:
+        return self._choose(quantised.levels.count_nonzero(dim=-1), numel)
 
     def _choose(self, nonzeros: torch.Tensor, numel: int) -> list[Params]:
         """The shorter coding of rows with so many nonzeros `[n]`, or the one that was asked for."""
@@ -96,9 +102,9 @@ class Ternary(Coded[LevelCode]):
         return params
 
     @classmethod
-    def _pack(cls, code: LevelCode, params: Params) -> bytes:
-        levels = code.levels[0].cpu().numpy()
-        scale = value_bytes(code.scales[0])
+    def _pack(cls, quantised: SignedLevels, params: Params) -> bytes:
+        levels = quantised.levels[0].cpu().numpy()
+        scale = value_bytes(quantised.scales[0])
         width, _ = params
         if not width:
             return scale + wire.pack_bits(levels % 3, 2)
@@ -107,7 +113,7 @@ class Ternary(Coded[LevelCode]):
         return scale + wire.pack_bits(indices, width) + signs
 
     @classmethod
-    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> LevelCode:
+    def _unpack(cls, body: bytes, numel: int, params: Params, dtype: torch.dtype) -> SignedLevels:
         width, nonzero = params
         scales, rest = split_scale(body, dtype)
         if not width:
@@ -115,13 +121,13 @@ class Ternary(Coded[LevelCode]):
             if symbols.max() > 2:
                 raise wire.CorruptPayload("symbol 3, allowed: 0 to 2")
             levels = torch.from_numpy(np.array([0, 1, -1], dtype=np.int8)[symbols])
-            return LevelCode(levels[None], scales, 0)
+            return SignedLevels(levels[None], scales, 0)
         split = wire.packed_bytes(nonzero, width)
         indices = read_indices(rest[:split], nonzero, width, numel)
         negative = torch.from_numpy(wire.unpack_bits(rest[split:], nonzero, 1))
         levels = torch.zeros(numel, dtype=torch.int8)
         levels[indices] = 1 - 2 * negative.to(torch.int8)
-        return LevelCode(levels[None], scales, 0)
+        return SignedLevels(levels[None], scales, 0)
 
     @classmethod
     def _body_bytes(cls, numel: int, params: Params, dtype: torch.dtype) -> int:
@@ -135,8 +141,8 @@ class Ternary(Coded[LevelCode]):
         return scale + wire.packed_bytes(nonzero, width) + wire.packed_bytes(nonzero, 1)
 
 
-class _PackedTernary(PackedLevels):
-    """Rows as a kernel packed them, dense; the sparse coding is worked out where it is sent."""
+class _TernaryBlock(LevelBlock):
+    """Rows that a kernel has packed densely; a sparse body is made when it is sent."""
 
     def body(self, row: int) -> bytes:
         width, _ = self.params[row]

@@ -11,10 +11,10 @@ import pydantic
 import torch
 
 from wiregrad import kernels
-from wiregrad.compressors.base import Code, Contract, register
-from wiregrad.compressors.sparse import IndexBits, Ratio, Selection, Selections, Sparse, resolve_k
+from wiregrad.compressors.base import Contract, EncodedBlock, register
+from wiregrad.compressors.sparse import IndexBits, Ratio, Sparse, SparseBlock, SparseRow, resolve_k
 from wiregrad.core.layout import Shape
-from wiregrad.kernels import top_k as fused
+from wiregrad.kernels import top_k as kernel
 from wiregrad.kernels.draws import Generators
 
 
@@ -56,20 +56,25 @@ class TopK(Sparse):
             return Contract("biased", 1.0)
         return Contract("contractive", resolve_k(self.k, self.ratio, d) / d)
 
-    def _fused(
+    def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
-    ) -> Code | None:
-        if self.select != "exact" or not kernels.fits(e, g):
+    ) -> EncodedBlock | None:
+        if self.select != "exact" or not kernels.supports(e, g):
             return None
         d = e.shape[-1]
         k = resolve_k(self.k, self.ratio, d)
-        found, finite = fused.select(e, g, k, subtract=subtract)
+        found, finite = kernel.select(e, g, k, subtract=subtract)
         if not finite:
             raise self.not_finite()
         rows = zip(found.indices, found.values, strict=True)
-        return Selections([Selection(i, v) for i, v in rows], self._width(d))
+        return SparseBlock([SparseRow(i, v) for i, v in rows], self._width(d))
 
-    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> Selections:
+    def decode_rows(self, x: torch.Tensor) -> torch.Tensor | None:
+        if self.select != "exact":
+            return None
+        return keep_largest(x, resolve_k(self.k, self.ratio, x.shape[-1]))
+
+    def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SparseBlock:
         size = x.abs()
         d = x.shape[-1]
         k = resolve_k(self.k, self.ratio, d)
@@ -78,8 +83,33 @@ class TopK(Sparse):
         else:
             share = max(k / d if self.ratio is None else self.ratio, 1 / d)
             found = [_above_quantile(row, 1 - share) for row in size]
-        rows = [Selection(i, row[i]) for i, row in zip(found, x, strict=True)]
-        return Selections(rows, self._width(d))
+        rows = [SparseRow(i, row[i]) for i, row in zip(found, x, strict=True)]
+        return SparseBlock(rows, self._width(d))
+
+
+def keep_largest(x: torch.Tensor, k: int) -> torch.Tensor:
+    """`x` `[m, d]` with all but the k largest |x_j| of each row zeroed; of equals, the first stay.
+
+    What exact Top-k decodes to, for many short rows at once.
+    """
+    d = x.shape[-1]
+    if k >= d:
+        return x.clone()
+    size = x.abs()
+    if k == 1:
+        threshold = size.amax(-1, keepdim=True)
+    elif size.device.type != "cpu":
+        threshold = size.kthvalue(d - k + 1, -1, keepdim=True).values
+    else:  # NumPy selects with vector instructions
+        threshold = torch.from_numpy(np.partition(size.numpy(), d - k, -1)[:, d - k : d - k + 1])
+    kept = size >= threshold
+    tied = (kept.sum(-1) > k).nonzero()[:, 0]
+    if len(tied):
+        above = size[tied] > threshold[tied]
+        equal = kept[tied] & ~above
+        room = k - above.sum(-1, keepdim=True)
+        kept[tied] = above | (equal & (equal.cumsum(-1) <= room))
+    return torch.where(kept, x, 0.0)
 
 
 def _largest(size: torch.Tensor, k: int) -> torch.Tensor:

@@ -1,13 +1,14 @@
-"""Fused kernels: one pass over memory for what torch needs several for.
+"""Fused kernels: one pass over memory where plain torch needs several.
 
 Those for the CPU are compiled when the package is installed, those for a GPU (`kernels.triton`)
-when they are first used. Where they are not there, or do not fit a tensor,
-the plain torch code of each compressor and method computes the same bits, only slower; it is the
-oracle that the kernels are tested against. The environment variable `WIREGRAD_KERNELS` says which
-instructions are used: `auto` (the widest that the CPU has), `avx512`, `avx2`, `portable`, or `off`,
-on a GPU too. All of them give the same bits.
+when they are first used. Where a kernel is missing, or does not support a tensor, the plain torch
+code of the compressor or method computes the same bits, only slower; it is the oracle that the
+kernels are tested against. The environment variable `WIREGRAD_KERNELS` chooses the instructions:
+`auto` (the widest that the CPU has), `avx512`, `avx2`, `portable`, or `off` (plain torch, on a GPU
+too). All of them give the same bits.
 
-A compiled kernel runs on the calling thread alone and lets other Python threads go on meanwhile.
+A compiled kernel runs on the calling thread alone, and other Python threads go on meanwhile. This
+room imports `core` only.
 """
 
 from __future__ import annotations
@@ -35,14 +36,14 @@ OFF = "off"
 WIDEST_FIRST = ("avx512", "avx2", "portable")
 CHOICES = ("auto", *WIDEST_FIRST, OFF)
 TWINS = {"cuda": "wiregrad.kernels.triton"}
-"""Type of device -> the package whose modules hold twins of the functions here, by their names."""
+"""Type of device -> the package whose modules hold twins of these functions, by module and name."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 _log = logging.getLogger("wiregrad.kernels")
 _in_force: list[str] = []
-"""The path chosen by `using`, innermost last; empty: that of the environment."""
+"""The paths chosen by `using`, the innermost last; empty: the environment decides."""
 
 
 @cache
@@ -64,7 +65,7 @@ def available() -> tuple[str, ...]:
 def path() -> str:
     """The path in force: `avx512`, `avx2`, `portable`, or `off` for plain torch.
 
-    Raises ConfigError when WIREGRAD_KERNELS asks for what is not known or not there.
+    Raises ConfigError when WIREGRAD_KERNELS names a path that is unknown or not available.
     """
     return _in_force[-1] if _in_force else _of_environment()
 
@@ -104,18 +105,18 @@ def using(choice: str) -> Iterator[None]:
         _in_force.pop()
 
 
-def fits(*tensors: torch.Tensor | None) -> bool:
-    """Whether kernels are in force and take these tensors.
+def supports(*tensors: torch.Tensor | None) -> bool:
+    """Whether kernels are in use and support these tensors.
 
-    They take float32 on one device, the CPU or a GPU, of one or two dimensions, the last one
-    contiguous: rows of any stride. None, for a tensor that is absent, fits.
+    They support float32 on one device, the CPU or a GPU, with one or two dimensions, of which the
+    last is contiguous: rows at any distance. None stands for an absent tensor and is supported.
     """
     given = [t for t in tensors if t is not None]
     devices = {t.device for t in given} or {torch.device("cpu")}
-    return len(devices) == 1 and _serves(devices.pop().type) and all(_fits(t) for t in given)
+    return len(devices) == 1 and _serves(devices.pop().type) and all(_supports(t) for t in given)
 
 
-def _fits(x: torch.Tensor) -> bool:
+def _supports(x: torch.Tensor) -> bool:
     return (
         x.dtype == torch.float32
         and x.layout == torch.strided
@@ -129,7 +130,7 @@ def _serves(device: str) -> bool:
 
 
 def _twins(device: str) -> str | None:
-    """The package for tensors on this type of device; None where there is none, or it is off."""
+    """The package of twins for this type of device; None where there is none, or it is off."""
     if device not in TWINS:
         return None
     asked = _in_force[-1] if _in_force else os.environ.get(VARIABLE)
@@ -138,14 +139,14 @@ def _twins(device: str) -> str | None:
 
 @cache
 def _triton_works() -> bool:
-    """Whether Triton is there, for CUDA, and the C compiler that it starts kernels with."""
+    """Whether Triton for CUDA is installed, and the C compiler with which it starts kernels."""
     compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
     found = importlib.util.find_spec("triton") is not None
     return found and compiler is not None and torch.version.hip is None
 
 
 def with_twins(kernel: Callable[P, R]) -> Callable[P, R]:
-    """Let the twin of a kernel answer where the device of its first tensor has one.
+    """Decorator: call the twin of a kernel instead, where the first tensor's device has one.
 
     The first argument is that tensor, or a named tuple that begins with it.
     """
@@ -175,9 +176,9 @@ def native() -> NativePath:
 
 
 def require(*tensors: torch.Tensor | None) -> None:
-    """Raises ValueError unless the kernels take these tensors."""
+    """Raises ValueError unless the kernels for the CPU support these tensors."""
     for t in tensors:
-        if t is not None and not (_fits(t) and t.device.type == "cpu"):
+        if t is not None and not (_supports(t) and t.device.type == "cpu"):
             raise ValueError(f"float32 rows on the CPU expected, got {t.dtype} on {t.device}")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wiregrad.kernels import fits, native, require, rows_of, with_twins
+from wiregrad.kernels import native, require, rows_of, supports, with_twins
 
 
 @with_twins
 def mean_rows(rows: torch.Tensor, out: torch.Tensor, divisor: float | None = None) -> None:
     """Write the mean of `rows` `[n, d]` to `out` `[d]`: added in their order, then divided by n.
 
-    The same bits as `zeros(d)`, `+= row` for each row, `/= n`; or `/= divisor`.
+    The same bits as a loop over the rows: zeros, += row, and /= n, or /= `divisor`.
     """
     require(rows, out)
     address, n, d, stride = rows_of(rows)
@@ -41,7 +41,7 @@ def amsgrad_step(
     it takes. Returns False, with nothing touched, if no kernel takes these tensors. Raises
     ValueError for vectors of different sizes.
     """
-    if x.dim() != 1 or not fits(x, m, v, v_hat, g):
+    if x.dim() != 1 or not supports(x, m, v, v_hat, g):
         return False
     state = [t for t in (x, m, v, v_hat, g) if t is not None]
     if any(t.shape != (x.numel(),) for t in state):

@@ -1,14 +1,14 @@
-"""Draws by counter: what an element draws depends on the message's key and its own index alone.
+"""Draws by counter: what an element draws depends only on its message's key and its own index.
 
-A message takes one 64-bit key from its generator, so that a generator moves by the same step
-whatever is drawn with it. Philox4x32-10 (Salmon et al., SC'11, doi:10.1145/2063384.2063405) turns
+A message takes one 64-bit key from its generator, so that a generator advances by the same step
+however much is drawn. Philox4x32-10 (Salmon et al., SC'11, doi:10.1145/2063384.2063405) turns
 that key and a counter (number of the block, stream, 0, 0) into four words of 32 bits. The
 definition is in integers: every device, batch, order of elements and number of threads gives the
 same draws, and the kernels give them too (`wiregrad.kernels.stochastic`).
 
 The draw of element j has 31 bits: the upper 16 are the j mod 8-th half (a word's lower half comes
 first) of block ⌊j/8⌋ of one stream, the lower 15 are the upper bits of the same half of the next
-stream. Mostly the upper ones decide, so that a kernel need not compute the others.
+stream. Mostly the upper bits decide, so that a kernel need not compute the others.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Sequence
 
 import torch
 
-from wiregrad.kernels import fits
 from wiregrad.kernels import stochastic as kernel
+from wiregrad.kernels import supports
 
 Generators = Sequence[torch.Generator] | None
-"""One generator a row, or None for what does not draw."""
+"""One generator for each row, or None for a compressor that does not draw."""
 BITS = 31
 WIDE_BITS = 62
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -33,7 +33,7 @@ _BLOCKS = 1 << 15
 
 
 def of_rows(generators: Generators) -> Sequence[torch.Generator]:
-    """The generators, which `Blocked` has checked to be there for a family that draws."""
+    """The generators of a family that draws: `Blocked` has made sure that they are given."""
     if generators is None:
         raise ValueError("a generator is required")
     return generators
@@ -100,7 +100,7 @@ def happens(chance: torch.Tensor, keys: torch.Tensor, bits: int = BITS) -> torch
 
 def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
     """`subset` of each of the keys `[n]` (on the CPU): `[n, k]`."""
-    if fits():
+    if supports():
         return kernel.subsets(keys, k, d)
     return torch.stack([subset(key, k, d) for key in keys.tolist()])
 
@@ -113,7 +113,7 @@ def subset(key: int, k: int, d: int) -> torch.Tensor:
     choices, shifted right by 64, is the choice: a bias of at most 2⁻³³. Where k > d/2, the others
     are drawn.
     """
-    if fits():
+    if supports():
         return kernel.subsets(torch.tensor([key]), k, d)[0]
     count = min(k, d - k)
     words = philox(torch.tensor([key]), torch.arange(-(-count // 2))).flatten()[: 2 * count]

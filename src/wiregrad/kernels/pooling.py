@@ -7,11 +7,11 @@ import torch
 from wiregrad.kernels import native, path
 
 
-def fits(x: torch.Tensor) -> bool:
-    """Whether kernels are in force and take these images `[b, c, h, w]`.
+def supports(x: torch.Tensor) -> bool:
+    """Whether kernels are in use and support these images `[b, c, h, w]`.
 
-    They take float32 on the CPU, h and w even, channels innermost in memory: 8 at least, with fewer
-    torch is faster.
+    They support float32 on the CPU with h and w even and the channels innermost in memory, at least
+    8 channels: with fewer, torch is faster.
     """
     return (
         path() != "off"
@@ -50,5 +50,5 @@ def backward(x: torch.Tensor, y: torch.Tensor, grad: torch.Tensor) -> torch.Tens
 
 
 def _check(x: torch.Tensor) -> None:
-    if not fits(x):
+    if not supports(x):
         raise ValueError(f"float32 images, channels innermost, expected: {x.dtype} {list(x.shape)}")

@@ -1,4 +1,4 @@
-"""Signs times a scale: error feedback and packing in one go, decoding, and the sum of messages."""
+"""Signs times a scale: error feedback and packing in one pass, decoding, and summing rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class SignRows(NamedTuple):
-    """The messages of n rows, packed as they travel."""
+    """n rows of d elements, encoded and packed as in a payload."""
 
     scales: torch.Tensor
     """`[n, ⌈d/size⌉]`: one for every `size` elements, the last run may be shorter."""
@@ -28,11 +28,11 @@ def encode(
     square: bool = False,
     subtract: bool = True,
 ) -> tuple[SignRows, bool]:
-    """Add g to e; the signs of e `[n, d]` and their scales; with `subtract`, e -= the decoded.
+    """Do e += g, encode the rows of e `[n, d]`, and with `subtract` do e -= decoded.
 
-    The scale of a run is its mean |e|, or with `square` its root mean square, summed as in
-    `compressors.reduce` and rounded to float32. Also returns whether e + g is finite throughout;
-    where it is not, e holds what became of it.
+    `g`: `[n, d]` or None. `size`: elements that share a scale. It is their mean |e_j|, or with
+    `square` their root mean square, summed as in `compressors.reduce` and rounded to float32. Also
+    returns whether e + g is finite throughout; where it is not, the content of e is undefined.
     """
     address, n, d, stride = rows_of(e)
     require(e, g)
@@ -63,7 +63,7 @@ def encode(
 
 @with_twins
 def decode(rows: SignRows, out: torch.Tensor) -> None:
-    """Write what the rows stand for to `out` `[n, d]`."""
+    """Write the decoded rows to `out` `[n, d]`."""
     require(out)
     scales, bits, n = _checked(rows)
     address, count, d, stride = rows_of(out)
@@ -78,7 +78,7 @@ def accumulate(
 ) -> None:
     """`out` `[d]` += the decoded rows, one after the other; then `out` /= `divisor`.
 
-    With `fresh`, `out` counts as zeros before.
+    With `fresh`, `out` is taken as zeros before.
     """
     require(out)
     scales, bits, n = _checked(rows)

@@ -1,4 +1,4 @@
-"""Sums of sparse messages, and symbols of some bits."""
+"""Adding up sparse rows, and packing symbols of any width."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class SparseMatrix(NamedTuple):
         return self.crow.data_ptr(), self.col.data_ptr(), self.values.data_ptr()
 
 
-def fits(*tensors: torch.Tensor) -> bool:
-    """Whether kernels are in force and take these tensors: contiguous float64 on the CPU."""
+def supports(*tensors: torch.Tensor) -> bool:
+    """Whether kernels are in use and support these tensors: contiguous float64 on the CPU."""
     return path() != "off" and all(
         t.dtype == torch.float64 and t.device.type == "cpu" and t.is_contiguous() for t in tensors
     )

@@ -1,9 +1,10 @@
-"""Quantisers and random choices: error feedback, draws and packing in one go, and decoding.
+"""Quantisers and random sparsifiers: error feedback, draws and packing in one pass, and decoding.
 
-All take the sender's `e` `[n, d]` and `g` like it, or None: e += g, then e's messages; with
-`subtract`, e -= what is decoded, else e is only read where there is no g. They return a Status with
-the messages; where it is not FINE, e holds the sums or what became of them. What is drawn, and how
-elements are rounded, is defined in `compressors.random` and `compressors.levels`.
+The encoding functions take the sender's `e` `[n, d]` and a `g` of the same shape, or None. They do
+e += g, encode the rows of e, and with `subtract` do e -= decoded; without g and `subtract`, e is
+only read. `keys` `[n]`, int64: one for each row, from `kernels.draws.keys_of`. They return a Status
+with the encoded rows; unless it is FINE, the content of e is undefined. What is drawn and how
+elements are rounded is defined in `kernels.draws` and `compressors.levels`.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class Status(IntEnum):
-    """What was found in the rows."""
+    """Whether the rows could be encoded."""
 
     FINE = 0
     NOT_FINITE = 1
+    """An element is NaN or Inf."""
     RANGE = 2
     """A scale, or a value to be sent, leaves the range of float32."""
 
@@ -37,7 +39,7 @@ class Kind(IntEnum):
 
 
 class Mode(IntEnum):
-    """What becomes of the decoded."""
+    """What is done with the decoded rows."""
 
     WRITE = 0
     ADD = 1
@@ -45,7 +47,7 @@ class Mode(IntEnum):
 
 
 class LevelRows(NamedTuple):
-    """The messages of n rows of d elements, packed as they travel: `width` bits a symbol."""
+    """n rows of d elements, encoded and packed as in a payload: `width` bits a symbol."""
 
     scales: torch.Tensor
     """`[n]`"""
@@ -60,14 +62,14 @@ class LevelRows(NamedTuple):
 
 
 class NaturalRows(NamedTuple):
-    """The messages of n rows of d elements: sign and field of the exponent, 9 bits."""
+    """n rows of d elements, encoded: the sign and the exponent field of each, 9 bits."""
 
     packed: torch.Tensor
     d: int
 
 
 class KeptRows(NamedTuple):
-    """What is sent of each row: int64 indices, increasing, and the values for them."""
+    """The elements that are sent of each row: int64 indices, increasing, and their values."""
 
     indices: list[torch.Tensor]
     values: list[torch.Tensor]
@@ -84,23 +86,18 @@ def quantise(
     largest: bool,
     subtract: bool = True,
 ) -> tuple[LevelRows, Status]:
-    """The levels of e: of its largest element, or of its norm (rounded up to float32).
+    """Quantise the rows of e to s levels of a scale, in symbols of `width` bits.
 
-    `keys` int64 `[n]`; None for `Kind.POWER`, which does not draw.
+    The scale is the row's largest |e_j| with `largest`, else its norm, rounded up to float32.
+    `keys`: None for `Kind.POWER`, which does not draw.
     """
     given = _rows(e, g)
     n, d = given[4:]
     if not 1 <= s <= 127 or not 2 <= width <= 8 or 2 * s >= 1 << width:
         raise ValueError(f"{s} levels in {width} bits, allowed: 1 to 127 in 2 to 8")
-    found = LevelRows(
-        torch.empty(n),
-        torch.empty(n, (d * width + 7) // 8, dtype=torch.uint8),
-        torch.zeros(n, dtype=torch.int64),
-        d,
-        kind,
-        s,
-        width,
-    )
+    packed = torch.empty(n, (d * width + 7) // 8, dtype=torch.uint8)
+    nonzeros = torch.zeros(n, dtype=torch.int64)
+    found = LevelRows(torch.empty(n), packed, nonzeros, d, kind, s, width)
     status = native().quantise(
         *given,
         kind,
@@ -119,7 +116,7 @@ def quantise(
 
 @with_twins
 def apply(rows: LevelRows, out: torch.Tensor, mode: Mode) -> None:
-    """Write, add or subtract what the rows stand for, to `out` `[n, d]`, or one by one to `[d]`."""
+    """Write, add or subtract the decoded rows: to `out` `[n, d]`, or one by one to `out` `[d]`."""
     address, stride = _out(out, len(rows.packed), rows.d)
     if rows.scales.dtype != torch.float32 or rows.packed.dtype != torch.uint8:
         raise ValueError("level rows are float32 scales and uint8 symbols")
@@ -156,7 +153,7 @@ def ternary_nonzeros(rows: LevelRows, row: int) -> tuple[torch.Tensor, torch.Ten
 def sparsify(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, chance: int, subtract: bool = True
 ) -> tuple[KeptRows, Status]:
-    """Each element of e with probability chance·2⁻³¹; x·2³¹/chance is sent for it."""
+    """Keep each element x of e with probability chance·2⁻³¹; x·2³¹/chance is sent for it."""
     address, stride, more, more_stride, n, d = _rows(e, g)
     if not 1 <= chance <= 1 << 31:
         raise ValueError(f"chance {chance}, allowed: 1 to 2^31")
@@ -182,7 +179,7 @@ def sparsify(
 
 
 def subsets(keys: torch.Tensor, k: int, d: int) -> torch.Tensor:
-    """`compressors.random.subsets`: k of d indices for each key, int64, increasing."""
+    """As `kernels.draws.subsets`: k of d indices for each key, int64, increasing."""
     if not 0 <= k <= d <= 1 << 31:
         raise ValueError(f"{k} of {d} elements, allowed: 0 to d of at most 2^31")
     out = torch.empty(len(keys), k, dtype=torch.int64)
@@ -201,7 +198,7 @@ def rand_k(
     factor: float = 1.0,
     subtract: bool = True,
 ) -> tuple[KeptRows, Status]:
-    """K elements of each row of e without replacement; x·factor is sent for them."""
+    """Keep k elements x of each row of e, drawn without replacement; x·factor is sent for each."""
     given = _rows(e, g)
     n, d = given[4:]
     if not 1 <= k <= d:
@@ -223,7 +220,7 @@ def rand_k(
 def natural(
     e: torch.Tensor, g: torch.Tensor | None, keys: torch.Tensor, subtract: bool = True
 ) -> tuple[NaturalRows, Status]:
-    """Powers of two around the elements of e."""
+    """Round each element of e at random to one of the two powers of two around it."""
     given = _rows(e, g)
     n, d = given[4:]
     packed = torch.empty(n, (9 * d + 7) // 8, dtype=torch.uint8)
@@ -233,7 +230,7 @@ def natural(
 
 @with_twins
 def natural_apply(rows: NaturalRows, out: torch.Tensor, mode: Mode) -> None:
-    """Write, add or subtract what the rows stand for, to `out` `[n, d]`, or one by one to `[d]`."""
+    """Write, add or subtract the decoded rows: to `out` `[n, d]`, or one by one to `out` `[d]`."""
     n = len(rows.packed)
     address, stride = _out(out, n, rows.d)
     if rows.packed.dtype != torch.uint8 or rows.packed.shape[1] != (9 * rows.d + 7) // 8:

@@ -10,7 +10,7 @@ from wiregrad.kernels import native, require, rows_of, with_twins
 
 
 class TopKRows(NamedTuple):
-    """The messages of n rows of d elements."""
+    """n rows of d elements, encoded: the k elements that are sent of each."""
 
     indices: torch.Tensor
     """int32 `[n, k]`, increasing."""
@@ -23,10 +23,10 @@ class TopKRows(NamedTuple):
 def select(
     e: torch.Tensor, g: torch.Tensor | None, k: int, subtract: bool = True
 ) -> tuple[TopKRows, bool]:
-    """Add g to e; the k largest |e_j| of each row of `[n, d]`; with `subtract`, e is 0 there then.
+    """Do e += g, select the k largest |e_j| of each row of e `[n, d]`; with `subtract`, zero them.
 
-    Of equals, those with the lower index. Also returns whether e + g is finite throughout; where
-    it is not, e holds what became of it.
+    `g`: `[n, d]` or None. Of equals, those with the lower index are selected. Also returns whether
+    e + g is finite throughout; where it is not, the content of e is undefined.
     """
     address, n, d, stride = rows_of(e)
     require(e, g)

@@ -65,7 +65,7 @@ class OneBitAdam(Method):
         self, workers: Residuals, replica: Moments, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         if self.warming_up(step):
-            up.dense(grads, billed_as=self.compressor)
+            up.dense(grads, priced_as=self.compressor)
         else:
             m = torch.lerp(grads, replica.m, self.beta1)
             up.error_feedback(self.compressor, m, workers.error)

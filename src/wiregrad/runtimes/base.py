@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from wiregrad.methods.base import Step
+from wiregrad.comm.accounting import Convention
+from wiregrad.comm.link import Links
+from wiregrad.core.rng import Seeds
+from wiregrad.methods.base import Method, Step
+from wiregrad.problems.base import Problem
 
 Tensors = dict[str, torch.Tensor]
 
@@ -24,8 +29,8 @@ class Bits:
     downlink_bits_paper: int = 0
 
 
-class Applied(NamedTuple):
-    """A gradient that the server has applied."""
+class AppliedGradient(NamedTuple):
+    """A gradient that the server has applied, and when."""
 
     update: int
     """The server's update, from 1, that used it."""
@@ -65,12 +70,15 @@ class Runtime(Protocol):
 
     @property
     def control_bytes(self) -> int:
-        """Bytes that are no payload: headers and orders between processes."""
+        """Bytes that are no payload: headers of messages, and orders between processes."""
 
     def round(self, step: Step, measure: bool) -> None:
-        """One update of x. Raises NonFiniteError on divergence."""
+        """One update of x; with `measure`, the compression error is kept too.
 
-    def applied(self) -> Sequence[Applied]:
+        Raises NonFiniteError on divergence.
+        """
+
+    def applied(self) -> Sequence[AppliedGradient]:
         """The gradients of the last round, where their staleness is kept; else none."""
 
     def bits(self) -> Bits:
@@ -92,7 +100,12 @@ class Runtime(Protocol):
         """Go on from `state`."""
 
     def agree(self, order: Order) -> Order:
-        """The leading process's order, known to all; what others propose is not heard."""
+        """The order of the leading process, in every process; `order` of the others is ignored."""
+
+
+def links_of(problem: Problem, method: Method, seeds: Seeds, convention: Convention) -> Links:
+    """The links of a run of `method` on `problem`, which every runtime makes its channels of."""
+    return Links(problem.layout, method.blocks, convention, seeds, problem.device)
 
 
 def tensors_of(part: Any) -> Tensors:
@@ -100,6 +113,24 @@ def tensors_of(part: Any) -> Tensors:
     if not is_dataclass(part):
         raise TypeError(f"state must be a dataclass of tensors, got {type(part).__name__}")
     return {field.name: getattr(part, field.name) for field in fields(part)}
+
+
+@contextmanager
+def worker_rows(workers: Any, rows: slice) -> Iterator[Any]:
+    """Within the block, these rows of the workers' state; what is set in them is kept.
+
+    A tensor of a single row belongs to all workers. The rows are views of `workers`; a tensor that
+    `Method.work` puts in place of one is copied back at the end.
+    """
+    views = {
+        name: value if len(value) == 1 else value[rows]
+        for name, value in tensors_of(workers).items()
+    }
+    mine = type(workers)(**views)
+    yield mine
+    for name, view in views.items():
+        if getattr(mine, name) is not view:
+            view.copy_(getattr(mine, name))
 
 
 def load_tensors(part: Any, saved: Mapping[str, torch.Tensor]) -> None:

@@ -1,7 +1,8 @@
 """Many simulated runs of one problem and one method at once: states stacked `[R, n, d]`.
 
-The runs share their seed and differ in hyper-parameters. Each gets the messages, the bits and, up
-to the rounding of the problem's gradients, the iterates that the simulated runtime gives it alone.
+The runs share their seed and differ in hyper-parameters. Each of them sends the same messages and
+bits, and has the same iterates up to the rounding of the problem's gradients, as the simulated
+runtime gives it alone.
 """
 
 from __future__ import annotations
@@ -13,12 +14,11 @@ from typing import Any
 import torch
 
 from wiregrad.comm.accounting import Convention
-from wiregrad.comm.channel import Link
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, State, Step
 from wiregrad.problems.convex import Convex
-from wiregrad.runtimes.base import tensors_of
+from wiregrad.runtimes.base import links_of, tensors_of
 from wiregrad.runtimes.batched_channel import BatchedChannel
 
 
@@ -32,7 +32,12 @@ def require_sweepable(method: Method) -> None:
 
 
 class Batched:
-    """R runs of one problem and one method: round by round, with some runs dropped now and then."""
+    """R runs of one problem and one method, round by round; runs that have ended can be dropped.
+
+    `fields`: the hyper-parameters that differ, by name, with R values each; `lr` is among them.
+    `conventions`: those that price the messages, at least one. Raises ConfigError for a method that
+    is not `sweepable`.
+    """
 
     def __init__(
         self,
@@ -42,10 +47,6 @@ class Batched:
         fields: Mapping[str, Sequence[float]],
         conventions: Sequence[Convention],
     ) -> None:
-        """`fields`: hyper-parameters by name, one value a run; `lr` is among them.
-
-        Raises ConfigError for a method that is not `sweepable`.
-        """
         require_sweepable(method)
         self.problem, self.seeds, n = problem, seeds, problem.workers
         self._base = method
@@ -56,25 +57,17 @@ class Batched:
         self._set_method()
         x0 = problem.starting_point(seeds).repeat(len(fields["lr"]), 1)
         self.state: State = self.method.init(x0, n)
-        self.up = self._channel("uplink", n, conventions, x0)
-        self.down = self._channel("downlink", 1, conventions, x0)
+        runs, first = len(x0), conventions[0]
+        links = links_of(problem, method, seeds, first)
+        prices = [convention.uplink for convention in conventions]
+        self.up = BatchedChannel(links.uplink([*range(n)] * runs), runs, prices, x0[0])
+        prices = [convention.downlink for convention in conventions]
+        self.down = BatchedChannel(links.downlink(runs), runs, prices, x0[0])
 
     def _set_method(self) -> None:
         """The method with `[R, 1]` in place of each hyper-parameter that differs."""
         given: dict[str, Any] = dict(self._fields)
         self.method = dataclasses.replace(self._base, **given)
-
-    def _channel(
-        self, name: str, senders: int, conventions: Sequence[Convention], x0: torch.Tensor
-    ) -> BatchedChannel:
-        generators = [
-            self.seeds.generator("compressor", name, i, device=x0.device)
-            for _ in x0
-            for i in range(senders)
-        ]
-        prices = [c.uplink if name == "uplink" else c.downlink for c in conventions]
-        link = Link(self.problem.layout, self._base.blocks, prices[0], generators)
-        return BatchedChannel(link, len(x0), prices, x0[0])
 
     @property
     def x(self) -> torch.Tensor:
@@ -83,9 +76,10 @@ class Batched:
         return x
 
     def round(self, t: int, total: int, grads: torch.Tensor) -> torch.Tensor:
-        """One exchange from the gradients `[R, n, d]` at `x`; bool `[R]`: the runs that failed.
+        """Round t of `total`, from the gradients `[R, n, d]` at `x`.
 
-        Whoever failed sent something that was not finite; its bits are to be taken as before.
+        Returns bool `[R]`: the runs that failed, of which a vector was not finite. What they have
+        sent in this round does not count.
         """
         step = Step(t, total, self.method.lr, seeds=self.seeds)
         workers, server, replica = self.state
@@ -97,7 +91,7 @@ class Batched:
         return self.up.failed | self.down.failed
 
     def keep(self, runs: torch.Tensor) -> None:
-        """Go on with these runs (int64) alone."""
+        """Go on with only these runs (int64, places in the batch)."""
         self._fields = {name: values[runs] for name, values in self._fields.items()}
         self._set_method()
         for part in self.state:

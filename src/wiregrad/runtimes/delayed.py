@@ -1,31 +1,34 @@
-"""The delayed runtime: rounds in which each worker has read x some updates ago.
+"""The delayed runtime: rounds in which each worker takes its gradient at an older x.
 
-With Σ Q(∇f_i) as what is sent, update k + 1 is that of arXiv 1806.06573 (recalled):
-x_{k+1} = x_k − γ Σ Q(∇f_i(x_{k−τ_k^i})). All draws of Q are fresh, and every worker is heard in
-every round, so that any method runs here.
+Worker i computes at x_{k−τ_k^i}, with a delay τ_k^i that a rule gives (`wiregrad.runtimes.delays`);
+all else is the simulated runtime. Every worker sends in every round, so that any method runs here.
+For a method that sends Q(∇f_i), update k + 1 is that of arXiv 1806.06573 (recalled),
+x_{k+1} = x_k − γ Σ Q(∇f_i(x_{k−τ_k^i})), with fresh draws of Q.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from wiregrad.comm.accounting import Convention
+from wiregrad.core.registry import Named
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.runtimes.base import Applied, load_tensors, tensors_of
-from wiregrad.runtimes.delays import Delay, Moment
+from wiregrad.runtimes import delays
+from wiregrad.runtimes.base import AppliedGradient, Runtime, load_tensors, tensors_of
+from wiregrad.runtimes.settings import RuntimeSpec, register
 from wiregrad.runtimes.simulated import Simulated
 
 
 class Delayed(Simulated):
-    """The simulated runtime, but for what the workers have read; with τ = 0, it to the last bit."""
+    """The simulated runtime with delayed reading; with τ = 0, the same to the last bit."""
 
     def __init__(
         self,
@@ -33,12 +36,12 @@ class Delayed(Simulated):
         method: Method,
         seeds: Seeds,
         convention: Convention,
-        delay: Delay,
+        delay: delays.Delay,
     ) -> None:
         super().__init__(problem, method, seeds, convention)
         self.delay, self._seeds = delay, seeds
         self._past: deque[Any] = deque([copied(self.state.replica)], maxlen=delay.tau + 1)
-        """What every worker held after update k, k − 1, …; the present comes first."""
+        """The replicas after update k, k − 1, …, the present one first."""
         self._of: list[int] = []
         """τ_k^i of this round."""
         self._k = 0
@@ -46,14 +49,14 @@ class Delayed(Simulated):
     def round(self, step: Step, measure: bool) -> None:
         """Gradients at x_{k−τ_k^i}, uplink, server, downlink, move."""
         self._k = step.t - 1
-        moment = Moment(self._k, self._seeds, self._distances)
-        self._of = [self.delay.of(i, moment) for i in range(self.problem.workers)]
+        context = delays.DelayContext(self._k, self._seeds, self._distances)
+        self._of = [self.delay.of(i, context) for i in range(self.problem.workers)]
         super().round(step, measure)
         if self.delay.tau:
             self._past.appendleft(copied(self.state.replica))
 
-    def _portion(self, portion: Sequence[int], grads: torch.Tensor, step: Step) -> None:
-        """Neighbours that have read the same x are computed together."""
+    def _send_portion(self, portion: Sequence[int], grads: torch.Tensor, step: Step) -> None:
+        """See Simulated; neighbouring workers that have read the same x are computed together."""
         for tau, group in groupby(portion, key=self._of.__getitem__):
             some = list(group)
             rows = grads[some[0] - portion[0] : some[-1] + 1 - portion[0]]
@@ -65,11 +68,11 @@ class Delayed(Simulated):
         """‖x_k − x_{k−j}‖ for each point that is kept, j = 0 first."""
         return [float(torch.linalg.vector_norm(self.x - past.x)) for past in self._past]
 
-    def applied(self) -> list[Applied]:
+    def applied(self) -> list[AppliedGradient]:
         """The last round's gradients; time is counted in updates."""
         k = self._k
         return [
-            Applied(k + 1, i, tau, float(k - tau), float(k), float(k))
+            AppliedGradient(k + 1, i, tau, float(k - tau), float(k), float(k))
             for i, tau in enumerate(self._of)
         ]
 
@@ -90,3 +93,22 @@ class Delayed(Simulated):
 def copied(replica: Any) -> Any:
     """A copy of a state whose tensors are its own."""
     return replace(replica, **{name: t.clone() for name, t in tensors_of(replica).items()})
+
+
+@register("delayed")
+@dataclass(frozen=True, kw_only=True)
+class DelayedSpec(RuntimeSpec):
+    """Rounds in which worker i has read x a given number of updates ago, at most τ."""
+
+    delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009
+
+    @property
+    def tau(self) -> int:
+        """See RuntimeSpec."""
+        return self.delay.tau
+
+    def build(
+        self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
+    ) -> Runtime:
+        """See RuntimeSpec."""
+        return Delayed(problem, method, seeds, convention, self.delay)

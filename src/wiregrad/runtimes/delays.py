@@ -1,6 +1,6 @@
-"""Delays τ_k^i given by a rule, for x_{k+1} = x_k − γ Σ Q(∇f_i(x_{k−τ_k^i})) and the like.
+"""Rules for the delays τ_k^i of x_{k+1} = x_k − γ Σ Q(∇f_i(x_{k−τ_k^i})).
 
-Before x_τ there are fewer points: a delay is at most k.
+Until update τ there are fewer points to read: a delay is at most k.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Count = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 
 @dataclass(frozen=True)
-class Moment:
+class DelayContext:
     """What a rule may look at when it chooses the delays of one update."""
 
     k: int
@@ -37,12 +37,12 @@ class Delay(ABC):
 
     tau: Count = 0
 
-    def of(self, worker: int, moment: Moment) -> int:
+    def of(self, worker: int, context: DelayContext) -> int:
         """τ_k^i of this worker, at most min(τ, k)."""
-        return min(self.wanted(worker, moment), moment.k)
+        return min(self.wanted(worker, context), context.k)
 
     @abstractmethod
-    def wanted(self, worker: int, moment: Moment) -> int:
+    def wanted(self, worker: int, context: DelayContext) -> int:
         """τ_k^i where there are enough points."""
 
 
@@ -55,7 +55,7 @@ register = registry.register
 class Constant(Delay):
     """τ_k^i = τ."""
 
-    def wanted(self, worker: int, moment: Moment) -> int:
+    def wanted(self, worker: int, context: DelayContext) -> int:
         return self.tau
 
 
@@ -64,8 +64,8 @@ class Constant(Delay):
 class Cyclic(Delay):
     """τ_k^i = (k + i) mod (τ + 1): each worker reads x anew every τ + 1 updates, in turn."""
 
-    def wanted(self, worker: int, moment: Moment) -> int:
-        return (moment.k + worker) % (self.tau + 1)
+    def wanted(self, worker: int, context: DelayContext) -> int:
+        return (context.k + worker) % (self.tau + 1)
 
 
 @register("random")
@@ -73,8 +73,8 @@ class Cyclic(Delay):
 class Random(Delay):
     """τ_k^i uniform on 0, …, τ, each on its own."""
 
-    def wanted(self, worker: int, moment: Moment) -> int:
-        draw = moment.seeds.seed("delay", worker, moment.k)
+    def wanted(self, worker: int, context: DelayContext) -> int:
+        draw = context.seeds.seed("delay", worker, context.k)
         return draw * (self.tau + 1) >> 63
 
 
@@ -83,6 +83,6 @@ class Random(Delay):
 class Worst(Delay):
     """An adversary: of x_k, …, x_{k−τ} every worker is given the one farthest from x_k."""
 
-    def wanted(self, worker: int, moment: Moment) -> int:
-        distances = list(moment.distances())
+    def wanted(self, worker: int, context: DelayContext) -> int:
+        distances = list(context.distances())
         return distances.index(max(distances))

@@ -86,9 +86,9 @@ def watch_own_payloads(runtime: Distributed) -> Counter[str]:
     work = runtime._work
 
     def watched(*args: Any) -> Any:
-        spoken = work(*args)
-        own["bytes"] += len(spoken.payload)
-        return spoken
+        frame = work(*args)
+        own["bytes"] += len(frame.data)
+        return frame
 
     runtime._work = watched
     return own

@@ -18,6 +18,7 @@ from wiregrad.analysis.tables.catalogue import parse as parse_tables
 from wiregrad.analysis.tables.render import write as write_table
 from wiregrad.core.errors import RecordError
 from wiregrad.runs import record
+from wiregrad.studies.files import read_manifest
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
@@ -57,7 +58,7 @@ def _copy_group(group: Group, target: Path) -> None:
     if not group.manifest.exists():
         return
     target.mkdir(parents=True)
-    listed = aggregate.read_manifest(group.manifest)
+    listed = read_manifest(group.manifest)
     shutil.copyfile(group.manifest, target / group.manifest.name)
     for path in (group.tuning_file, group.sweep_file, group.best_file):
         if path.exists():

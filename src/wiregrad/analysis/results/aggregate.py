@@ -11,16 +11,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import pydantic
 
 from wiregrad.analysis.results import derived, sweeps
 from wiregrad.analysis.results.sweeps import Swept
 from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
 from wiregrad.runs import record
+from wiregrad.studies.files import (
+    ListedRun,
+    NotRunKind,
+    TuningResult,
+    read_manifest,
+    read_tuning,
+)
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
@@ -29,35 +35,6 @@ RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_
 COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
 
 NOT_YET = "not run yet"
-
-
-class ListedRun(pydantic.BaseModel):
-    """One entry of `runs` in group.json."""
-
-    id: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    seed: int
-    workers: int
-    outcome: str
-    history_sha256: str
-
-
-class Manifest(pydantic.BaseModel):
-    """group.json: what the job of one group did."""
-
-    runs: list[ListedRun] = []
-    not_run: str | None = None
-
-
-class Tuned(pydantic.BaseModel):
-    """tuning.json: the grid of learning rates and the one that won on the validation split."""
-
-    grid: list[float]
-    best: float | None = None
-    edge: bool = False
-    metric: str = ""
-    scores: dict[str, list[float | None]] = {}
-    seeds: list[int] = []
-    budget: dict[str, Any] = {}
 
 
 def not_run(reason: str | None) -> str:
@@ -76,10 +53,13 @@ class GroupResult:
     title: str
     planned: int
     reason: str | None = None
+    """Why there are no runs, in words."""
+    not_run: NotRunKind | None = None
+    """Why there are no runs, where the group's files say so."""
     cards: tuple[record.RunCard, ...] = ()
     runs: tuple[str, ...] = ()
     """Ids of the runs, one a card."""
-    tuning: Tuned | None = None
+    tuning: TuningResult | None = None
     sweep: Swept | None = None
     directory: Path | None = None
 
@@ -97,7 +77,7 @@ class GroupResult:
     @property
     def diverged(self) -> int:
         """Number of runs that diverged."""
-        return sum(card.outcome == "diverged" for card in self.cards)
+        return sum(card.outcome == record.Outcome.DIVERGED for card in self.cards)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -214,7 +194,7 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
     )
     if planned.sweep is not None and planned.skip is None:
         swept, why = sweeps.read(planned, planned.sweep)
-        base = replace(base, sweep=swept, reason=why)
+        base = replace(base, sweep=swept, reason=why.text if why else None)
     if not planned.manifest.exists():
         return replace(base, reason=base.reason or planned.skip or NOT_YET), []
     listed = read_manifest(planned.manifest)
@@ -223,14 +203,14 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         card, history = _read_run(planned.directory / run.id, run.history_sha256)
         cards.append(card)
         frames.append(_labelled(history, base, run, card))
+    why = listed.not_run
     found = replace(
         base,
-        reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
+        reason=why.text if why else (None if cards else base.reason or planned.skip or NOT_YET),
+        not_run=why.kind if why else None,
         cards=tuple(cards),
         runs=tuple(run.id for run in listed.runs),
-        tuning=record.read_model(Tuned, planned.tuning_file)
-        if planned.tuning_file.exists()
-        else None,
+        tuning=read_tuning(planned.tuning_file) if planned.tuning_file.exists() else None,
     )
     return found, frames
 
@@ -259,11 +239,6 @@ def _labelled(
         workers=run.workers,
         seed=card.seed,
         run_id=run.id,
-        outcome=card.outcome,
+        outcome=str(card.outcome),
     )
     return derived.with_derived(about)[COLUMNS]
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The group.json at `path`; RecordError names the file and the key that is wrong."""
-    return record.read_model(Manifest, path)

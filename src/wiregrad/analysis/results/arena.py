@@ -18,6 +18,7 @@ import pandas as pd
 from wiregrad.analysis.results import measure
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.analysis.results.metrics import METRICS, MetricName
+from wiregrad.studies.files import NotRunKind
 
 Value = Literal["final", "bits", "rounds"]
 SPENT = {"bits": "total_bits_wire", "rounds": "step"}
@@ -73,7 +74,7 @@ def ranks(table: pd.DataFrame) -> pd.DataFrame:
 
 def with_failures(results: Results) -> pd.DataFrame:
     """The histories, with a diverged run for each group whose tuning found no usable rate."""
-    failed = [g for g in results.groups if not g.cards and "diverged" in (g.reason or "")]
+    failed = [g for g in results.groups if not g.cards and g.not_run is NotRunKind.DIVERGED]
     if not failed:
         return results.frame
     about = ("paper", "experiment", "label", "title")

@@ -39,8 +39,8 @@ class Run:
 
     @property
     def diverged(self) -> bool:
-        """Whether the run diverged."""
-        return self.card.outcome == "diverged"
+        """Whether it did."""
+        return self.card.outcome == record.Outcome.DIVERGED
 
     def setting(self, key: str) -> Any:
         """A value of the configuration, or of ``theory``, by dotted key; None where absent."""

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pydantic
 
-from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
-from wiregrad.runs import record
+from wiregrad.studies.files import NotRun, SweepPoint, read_sweep
+from wiregrad.studies.sweep.rows import read_table
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group
@@ -35,32 +32,6 @@ BITS: dict[Convention, tuple[str, str]] = {
 """The column of sweep.parquet for each convention, and what it counts."""
 
 POINT = ["k", "zeta", "multiple", "lr"]
-_VERSION = b"wiregrad_sweep"
-
-
-class Best(pydantic.BaseModel):
-    """The best point of the grid: the fewest bits, values only, to the tolerance."""
-
-    k: int | None = None
-    zeta: float | None = None
-    multiple: float
-    lr: float
-    reached: bool
-
-    @property
-    def text(self) -> str:
-        """The point in words, e.g. "K = 1, ζ = 128, 8×"."""
-        parts = [] if self.k is None else [f"K = {self.k}"]
-        parts += [] if self.zeta is None else [f"ζ = {self.zeta:g}"]
-        return ", ".join([*parts, f"{self.multiple:g}×"])
-
-
-class Chosen(pydantic.BaseModel):
-    """sweep.json."""
-
-    not_run: str | None = None
-    best: Best | None = None
-    edge: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +39,7 @@ class Swept:
     """The sweep of one label."""
 
     rows: pd.DataFrame
-    best: Best | None
+    best: SweepPoint | None
     edge: tuple[str, ...]
     tolerance: float
     """The bound on ‖∇f‖ that ends a run."""
@@ -119,14 +90,14 @@ class Swept:
         return {name: float(first[name]) for name in ("L_minus", "L_plus", "mu")}
 
 
-def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
-    """The sweep of a group, or the reason why there is none; neither where it was not run yet.
+def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, NotRun | None]:
+    """The sweep of a group, or why there is none (None if it was simply not run yet).
 
     Raises RecordError where a file is malformed.
     """
     if not (planned.sweep_file.exists() and planned.best_file.exists()):
         return None, None
-    chosen = record.read_model(Chosen, planned.best_file)
+    chosen = read_sweep(planned.best_file)
     if chosen.not_run is not None:
         return None, chosen.not_run
     found = Swept(
@@ -140,16 +111,6 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
 
 
 def _rows(path: Path) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RecordError(f"{path}: not a readable sweep ({error})") from None
-    if _VERSION not in (table.schema.metadata or {}):
-        raise RecordError(f"{path}: not a sweep")
-    frame: pd.DataFrame = table.to_pandas()
-    wanted = [*POINT, "outcome", "iterations", "L_minus", "L_plus", "mu"]
-    for column in (*wanted, *(column for column, _ in BITS.values())):
-        if column not in frame:
-            raise RecordError(f"{path}: column {column!r} is missing")
+    frame: pd.DataFrame = read_table(path).to_pandas()
     floats = ["k", "zeta", "multiple", "lr", "mu", *(column for column, _ in BITS.values())]
     return frame.astype(dict.fromkeys(floats, "float64"))

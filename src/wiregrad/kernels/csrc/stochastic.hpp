@@ -4,7 +4,7 @@
 // Rows are [n, d] with a distance (stride) between their beginnings; an address of 0 is a tensor
 // that is absent; keys are uint64 [n]. A kernel that adds returns the worst Status of its rows;
 // where it is not kFine, e holds the sums or what became of them, and all that was written beside
-// it means nothing. What is drawn and how elements are rounded: compressors/{random,levels}.py.
+// it means nothing. What is drawn and how elements are rounded: kernels/draws.py, compressors/levels.py.
 #pragma once
 
 #include "common.hpp"

@@ -1,4 +1,4 @@
-"""e += g, and the bits of its elements' sizes: what selecting needs beforehand."""
+"""e += g, and the bit patterns of |e_j|, by which elements are selected."""
 
 from __future__ import annotations
 

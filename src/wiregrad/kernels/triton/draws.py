@@ -1,4 +1,4 @@
-"""Draws by counter as `compressors.random` defines them, for tiles of eight elements a block."""
+"""Draws by counter as `kernels.draws` defines them, for tiles of eight elements a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the twins share: how a kernel is started, and what it is told of rows."""
+"""What the twins share: how a kernel is started, and how rows are described to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantisers to a few levels of a scale: what a row's scale makes of a level, and the reverse.
+"""Quantisers to a few levels of a scale: from elements to levels, and back.
 
 The definitions are those of `compressors.levels`; the kinds those of `kernels.stochastic`.
 """

@@ -223,7 +223,7 @@ class ThreePCv2Mechanism(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = h + channel(self.unbiased, x - y)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
     def constants(self, size: Dimensions) -> AB:
         return constants.v2(size.alpha(self.compressor), size.omega(self.unbiased))
@@ -251,7 +251,7 @@ class ThreePCv3Mechanism(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = self.inner.send(h, y, x, channel, step)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
     def constants(self, size: Dimensions) -> AB:
         return constants.v3(size.alpha(self.compressor), self.inner.constants(size))
@@ -279,7 +279,7 @@ class ThreePCv4Mechanism(ThreePointCompressor):
         self, h: torch.Tensor, y: torch.Tensor, x: torch.Tensor, channel: Channel, step: Step
     ) -> torch.Tensor:
         b = h + channel(self.second, x - h)
-        return b + channel.more(self.compressor, x - b)
+        return b + channel.append_part(self.compressor, x - b)
 
     def constants(self, size: Dimensions) -> AB:
         return constants.v4(size.alpha(self.compressor), size.alpha(self.second))

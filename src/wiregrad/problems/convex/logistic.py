@@ -69,7 +69,7 @@ class Logistic(RowProblem):
         chosen = range(self.workers) if workers is None else workers
         out = x.new_empty(len(x), len(chosen), self.dim) if out is None else out
         x = x.contiguous()
-        if sparse_rows.fits(x, out):
+        if sparse_rows.supports(x, out):
             known = self._evaluated
             if known is not None and torch.equal(x, known[0]):  # a run that is logged every round
                 return out.copy_(known[1][:, list(chosen)])
@@ -81,7 +81,7 @@ class Logistic(RowProblem):
         """See Convex."""
         x = x.contiguous()
         out = x.new_empty(len(x), self.workers, self.dim)
-        if sparse_rows.fits(x, out):
+        if sparse_rows.supports(x, out):
             margins = x.new_empty(len(x), self._samples.rows.m)
             self._gradients_in_kernel(x, out, self._samples.bounds, margins)
             self._evaluated = (x.clone(), out) if len(x) == 1 else None

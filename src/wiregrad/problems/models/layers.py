@@ -46,7 +46,7 @@ class Dropout(nn.Module):
 
 def pool_relu(x: torch.Tensor) -> torch.Tensor:
     """2×2 max-pooling of `[b, c, h, w]`, then ReLU; one pass where compiled kernels can be used."""
-    if not pooling.fits(x):
+    if not pooling.supports(x):
         return functional.max_pool2d(x, 2).relu()
     pooled: torch.Tensor = _PoolReLU.apply(x)
     return pooled

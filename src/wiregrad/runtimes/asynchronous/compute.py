@@ -31,7 +31,7 @@ class ComputeTime(ABC):
     name: ClassVar[str]
 
     slowdown: tuple[Positive, ...] = ()
-    """Factors of the times of worker 0, 1, …; 1 for those beyond."""
+    """FactorBlock of the times of worker 0, 1, …; 1 for those beyond."""
 
     def seconds(self, seeds: Seeds, worker: int, t: int) -> float:
         """Seconds for the gradient of `worker` in its own round t, from 1."""

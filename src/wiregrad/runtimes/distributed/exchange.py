@@ -1,8 +1,8 @@
-"""What crosses between the ranks of a distributed run: payload bytes, and control traffic apart.
+"""What crosses between the ranks of a distributed run: bytes of messages, and control traffic.
 
-Payloads are uint8 tensors of exactly their length. Control traffic is int64 tensors on the CPU: a
-`Header` ahead of each uplink payload, and the orders of rank 0. A rank that is lost ends in a
-`PeerLost`, which names it where two ranks alone were exchanging.
+Messages are uint8 tensors of exactly their length. Control traffic is int64 tensors on the CPU: a
+`Header` ahead of each uplink message, and the orders of rank 0. A rank that is lost ends in a
+`PeerLost`, which names it where only two ranks were exchanging.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from wiregrad.core.errors import RuntimeFailure
 WORD = 8
 """Bytes of one number of control traffic."""
 NOT_FINITE = -1
-"""Length of a payload that its sender could not form: the run diverged."""
-
+"""Length of a message that its sender could not form: the run diverged."""
 
 _PROBE = timedelta(seconds=5)
 
@@ -34,12 +33,12 @@ class PeerLost(RuntimeFailure):
 
 @dataclass(frozen=True)
 class Header:
-    """What a worker says ahead of its payload: three words of control traffic."""
+    """What a worker says ahead of its message: three words of control traffic."""
 
     length: int
-    """Bytes of the payload that follows, or NOT_FINITE."""
+    """Bytes of the message that follows, or NOT_FINITE."""
     paper_bits: int = 0
-    """What the paper's books charge for it."""
+    """What the paper's convention charges for it."""
     error: float = math.nan
     """Its relative compression error, NaN where it was not measured."""
 
@@ -47,7 +46,7 @@ class Header:
 
     @property
     def follows(self) -> bool:
-        """Whether a payload follows."""
+        """Whether a message follows."""
         return self.length != NOT_FINITE
 
     def words(self) -> torch.Tensor:
@@ -63,17 +62,17 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """What one worker sent in a round."""
+class UplinkFrame:
+    """What one worker sends in a round: a header, and the bytes of its message."""
 
     header: Header
-    payload: bytes = b""
+    data: bytes = b""
 
 
 class Exchange:
     """This rank's end of the default process group of `torch.distributed`.
 
-    Payload tensors live on `device`, and the group's backend for that device carries them.
+    The bytes of messages travel from `device`, by the group's backend for that device.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -82,35 +81,35 @@ class Exchange:
         self.control_bytes = 0
         """Control traffic that this rank sent or received, one copy of a broadcast."""
         self.place = "before round 1"
-        """Where the run is, for messages."""
+        """Where the run is, for error messages."""
 
-    # -- payloads ---------------------------------------------------------------------------
+    # -- messages ---------------------------------------------------------------------------
 
-    def to_server(self, spoken: Spoken) -> list[Spoken]:
-        """Send this rank's message to rank 0; returns there those of all ranks, else nothing."""
+    def to_server(self, frame: UplinkFrame) -> list[UplinkFrame]:
+        """Send this rank's frame to rank 0; returns the frames of all ranks there, else none."""
         if self.rank == 0:
-            return [spoken, *self._receive()]
+            return [frame, *self._receive()]
         self.control_bytes += WORD * Header.WORDS
-        with self._losing(0):
-            tensors = [spoken.header.words()]
-            if spoken.header.follows:
-                tensors.append(self._tensor(spoken.payload))
+        with self._naming_lost(0):
+            tensors = [frame.header.words()]
+            if frame.header.follows:
+                tensors.append(self._tensor(frame.data))
             for work in [dist.isend(tensor, 0) for tensor in tensors]:
                 _wait(work)
         return []
 
-    def from_server(self, payload: bytes | None) -> bytes | None:
-        """Rank 0's payload, on every rank; None for none: the run diverged there."""
-        length = self.order(NOT_FINITE if payload is None else len(payload))
-        return None if length == NOT_FINITE else self._broadcast(0, length, payload)
+    def from_server(self, data: bytes | None) -> bytes | None:
+        """The bytes of rank 0's message, on every rank; None: the run diverged there."""
+        length = self.order(NOT_FINITE if data is None else len(data))
+        return None if length == NOT_FINITE else self._broadcast(0, length, data)
 
-    def to_all(self, spoken: Spoken) -> list[Spoken]:
-        """The messages of all ranks, on every rank."""
-        headers = [Header.read(words) for words in self.gather(spoken.header.words())]
+    def to_all(self, frame: UplinkFrame) -> list[UplinkFrame]:
+        """The frames of all ranks, on every rank."""
+        headers = [Header.read(words) for words in self.gather(frame.header.words())]
         return [
-            Spoken(header, self._broadcast(sender, header.length, spoken.payload))
+            UplinkFrame(header, self._broadcast(sender, header.length, frame.data))
             if header.follows
-            else Spoken(header)
+            else UplinkFrame(header)
             for sender, header in enumerate(headers)
         ]
 
@@ -120,7 +119,7 @@ class Exchange:
         """Rank 0's `value`, on every rank."""
         word = torch.tensor([value])
         self.control_bytes += WORD
-        with self._losing():
+        with self._naming_lost():
             dist.broadcast(word, 0)
         return int(word)
 
@@ -128,14 +127,14 @@ class Exchange:
         """The `words` (int64, as many on each) of all ranks, on every rank; also a barrier."""
         found = [torch.empty_like(words) for _ in range(self.size)]
         self.control_bytes += WORD * words.numel() * self.size
-        with self._losing():
+        with self._naming_lost():
             dist.all_gather(found, words)
         return found
 
     # -- inside -----------------------------------------------------------------------------
 
-    def _receive(self) -> list[Spoken]:
-        """At rank 0: the messages of the others, in the order of their ranks."""
+    def _receive(self) -> list[UplinkFrame]:
+        """At rank 0: the frames of the others, in the order of their ranks."""
         others = range(1, self.size)
         words = {rank: torch.empty(Header.WORDS, dtype=torch.int64) for rank in others}
         self.control_bytes += WORD * Header.WORDS * len(others)
@@ -143,52 +142,55 @@ class Exchange:
         headers: dict[int, Header] = {}
         bodies: dict[int, torch.Tensor] = {}
         for rank in others:
-            with self._losing(rank):
+            with self._naming_lost(rank):
                 coming[rank] = dist.irecv(words[rank], rank)
         for rank in others:
-            with self._losing(rank):
+            with self._naming_lost(rank):
                 _wait(coming.pop(rank))
                 headers[rank] = Header.read(words[rank])
                 if headers[rank].follows:
-                    bodies[rank] = self._room(headers[rank].length)
+                    bodies[rank] = self._empty(headers[rank].length)
                     coming[rank] = dist.irecv(bodies[rank], rank)
         for rank, work in coming.items():
-            with self._losing(rank):
+            with self._naming_lost(rank):
                 _wait(work)
         return [
-            Spoken(headers[rank], _bytes(bodies[rank]) if rank in bodies else b"")
+            UplinkFrame(headers[rank], _bytes(bodies[rank]) if rank in bodies else b"")
             for rank in others
         ]
 
-    def _broadcast(self, sender: int, length: int, payload: bytes | None) -> bytes:
-        """`payload` of `sender`, of `length` bytes, on every rank; others' is not looked at."""
-        mine = sender == self.rank and payload is not None
-        tensor = self._tensor(payload or b"") if mine else self._room(length)
-        with self._losing():
+    def _broadcast(self, sender: int, length: int, data: bytes | None) -> bytes:
+        """The `length` bytes of `data` at `sender`, on every rank; `data` of others is ignored."""
+        mine = sender == self.rank and data is not None
+        tensor = self._tensor(data or b"") if mine else self._empty(length)
+        with self._naming_lost():
             dist.broadcast(tensor, sender)
-        return payload if mine and payload is not None else _bytes(tensor)
+        return data if mine and data is not None else _bytes(tensor)
 
-    def _tensor(self, payload: bytes) -> torch.Tensor:
-        return torch.frombuffer(bytearray(payload), dtype=torch.uint8).to(self.device)
+    def _tensor(self, data: bytes) -> torch.Tensor:
+        return torch.frombuffer(bytearray(data), dtype=torch.uint8).to(self.device)
 
-    def _room(self, length: int) -> torch.Tensor:
+    def _empty(self, length: int) -> torch.Tensor:
         return torch.empty(length, dtype=torch.uint8, device=self.device)
 
     @contextmanager
-    def _losing(self, peer: int | None = None) -> Iterator[None]:
-        """Within the block this rank exchanges with `peer`, or with all (None)."""
+    def _naming_lost(self, peer: int | None = None) -> Iterator[None]:
+        """Within the block this rank exchanges with `peer`, or with all ranks (None).
+
+        A failure of the exchange becomes a PeerLost that names the ranks that are gone.
+        """
         try:
             yield
         except RuntimeError as error:  # what every backend raises for a peer that is gone
-            lost = self._gone() if peer is None else [peer]
+            lost = self._unreachable() if peer is None else [peer]
             names = ", ".join(f"rank {rank}" for rank in lost) or "a rank"
             reason = " ".join(str(error).split())[:200]
             raise PeerLost(f"rank {self.rank} lost {names} {self.place} ({reason})") from error
 
-    def _gone(self) -> list[int]:
+    def _unreachable(self) -> list[int]:
         """At rank 0, after a collective has failed: the ranks to which nothing can be sent.
 
-        The others wait for collectives alone, so that none takes the word for a message.
+        The others wait for collectives only, so that none of them takes the probe for a message.
         """
         return (
             [rank for rank in range(1, self.size) if not _reachable(rank)] if not self.rank else []

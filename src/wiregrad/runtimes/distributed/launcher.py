@@ -23,8 +23,8 @@ from wiregrad.runtimes.distributed.ranks import LAUNCHED
 def launch(arguments: Sequence[str], ranks: int) -> None:
     """Run `python -m wiregrad` with `arguments` as `ranks` processes until all have ended.
 
-    They meet on the loopback at a port that is free, each with one thread unless OMP_NUM_THREADS
-    says otherwise. When one fails the others are ended. Raises RuntimeFailure, whose message names
+    They meet on the loopback at a free port, each with one thread unless OMP_NUM_THREADS says
+    otherwise. When one fails, the others are ended. Raises RuntimeFailure, whose message names
     the rank that failed first and why; SystemExit when this process is told to end.
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -46,13 +46,13 @@ def launch(arguments: Sequence[str], ranks: int) -> None:
         try:
             elastic_launch(config, sys.executable)("-m", "wiregrad", *arguments)
         except ChildFailedError as error:
-            raise RuntimeFailure(_story(error.failures)) from None
+            raise RuntimeFailure(_root_cause(error.failures)) from None
         except SignalException as error:
             sys.exit(128 + error.sigval)
 
 
-def _story(failures: Mapping[int, ProcessFailure]) -> str:
-    """One line on the failure that brought the others about.
+def _root_cause(failures: Mapping[int, ProcessFailure]) -> str:
+    """One line on the failure that caused the others.
 
     `failures` is by rank, in the order in which they were noticed, and holds what the launcher
     itself ended (SIGTERM) and the peers of a rank that was lost.
@@ -66,7 +66,7 @@ def _story(failures: Mapping[int, ProcessFailure]) -> str:
 
 
 def _consequence(failure: ProcessFailure) -> int:
-    """How likely this failure is but the consequence of another; 0 is a cause for sure."""
+    """How likely another failure has caused this one; 0: surely none has."""
     if failure.exitcode < 0:
         return 3 if failure.signal_name() == "SIGTERM" else 0
     return 2 if _message(failure).startswith(f"{PeerLost.__name__}: ") else 1
@@ -85,7 +85,7 @@ def loopback() -> str:
 
 
 def _silence_torch() -> None:
-    # Its account of a failed process is a page of lines; ours is one.
+    # It reports a failed process on a page of lines; one line is enough.
     logger = logging.getLogger("torch.distributed.elastic")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

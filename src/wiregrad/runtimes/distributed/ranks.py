@@ -1,4 +1,4 @@
-"""One process among the n of a distributed run: how it joins, where it computes, how it fails."""
+"""One of the n processes of a distributed run: how it joins, where it computes, how it fails."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from wiregrad.core.errors import ConfigError, WiregradError
 from wiregrad.runtimes.distributed.exchange import Exchange, PeerLost
 
 PEER_TIMEOUT = 300.0
-"""Seconds that a rank waits for a silent peer; it must cover rank 0's evaluation.
+"""Seconds that a rank waits for a silent peer; rank 0 must evaluate in less.
 
-A peer that ends is noticed at once. The environment's WIREGRAD_PEER_TIMEOUT has precedence.
+A peer that ends is noticed at once. The environment variable WIREGRAD_PEER_TIMEOUT has precedence.
 """
 LAUNCHED = "WIREGRAD_LAUNCHED"
 """Set by `wiregrad launch`, which prints the one line on a failure in place of its ranks."""
@@ -28,7 +28,7 @@ LAUNCHED = "WIREGRAD_LAUNCHED"
 
 @dataclass(frozen=True)
 class World:
-    """What the launcher says in the environment, as `torchrun` documents it."""
+    """What the launcher says in environment variables, as `torchrun` documents them."""
 
     rank: int
     size: int
@@ -36,14 +36,15 @@ class World:
     local_size: int
 
     @staticmethod
-    def of_environment(workers: int) -> World:
-        """This process's place; raises ConfigError without one, or with other than `workers`."""
+    def from_environment(workers: int) -> World:
+        """The world of this process; raises ConfigError unless it has `workers` processes."""
         try:
             rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         except (KeyError, ValueError):
             raise ConfigError(
-                "runtime.name: distributed needs one process a worker: start it with "
-                f"`wiregrad launch -n {workers}` or torchrun (RANK and WORLD_SIZE are not set)"
+                "runtime.name: distributed runs one process per worker: start it with "
+                f"`wiregrad launch -n {workers} CONFIG` or torchrun, or simulate it in one process "
+                "with runtime.name: simulated (RANK and WORLD_SIZE are not set)"
             ) from None
         if size != workers:
             raise ConfigError(
@@ -55,14 +56,14 @@ class World:
 
 @contextmanager
 def joined(workers: int, device: str) -> Iterator[tuple[Exchange, torch.device]]:
-    """Within the block this process is a rank; yields its exchange and where it computes.
+    """Within the block this process is a rank; yields its exchange and the device it computes on.
 
-    On the CPU payloads travel by gloo; by the accelerator's own backend (NCCL on CUDA) where each
-    process of the machine has an accelerator to itself.
+    Messages travel by the accelerator's own backend (NCCL on CUDA) where each process of the
+    machine has an accelerator to itself, else by gloo from the CPU.
     """
     _end_with_launcher()
     with _reporting():
-        world = World.of_environment(workers)
+        world = World.from_environment(workers)
         where, carrier = _place(device, world)
         _init(world, carrier)
         yield Exchange(carrier), where
@@ -98,7 +99,7 @@ def _init(world: World, carrier: torch.device) -> None:
 
 
 def _place(device: str, world: World) -> tuple[torch.device, torch.device]:
-    """Where a rank computes, and where its payloads lie while they are exchanged."""
+    """The device that a rank computes on, and the one from which its messages are exchanged."""
     cpu = torch.device("cpu")
     count = torch.accelerator.device_count()
     own = count >= world.local_size
@@ -116,7 +117,7 @@ def _place(device: str, world: World) -> tuple[torch.device, torch.device]:
 
 @contextmanager
 def _reporting() -> Iterator[None]:
-    """Hand a failure to the launcher's report, where there is one."""
+    """Within the block a failure is reported to the launcher, where there is one."""
     try:
         yield
     except WiregradError as error:
@@ -129,7 +130,7 @@ def _reporting() -> Iterator[None]:
 
 
 def _end_with_launcher() -> None:
-    """Have the kernel end this process when its launcher dies, were it by SIGKILL."""
+    """Have the kernel end this process when its launcher dies, even by SIGKILL."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         end_with_parent()
 

@@ -1,15 +1,29 @@
-"""The asynchronous runtime, real: a parameter server that applies payloads as they come.
+"""The parameter server: an asynchronous runtime of real processes.
 
-The server is this process, the workers are others (`crew`). A worker reads x, computes, sends the
-real bytes of its payload and waits for an answer. The server decodes them, updates x, and answers
-the worker with what was broadcast since it last read: x itself, or every change where the workers
-move x. A bound on the staleness makes workers wait, at the server, before they read or before they
-are applied (`bound`).
+The server is this process; every worker is another one (`worker_pool`), on this machine, with a
+connection of its own to the server (`connection`). One cycle of a worker:
 
-A process that ends, or is silent for longer than the peers' time-out, is lost: its gradient, if it
-has not arrived, is no longer waited for. It is started anew with a fresh state of its worker, and
-is given x, unless the server's state mirrors what the lost one held. Every message that has arrived
-is applied, or rejected at the end of the run.
+1.  The server sends it an order: the replica when it has just joined, and else what was broadcast
+    since it last read. That is the last broadcast where a broadcast is x itself, and every one that
+    it has missed where the workers move x.
+2.  The worker brings its x up to date, computes its gradient there, sleeps for as long as its model
+    of compute times says, and sends the real bytes of its message.
+3.  The server takes the message in when it arrives, and applies it as soon as the bound on the
+    staleness allows: it decodes it, updates x and broadcasts. The worker waits for its next order.
+
+A call of `round` is one update. A bound on the staleness makes workers wait at the server, before
+they read x or before they are applied (`wiregrad.runtimes.asynchronous.bound`); it drops nothing.
+
+Counted as wire bits are the messages that have been applied, and one copy of each broadcast. Heads
+of frames, and the replicas that joining workers get, are `control_bytes`. The order of events
+depends on the machine, so that two runs differ; there are no checkpoints.
+
+A process that ends, or is silent for longer than the peers' time-out, is lost. Its gradient, if it
+has not arrived, is no longer waited for. A new process takes its place, with a fresh state of the
+worker and the present x, until the restarts are used up; after that the run goes on without the
+worker. Where the server's state mirrors the worker's, as in EF21, no other process can take its
+place, and the run ends with a RuntimeFailure. Every message that has arrived is applied, or counted
+as rejected at the end of the run.
 """
 
 from __future__ import annotations
@@ -25,38 +39,39 @@ from typing import Any
 import torch
 
 from wiregrad.comm.accounting import Convention
-from wiregrad.comm.channel import Link
-from wiregrad.compressors.base import decode
+from wiregrad.comm.message import Message
+from wiregrad.comm.wire_channel import WireChannel
 from wiregrad.core.errors import NonFiniteError, RuntimeFailure
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.runtimes.asynchronous.arriving import Arriving
-from wiregrad.runtimes.base import Applied, tensors_of
-from wiregrad.runtimes.distributed.runtime import WireChannel, own_row
-from wiregrad.runtimes.parameter_server.crew import Crew, Event, Member
-from wiregrad.runtimes.parameter_server.pair import Frame, Kind, packed
-from wiregrad.runtimes.parameter_server.worker import decoded, parts_of, tensor_bytes
-from wiregrad.runtimes.settings import ParameterServerSpec
+from wiregrad.runtimes.asynchronous.server import AsynchronousServer
+from wiregrad.runtimes.base import AppliedGradient, links_of, tensors_of
+from wiregrad.runtimes.distributed.runtime import own_row
+from wiregrad.runtimes.parameter_server.connection import Frame, Kind, pack_broadcasts
+from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
+from wiregrad.runtimes.parameter_server.worker import tensor_bytes
+from wiregrad.runtimes.parameter_server.worker_pool import Event, WorkerPool, WorkerProcess
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
-class Flight:
-    """A gradient under way: its worker has read x after `version` updates."""
+class Assignment:
+    """A gradient that a worker process has been ordered to compute."""
 
-    member: Member
+    process: WorkerProcess
     version: int
-    message: Frame | None = None
-    """What has arrived."""
+    """Updates of the x at which it is taken."""
+    frame: Frame | None = None
+    """Its message, once it has arrived."""
 
 
-class ParameterServer(Arriving):
+class ParameterServer(AsynchronousServer):
     """The server's part; `round` is one update.
 
-    Raises, beside what Arriving does, RuntimeFailure when no worker is left, or one is lost that
-    the method cannot do without.
+    Raises, beside what AsynchronousServer raises, RuntimeFailure when no worker is left, or when a
+    worker is lost whose state the server mirrors.
     """
 
     down: WireChannel
@@ -68,30 +83,24 @@ class ParameterServer(Arriving):
         seeds: Seeds,
         convention: Convention,
         spec: ParameterServerSpec,
-        crew: Crew,
+        pool: WorkerPool,
     ) -> None:
         super().__init__(problem, method, spec.staleness)
-        self.spec, self.crew = spec, crew
+        self.restarts, self.pool = spec.restarts, pool
         n, x0 = problem.workers, problem.x0()
         workers, self.server, self.replica = method.init(x0, n)
         own_row(workers, 0, n, method.name)  # raises ConfigError where workers share one
         self._mirrors = self.padded and bool(tensors_of(workers))
-        link = Link.of(
-            "downlink",
-            [0],
-            layout=problem.layout,
-            blocks=method.blocks,
-            convention=convention,
-            seeds=seeds,
-            device=x0.device,
-        )
-        self.down = WireChannel(link)
-        self.idle: deque[Member] = deque()
-        self.flights: dict[int, Flight] = {}
+        self.down = WireChannel(links_of(problem, method, seeds, convention).downlink())
+        self.idle: deque[WorkerProcess] = deque()
+        """Processes that wait for an order, the longest waiting first."""
+        self.assignments: dict[int, Assignment] = {}
+        """By worker."""
         self.messages = dict.fromkeys(("applied", "rejected", "joined", "lost"), 0)
-        self._fresh: set[Member] = set()
-        self._lost: set[Member] = set()
+        self._fresh: set[WorkerProcess] = set()
+        self._lost: set[WorkerProcess] = set()
         self._heard = [0] * n
+        """Messages of each worker that have arrived."""
         self._seen = [0] * n
         """Updates that each worker knows of."""
         self._broadcasts: deque[tuple[int, bytes]] = deque()
@@ -105,130 +114,137 @@ class ParameterServer(Arriving):
 
     @property
     def control_bytes(self) -> int:
-        """Heads of frames, and what those who join are given."""
-        return sum(member.control_bytes for member in self.crew.members)
+        """Heads of frames, and the replicas that joining processes are given."""
+        return sum(process.control_bytes for process in self.pool.processes)
 
-    def meet(self) -> None:
-        """Wait until every worker has joined, or is lost for good; the clock starts then."""
-        while len(self.idle) < self.problem.workers - self._missing():
-            self._hear(self.crew.next_event())
+    def wait_for_workers(self) -> None:
+        """Wait until every worker has joined, or is lost for good; then the clock starts."""
+        while len(self.idle) < self.problem.workers - self._lost_for_good():
+            self._handle(self.pool.next_event())
         self._began = time.monotonic()
 
     def round(self, step: Step, measure: bool) -> None:
         """Until one more message has been applied."""
         del measure
-        self._send_on()
-        while (flight := self._next()) is None:
-            self._hear(self.crew.next_event())
-            self._send_on()
-        del self.flights[flight.member.worker]
-        self._apply(flight, step)
-        if flight.member not in self._lost:
-            self.idle.append(flight.member)
+        self._send_orders()
+        while (assignment := self._next()) is None:
+            self._handle(self.pool.next_event())
+            self._send_orders()
+        del self.assignments[assignment.process.worker]
+        self._apply(assignment, step)
+        if assignment.process not in self._lost:
+            self.idle.append(assignment.process)
 
     def finish(self) -> None:
         """Stop all workers; what still arrives, or was not applied, is rejected."""
-        busy = [f.member for f in self.flights.values() if f.message is None]
-        held = [f.member for f in self.flights.values() if f.message is not None]
-        waiting = [member for member in (*self.idle, *held) if member not in self._lost]
-        self.messages["rejected"] += len(held) + self.crew.dismiss(waiting, busy)
-        self.messages["sent"] = sum(member.sent for member in self.crew.members)
+        busy = [a.process for a in self.assignments.values() if a.frame is None]
+        held = [a.process for a in self.assignments.values() if a.frame is not None]
+        waiting = [process for process in (*self.idle, *held) if process not in self._lost]
+        self.messages["rejected"] += len(held) + self.pool.stop(waiting, busy)
+        self.messages["sent"] = sum(process.sent for process in self.pool.processes)
 
     # -- workers ----------------------------------------------------------------------------
 
-    def _send_on(self) -> None:
-        """Let workers read x, as many as may."""
-        while self.idle and self.bound.may_begin(len(self.flights)):
-            member = self.idle.popleft()
-            self.flights[member.worker] = Flight(member, self.version)
-            member.orders.put(self._order(member))
+    def _send_orders(self) -> None:
+        """Let workers read x, as many as the bound allows."""
+        while self.idle and self.bound.may_begin(len(self.assignments)):
+            process = self.idle.popleft()
+            self.assignments[process.worker] = Assignment(process, self.version)
+            process.orders.put(self._order(process))
 
-    def _order(self, member: Member) -> Frame:
-        """Go, with x for one that is new, and else with what it has missed."""
-        worker = member.worker
+    def _order(self, process: WorkerProcess) -> Frame:
+        """The order to compute: a new process gets the replica, others what they have missed."""
+        worker = process.worker
         seen, self._seen[worker] = self._seen[worker], self.version
-        if member in self._fresh:
-            self._fresh.discard(member)
+        if process in self._fresh:
+            self._fresh.discard(process)
             heard, body = self._heard[worker], tensor_bytes(self.replica)
             return Frame(Kind.WELCOME, self.version, heard, body=body)
-        missed = [each for each in self._broadcasts if each[0] > seen]
-        if self.latest_will_do:
+        missed = [broadcast for broadcast in self._broadcasts if broadcast[0] > seen]
+        if self.broadcasts_x:
             missed = missed[-1:]
-        return Frame(Kind.GO, self.version, body=packed(missed))
+        return Frame(Kind.GO, self.version, body=pack_broadcasts(missed))
 
-    def _hear(self, event: Event) -> None:
-        """Take in what a worker's thread reports."""
-        member, frame = event.member, event.frame
+    def _handle(self, event: Event) -> None:
+        """Take in what the thread of a worker process reports."""
+        process, frame = event.process, event.frame
         if event.reason is not None:
-            self._lose(member, event.reason)
+            self._replace(process, event.reason)
         elif frame is None:
             self.messages["joined"] += 1
-            self._fresh.add(member)
-            self.idle.append(member)
+            self._fresh.add(process)
+            self.idle.append(process)
         elif frame.kind == Kind.DIVERGED:
-            self.idle.append(self.flights.pop(member.worker).member)
-            raise NonFiniteError(f"worker {member.worker}: a vector with NaN or Inf was to be sent")
+            self.idle.append(self.assignments.pop(process.worker).process)
+            raise NonFiniteError(
+                f"worker {process.worker}: a vector with NaN or Inf was to be sent"
+            )
         else:
-            self._heard[member.worker] += 1
-            self.flights[member.worker].message = frame
+            self._heard[process.worker] += 1
+            self.assignments[process.worker].frame = frame
 
-    def _lose(self, member: Member, reason: str) -> None:
-        """Go on without a process, or with one in its place."""
+    def _replace(self, process: WorkerProcess, reason: str) -> None:
+        """Go on without a process that is lost, or with another one in its place."""
         _log.warning("%s", reason)
         self.messages["lost"] += 1
-        self._lost.add(member)
-        self._seen[member.worker] = sys.maxsize  # nothing is kept for it
-        flight = self.flights.get(member.worker)
-        if flight is not None and flight.member is member and flight.message is None:
-            del self.flights[member.worker]
-        if member in self.idle:
-            self.idle.remove(member)
+        self._lost.add(process)
+        self._seen[process.worker] = sys.maxsize  # nothing is kept for it
+        assignment = self.assignments.get(process.worker)
+        if assignment is not None and assignment.process is process and assignment.frame is None:
+            del self.assignments[process.worker]
+        if process in self.idle:
+            self.idle.remove(process)
         if self._mirrors:
             raise RuntimeFailure(
-                f"worker {member.worker} was lost: {self.method.name} cannot go on without its "
-                "state, of which the server holds an image"
+                f"worker {process.worker} was lost: {self.method.name} cannot go on without its "
+                "state, which the server mirrors"
             )
-        if self.messages["lost"] <= self.spec.restarts:
-            self.crew.start(member.worker)
-        elif self._missing() == self.problem.workers:
+        if self.messages["lost"] <= self.restarts:
+            self.pool.start(process.worker)
+        elif self._lost_for_good() == self.problem.workers:
             raise RuntimeFailure(f"no worker is left: {reason}")
 
-    def _missing(self) -> int:
-        """Workers that will not come back."""
-        return max(0, self.messages["lost"] - self.spec.restarts)
+    def _lost_for_good(self) -> int:
+        """Workers that are lost for good."""
+        return max(0, self.messages["lost"] - self.restarts)
 
     # -- the server -------------------------------------------------------------------------
 
-    def _next(self) -> Flight | None:
-        """The message to apply now, the first that arrived of those that may be."""
-        arrived = [f for f in self.flights.values() if f.message is not None]
-        for flight in sorted(arrived, key=lambda f: f.message.end if f.message else 0.0):
-            others = (f.version for f in self.flights.values() if f is not flight)
+    def _next(self) -> Assignment | None:
+        """The assignment to apply now: the first that has arrived of those that may be."""
+        arrived = [a for a in self.assignments.values() if a.frame is not None]
+        for assignment in sorted(arrived, key=lambda a: a.frame.end if a.frame else 0.0):
+            others = (a.version for a in self.assignments.values() if a is not assignment)
             if self.bound.may_apply(self.version, others):
-                return flight
+                return assignment
         return None
 
-    def _apply(self, flight: Flight, step: Step) -> None:
+    def _apply(self, assignment: Assignment, step: Step) -> None:
         """Update x with one message, and broadcast."""
-        said, worker = flight.message, flight.member.worker
-        if said is None:
+        frame, worker = assignment.frame, assignment.process.worker
+        if frame is None:
             raise RuntimeError("a message that has not arrived cannot be applied")
-        parts = parts_of(said.body, self.problem.dim)
-        tag = max((part.tag for part in parts), default=0)
-        self.serve(self.server, worker, [decode(part) for part in parts], tag, step)
-        answer = self.down.message
-        self.method.move(self.replica, decoded(answer, self.x), step)
-        staleness, now = self.version - flight.version, time.monotonic() - self._began
-        times = (said.start - self._began, said.end - self._began, now)
-        applied = Applied(self.version + 1, worker, staleness, *times)
-        self.note(applied, 8 * len(said.body), said.paper_bits, said.error)
+        message = frame.message(self.problem.dim)
+        self.serve(self.server, worker, message, step)
+        answer = self.down.data
+        broadcast = Message.from_bytes(answer, self.problem.dim)
+        self.method.move(self.replica, broadcast.vector(self.x), step)
+        applied = AppliedGradient(
+            update=self.version + 1,
+            worker=worker,
+            staleness=self.version - assignment.version,
+            start=frame.start - self._began,
+            end=frame.end - self._began,
+            applied=time.monotonic() - self._began,
+        )
+        self.record(applied, message)
         self.messages["applied"] += 1
-        self._keep(answer)
+        self._keep_broadcast(answer)
 
-    def _keep(self, answer: bytes) -> None:
-        """Keep broadcasts that a worker may still need."""
+    def _keep_broadcast(self, answer: bytes) -> None:
+        """Keep the broadcasts that a worker may still need."""
         self._broadcasts.append((self.version, answer))
-        oldest = self.version - 1 if self.latest_will_do else min(self._seen)
+        oldest = self.version - 1 if self.broadcasts_x else min(self._seen)
         while self._broadcasts and self._broadcasts[0][0] <= oldest:
             self._broadcasts.popleft()
 

@@ -1,4 +1,4 @@
-"""A sweep as a configuration describes it: the grid of one label, batch after batch."""
+"""A sweep: the grid of one label, batch after batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
 from wiregrad.runtimes.batched import require_sweepable
 from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
-from wiregrad.studies.sweep.rows import Row, read, write
+from wiregrad.studies.sweep.rows import Row, read_rows, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import Regime, step_size
 
@@ -50,51 +50,52 @@ class Task:
 
     @property
     def conventions(self) -> list[str]:
-        """Names of the conventions that count a run's bits: the paper's, and one with indices."""
+        """The conventions that count a run's bits: the paper's, and the one with indices."""
         paper = self.config["log"]["convention"]
         return [paper] if self.indexed is None else [paper, self.indexed]
 
     def digest(self, k: int | None, seed: int) -> str:
-        """Of everything that the batch of this k and seed depends on."""
+        """Digest of all that the batch of this k and seed depends on."""
         content = dataclasses.asdict(self) | {"k": k, "seeds": seed}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Found(NamedTuple):
+class Swept(NamedTuple):
     """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
 
     rows: list[Row]
     data: dict[str, Any]
     given: dict[str, Any]
-    """What the constants of the problem set in all runs, by dotted key of a run configuration."""
+    """What the theory of the problem gave all runs, by dotted key of a run configuration."""
 
 
-def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
-    """Run a sweep.
+def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+    """Execute all runs of a sweep.
 
-    `parts`: a folder for the rows of each batch; batches found there are not run again. Raises
-    ConfigError if the problem or the method cannot be swept, DataUnavailable without the data.
+    `parts`: a folder for the rows of each finished batch; batches found there are not executed
+    again. Raises ConfigError where the problem or the method cannot be swept, DataUnavailable
+    without the data.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # the order in which a sum is added is part of the result
     try:
-        bench = _Bench.of(task, device)
-        rows = [row for batch in _batches(bench, parts) for row in batch]
-        return Found(rows, dict(bench.problem.provenance), bench.given)
+        loaded = _LoadedTask.of(task, device)
+        rows = [row for batch in _batches(loaded, parts) for row in batch]
+        return Swept(rows, dict(loaded.problem.provenance), loaded.given)
     finally:
         torch.set_num_threads(threads)
 
 
-def _batches(bench: _Bench, parts: Path | None) -> Iterator[list[Row]]:
-    task = bench.task
+def _batches(loaded: _LoadedTask, parts: Path | None) -> Iterator[list[Row]]:
+    task = loaded.task
     for k, seed in itertools.product(_axis(task, "k"), task.seeds):
         path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
         if path is not None and path.is_file():
-            yield read(path)
+            yield read_rows(path)
             continue
-        rows = list(bench.rows(k, seed))
+        rows = list(loaded.rows(k, seed))
         if path is not None:
-            write(path, rows)
+            write_rows(path, rows)
         yield rows
 
 
@@ -136,7 +137,7 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _LoadedTask:
     """A task with its problem loaded."""
 
     task: Task
@@ -144,18 +145,18 @@ class _Bench:
     constants: Constants
 
     @staticmethod
-    def of(task: Task, device: str) -> _Bench:
-        """Load the data; raises ConfigError for a method or problem that cannot be swept."""
+    def of(task: Task, device: str) -> _LoadedTask:
+        """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
         require_sweepable(config.method)
         seeds = Seeds(config.seed)
         problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
             raise ConfigError("problem: a sweep takes a convex problem with batch: full")
-        return _Bench(task, problem, problem.constants())
+        return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
-        """Run the grid of this k; whole cells in a batch, so that their runs compete."""
+        """Execute the grid of this k. Batches hold whole cells, whose runs compete."""
         task, method = self.task, self._method(k)
         zetas = _axis(task, "zeta")
         size = max(1, _AT_ONCE // len(task.multiples))
@@ -168,7 +169,7 @@ class _Bench:
 
     @property
     def given(self) -> dict[str, Any]:
-        """See Found."""
+        """See Swept."""
         asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 

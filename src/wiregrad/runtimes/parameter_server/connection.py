@@ -1,7 +1,7 @@
-"""A server and one worker: a group of two in `torch.distributed`, over gloo.
+"""The connection of the server and one worker process: a group of two, over gloo.
 
-Each worker has a group of its own with the server, and a worker that comes back another one, so
-that a process that is lost breaks its own group alone.
+Each worker process has a group of its own with the server, so that one that is lost breaks only its
+own. What crosses is a `Frame`: a head of fixed size, and the bytes of a message or of other state.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ from typing import Any, ClassVar
 import torch
 from torch import distributed as dist
 
+from wiregrad.comm.message import Message
 from wiregrad.runtimes.distributed.exchange import PeerLost
 
 SERVER, WORKER = 0, 1
 HOST = "127.0.0.1"
 
 
-def meeting_place(port: int, seconds: float, *, serves: bool) -> Any:
-    """The store where pairs meet, on the loopback; port 0: a free one. Raises PeerLost."""
+def rendezvous_store(port: int, seconds: float, *, serves: bool) -> Any:
+    """The store where both ends of a connection meet, on the loopback; port 0: a free one.
+
+    `seconds`: how long an end waits for the other. Raises PeerLost.
+    """
     try:
         return dist.TCPStore(  # type: ignore[attr-defined]  # documented, but not in __all__
             HOST,
@@ -40,13 +44,13 @@ class Kind(IntEnum):
     """What a frame is."""
 
     WELCOME = 0
-    """To a worker: all that workers hold alike, and go."""
+    """To a worker that joins: the replica, at which it computes its first gradient."""
     GO = 1
-    """To a worker: the broadcasts that it has missed, and go."""
+    """To a worker: the broadcasts that it has missed; it computes its next gradient."""
     STOP = 2
     """To a worker: the run is over."""
     MESSAGE = 3
-    """From a worker: the bytes of its payload."""
+    """From a worker: the bytes of its message."""
     DIVERGED = 4
     """From a worker: its vector was not finite."""
     DONE = 5
@@ -55,47 +59,59 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Frame:
-    """What crosses: a head of fixed size, and bytes."""
+    """What crosses a connection: a head of fixed size, and bytes."""
 
     kind: Kind
     number: int = 0
-    """To a worker: updates so far; from one: how many messages its process has sent."""
+    """To a worker: updates so far; from a worker: how many messages its process has sent."""
     heard: int = 0
-    """To a worker that joins: how many messages of its worker have arrived before."""
+    """To a worker that joins: how many messages of this worker have arrived before."""
     paper_bits: int = 0
-    """What the paper's books charge for the payload."""
+    """What the paper's convention charges for the message."""
     error: float = math.nan
     """Its relative compression error."""
     start: float = 0.0
     """When the computation began, seconds of the machine's monotonic clock."""
     end: float = 0.0
+    """When it ended."""
     body: bytes = b""
 
     HEAD: ClassVar[struct.Struct] = struct.Struct("<qqqqqddd")
 
+    def message(self, numel: int) -> Message:
+        """The message of `numel` elements that the frame carries; raises PayloadError."""
+        return Message.from_bytes(self.body, numel, paper_bits=self.paper_bits, error=self.error)
+
     def head(self) -> bytes:
-        """The head's bytes."""
+        """The bytes of the head."""
         numbers = self.kind, self.number, self.heard, self.paper_bits, len(self.body)
         return self.HEAD.pack(*numbers, self.error, self.start, self.end)
 
 
 def announce(store: Any, name: str) -> None:
-    """A worker's process says that it is about to make its end of a pair."""
+    """Called by a worker process that is about to make its end of the connection `name`."""
     store.set(f"{name}/ready", "")
 
 
-def announced(store: Any, name: str) -> bool:
-    """Whether it has. The server asks first: no thread of Python runs while a pair is made."""
+def is_announced(store: Any, name: str) -> bool:
+    """Whether the worker process of `name` has called `announce`.
+
+    The server asks before it makes its own end, since no Python thread runs while it is made.
+    """
     return bool(store.check([f"{name}/ready"]))
 
 
-class Pair:
-    """One end of a pair; `name` is that of the worker's process. Raises PeerLost."""
+class Connection:
+    """One end of a connection; its methods raise PeerLost.
+
+    `name`: of the worker process. `rank`: SERVER or WORKER, of this end. `seconds`: how long it
+    waits for the other end.
+    """
 
     def __init__(self, store: Any, name: str, rank: int, seconds: float) -> None:
         self.name, self._peer = name, WORKER if rank == SERVER else SERVER
         self.control_bytes = 0
-        """Bytes of heads, and of what is no payload, either way."""
+        """Bytes of heads and of bodies that are no messages, in both directions."""
         try:
             own = dist.PrefixStore(f"{name}/", store)  # type: ignore[attr-defined]  # as above
             self._group: Any = dist.ProcessGroupGloo(own, rank, 2, timedelta(seconds=seconds))
@@ -103,7 +119,7 @@ class Pair:
             raise self._lost(error) from error
 
     def send(self, frame: Frame) -> None:
-        """Send a frame; returns once it has gone."""
+        """Send a frame; returns once it is sent."""
         parts = [frame.head(), *([frame.body] if frame.body else [])]
         try:
             for part in parts:
@@ -131,8 +147,8 @@ class Pair:
         return tensor.numpy().tobytes()
 
     def _count(self, frame: Frame) -> None:
-        payload = frame.kind in {Kind.MESSAGE, Kind.GO}
-        self.control_bytes += Frame.HEAD.size + (0 if payload else len(frame.body))
+        is_message = frame.kind in {Kind.MESSAGE, Kind.GO}
+        self.control_bytes += Frame.HEAD.size + (0 if is_message else len(frame.body))
 
     def _lost(self, error: RuntimeError) -> PeerLost:
         return PeerLost(f"worker {self.name}: the other end is gone ({_one_line(error)})")
@@ -147,13 +163,13 @@ def _one_line(error: RuntimeError) -> str:
 _BROADCAST = struct.Struct("<qq")
 
 
-def packed(broadcasts: list[tuple[int, bytes]]) -> bytes:
-    """Broadcasts (update, payload), one after the other."""
+def pack_broadcasts(broadcasts: list[tuple[int, bytes]]) -> bytes:
+    """The body that holds these broadcasts: (update, bytes of the message), one after the other."""
     return b"".join(_BROADCAST.pack(t, len(data)) + data for t, data in broadcasts)
 
 
-def unpacked(body: bytes) -> list[tuple[int, bytes]]:
-    """The broadcasts of `packed`."""
+def unpack_broadcasts(body: bytes) -> list[tuple[int, bytes]]:
+    """The broadcasts in a body of `pack_broadcasts`."""
     found, at = [], 0
     while at < len(body):
         t, length = _BROADCAST.unpack_from(body, at)

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from wiregrad.comm.accounting import Convention
-from wiregrad.comm.channel import Link
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, Step
 from wiregrad.problems.base import Problem
-from wiregrad.runtimes.base import Applied
-from wiregrad.runtimes.settings import AsynchronousSpec
+from wiregrad.runtimes.asynchronous.compute import ComputeTime
+from wiregrad.runtimes.asynchronous.network import LinkModel
+from wiregrad.runtimes.base import AppliedGradient, links_of
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 
 
 class MeteredChannel(SimulatedChannel):
-    """Tells what each sender's message of this round costs."""
+    """Keeps what each sender's message of this round costs."""
 
     def open(self, measure: bool) -> None:
         """Begin a round."""
         super().open(measure)
-        self.each = [0] * len(self.generators)
-        """Bits on the wire of each sender."""
+        self.sent_bits = [0] * len(self.generators)
+        """Of each sender, in this round."""
 
-    def tally(self, senders: Sequence[int], wire_bits: list[int], paper_bits: list[int]) -> None:
+    def count(self, senders: Sequence[int], wire_bits: list[int], paper_bits: list[int]) -> None:
         """See MessageChannel."""
-        super().tally(senders, wire_bits, paper_bits)
+        super().count(senders, wire_bits, paper_bits)
         for sender, bits in zip(senders, wire_bits, strict=True):
-            self.each[sender] += bits
+            self.sent_bits[sender] += bits
 
 
-class Clocked(Simulated):
-    """The simulated runtime, to the last bit, and when each of its rounds ends.
+class TimedSynchronous(Simulated):
+    """The simulated runtime, to the last bit, with the time at which each of its rounds ends.
 
     A round lasts from the broadcast of x until the last message has arrived.
     """
@@ -46,39 +45,35 @@ class Clocked(Simulated):
         method: Method,
         seeds: Seeds,
         convention: Convention,
-        spec: AsynchronousSpec,
+        compute: ComputeTime,
+        link: LinkModel,
     ) -> None:
         super().__init__(problem, method, seeds, convention)
-        link = partial(
-            Link.of,
-            layout=problem.layout,
-            blocks=method.blocks,
-            convention=convention,
-            seeds=seeds,
-            device=self.x.device,
-        )
-        self.up = MeteredChannel(link("uplink", range(problem.workers)), self.x)
-        self.spec, self._seeds = spec, seeds
+        links = links_of(problem, method, seeds, convention)
+        self.up = MeteredChannel(links.uplink(range(problem.workers)), self.x)
+        self.compute, self.link, self._seeds = compute, link, seeds
         self.now = 0.0
         """Seconds since the start."""
         self._download = 0
         """Bits of the last broadcast."""
-        self._applied: list[Applied] = []
+        self._applied: list[AppliedGradient] = []
 
     def round(self, step: Step, measure: bool) -> None:
         """A round, and the time it takes."""
         before = self.down.meter.wire
         super().round(step, measure)
-        link, n = self.spec.link, self.problem.workers
+        link, n = self.link, self.problem.workers
         start = self.now + (link.seconds(self._download) if step.t > 1 else 0.0)
-        ends = [start + self.spec.compute.seconds(self._seeds, i, step.t) for i in range(n)]
+        ends = [start + self.compute.seconds(self._seeds, i, step.t) for i in range(n)]
         self.now = max(
-            end + link.seconds(bits) for end, bits in zip(ends, self.up.each, strict=True)
+            end + link.seconds(bits) for end, bits in zip(ends, self.up.sent_bits, strict=True)
         )
-        self._applied = [Applied(step.t, i, 0, start, end, self.now) for i, end in enumerate(ends)]
+        self._applied = [
+            AppliedGradient(step.t, i, 0, start, end, self.now) for i, end in enumerate(ends)
+        ]
         self._download = self.down.meter.wire - before
 
-    def applied(self) -> list[Applied]:
+    def applied(self) -> list[AppliedGradient]:
         """The last round's gradients."""
         return self._applied
 
