@@ -74,7 +74,7 @@ def fetch(
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
-    for name in names:  # a misspelt name is an error before anything is fetched
+    for name in names:  # a misspelt name fails before anything is fetched
         if name not in SETS:
             alternatives(name)
     failures = []

@@ -3,7 +3,7 @@
 The workers' states are stacked: every tensor of them is `[n, ...]`, a row for each worker. A round:
 
 1.  The problem computes the gradients of some workers at x, into a buffer `[m, d]`: of as many as
-    it can compute at once (`Problem.portions`), one portion after the other.
+    it can compute at once (`Problem.worker_groups`), one portion after the other.
 2.  `Method.work` turns them, with these workers' rows of the state, into messages on the uplink.
 3.  Once all workers have spoken, `Method.serve` gets their messages and answers on the downlink.
 4.  `Method.move` moves x, which all workers hold alike, by the decoded answer.
