@@ -138,7 +138,7 @@ sets:
     cite: nobody
     bytes: 1
     digest: null
-    sources: [{kind: mirror, layout: mnist-idx, files: {train_images: a}}]
+    sources: [{kind: mirror, format: mnist-idx, files: {train_images: a}}]
 """,
 }
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import generated, prepared, sources
 from wiregrad.data.catalogue import alternatives
+from wiregrad.data.readers import READERS
 from wiregrad.data.schema import Entry, Source
 
 if TYPE_CHECKING:
@@ -103,8 +104,6 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
     Raises DataUnavailable where the source cannot be reached or lacks the files, and DataCorrupt
     where files or tensors are not the promised ones.
     """
-    from wiregrad.data.readers import READERS
-
     files = sources.fetch(source, folder)
     arrays = READERS[source.format](files, **entry.reader_options())
     actual = prepared.digest(arrays)

@@ -33,6 +33,7 @@ from wiregrad.core.errors import ConfigError, DataCorrupt
 from wiregrad.core.names import unknown
 from wiregrad.core.validation import parse_yaml
 from wiregrad.data.files import Arrays, decompress
+from wiregrad.data.prepared import cache_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,8 +200,6 @@ def _decode_all(photos: Sequence[Photo], size: int, where: str) -> Bytes:
     if np.prod(shape, dtype=np.int64) < IN_MEMORY:
         pixels = np.empty(shape, dtype=np.uint8)
     else:
-        from wiregrad.data.prepared import cache_folder
-
         with tempfile.TemporaryFile(dir=cache_folder() / "data") as file:
             pixels = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
     for row, photo in zip(pixels, photos, strict=True):
