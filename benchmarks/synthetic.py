@@ -13,7 +13,7 @@ from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry as methods
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.problems.deep import joined
+from wiregrad.problems.deep import workers_per_pass
 from wiregrad.runtimes.simulated import Simulated
 
 STEP = Step(1, 10**9, 1e-3)
@@ -42,9 +42,9 @@ class Still(Problem):
             out.normal_(generator=torch.Generator().manual_seed(1))
             self._drawn = True
 
-    def portions(self) -> list[range]:
+    def worker_groups(self) -> list[range]:
         """Four workers at a time, as in the deep problems."""
-        some = joined(self.workers, together=4)
+        some = workers_per_pass(self.workers, of_16=4)
         return [range(i, min(i + some, self.workers)) for i in range(0, self.workers, some)]
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:

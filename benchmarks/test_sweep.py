@@ -34,7 +34,7 @@ class Dense:
     """The textbook gradient of all workers of one run: two batched matrix products."""
 
     def __init__(self, problem: object, lam: float) -> None:
-        parts = [problem.part(i).dense() for i in range(WORKERS)]  # type: ignore[attr-defined]
+        parts = [problem.worker_matrix(i).dense() for i in range(WORKERS)]  # type: ignore[attr-defined]
         rows = max(len(part) for part in parts)
         self.rows = torch.zeros(WORKERS, rows, parts[0].shape[1], dtype=torch.float64)
         self.weights = torch.zeros(WORKERS, rows, dtype=torch.float64)

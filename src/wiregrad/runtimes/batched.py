@@ -55,7 +55,7 @@ class Batched:
             for name, values in fields.items()
         }
         self._set_method()
-        x0 = problem.start(seeds).repeat(len(fields["lr"]), 1)
+        x0 = problem.starting_point(seeds).repeat(len(fields["lr"]), 1)
         self.state: State = self.method.init(x0, n)
         runs, first = len(x0), conventions[0]
         links = links_of(problem, method, seeds, first)
