@@ -40,7 +40,7 @@ ELSEWHERE = {
 HERE = {
     ".venv/bin/wiregrad data list": (),
     '.venv/bin/wiregrad data fetch "phishing|a9a"': (),
-    ".venv/bin/wiregrad run --schema": (),
+    ".venv/bin/wiregrad schema run": (),
     ".venv/bin/wiregrad run examples/phishing.yaml --out results/phishing --processes 2": (
         "--out",
         "{tmp}/phishing",
