@@ -54,11 +54,11 @@ class Sweep:
     def __init__(self, problem: Convex) -> None:
         method = {"name": "ef21", "compressor": {"name": "top_k", "k": 4}}
         rates = [0.02 + 0.001 * run for run in range(RUNS)]
-        self.problem, self.books, self.t = problem, accounting.convention("formula"), 0
+        self.problem, self.convention, self.t = problem, accounting.convention("formula"), 0
         built = methods.build(method | {"lr": 1.0})
-        self.batch = Batched(problem, built, Seeds(0), {"lr": rates}, [self.books])
+        self.batch = Batched(problem, built, Seeds(0), {"lr": rates}, [self.convention])
         self.alone = [
-            Simulated(problem, methods.build(method | {"lr": rate}), Seeds(0), self.books)
+            Simulated(problem, methods.build(method | {"lr": rate}), Seeds(0), self.convention)
             for rate in rates
         ]
         self.gradients = torch.empty(RUNS, WORKERS, problem.dim, dtype=torch.float64)

@@ -100,7 +100,7 @@ def copied(replica: Any) -> Any:
 class DelayedSpec(RuntimeSpec):
     """Rounds in which worker i has read x a given number of updates ago, at most τ."""
 
-    delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009
+    delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009 - it is frozen
 
     def build(
         self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
