@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ratios import Row
 from wiregrad.core.files import write_atomic, write_json, write_text
-from wiregrad.runs.execute import git_revision, versions
+from wiregrad.runs.environment import git_revision, versions
 
 GROUPS = (
     "Compressors with error feedback",

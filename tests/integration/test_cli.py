@@ -13,6 +13,7 @@ import yaml
 from wiregrad import data
 from wiregrad.core.errors import DataUnavailable
 from wiregrad.runs import record
+from wiregrad.studies.plan import load_plan
 
 GOOD = {
     "problem": {"name": "logistic", "data": "a1a|a9a"},
@@ -78,7 +79,31 @@ def test_a_missing_and_an_unreadable_file_are_named(tmp_path):
 
 
 def test_schema_is_json():
-    assert json.loads(wiregrad("run", "--schema").stdout)["title"] == "wiregrad run"
+    printed = wiregrad("schema", "run").stdout
+    assert json.loads(printed)["title"] == "wiregrad run"
+    assert wiregrad("run", "--schema").stdout == printed
+    for kind in ("paper", "methods", "scale"):
+        assert json.loads(wiregrad("schema", kind).stdout)["title"] == f"wiregrad {kind}"
+
+
+def test_a_plan_is_listed_group_by_group():
+    lines = wiregrad("plan", "--scale", "smoke", "--paper", "comp_ams").stdout.splitlines()
+    groups = load_plan("smoke", papers=["comp_ams"]).groups
+    assert len(lines) == len(groups)
+    for line, group in zip(lines, groups, strict=True):
+        assert line.startswith(f"{group.paper}/{group.experiment}/{group.label}: ")
+        assert ("skipped: " in line) == (group.skip is not None)
+    unknown = wiregrad("plan", "--paper", "comp_amz")
+    assert (unknown.returncode, unknown.stderr.count("\n")) == (2, 1)
+
+
+def test_a_distributed_run_outside_its_launcher_is_one_line(tmp_path, config):
+    out = tmp_path / "out"
+    done = wiregrad("run", config, "--out", out, "--set", "runtime.name=distributed")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "`wiregrad launch -n 4 CONFIG`" in done.stderr
+    assert "runtime.name: simulated" in done.stderr
+    assert not out.exists()
 
 
 def test_module_and_script_are_the_same_program():

@@ -19,7 +19,7 @@ from threads import torch_threads
 from typer.testing import CliRunner
 from waiting import PATIENCE, until
 
-from wiregrad.cli import launch as cli
+from wiregrad.cli import run as cli
 from wiregrad.core.errors import ConfigError
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
@@ -186,7 +186,14 @@ def test_without_a_launcher_the_peer_names_the_lost_rank(
 
 
 def test_bad_config_is_one_line_and_starts_nothing(config: Path, tmp_path: Path) -> None:
-    arguments = [str(config), "--out", str(tmp_path / "out"), "--set", "runtime.server=rank1"]
+    arguments = [
+        "launch",
+        str(config),
+        "--out",
+        str(tmp_path / "out"),
+        "--set",
+        "runtime.server=rank1",
+    ]
     result = CliRunner().invoke(cli.app, arguments)
     assert isinstance(result.exception, ConfigError)
     assert str(result.exception) == (
@@ -197,7 +204,10 @@ def test_bad_config_is_one_line_and_starts_nothing(config: Path, tmp_path: Path)
 
 def test_distributed_needs_a_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(ConfigError, match=r"runtime\.name: .*`wiregrad launch -n 4` or torchrun"):
+    with pytest.raises(
+        ConfigError,
+        match=r"runtime\.name: .*`wiregrad launch -n 4 CONFIG` or torchrun.*name: simulated",
+    ):
         ranks.World.from_environment(4)
 
 

@@ -17,14 +17,15 @@ from gate import PLUGIN, Gate
 from processes import until_ended
 
 from wiregrad import data
-from wiregrad.analysis.figures.asynchrony.by_clock import Staleness
+from wiregrad.analysis.figures.kinds.staleness import StalenessFigure
 from wiregrad.analysis.results import aggregate
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.core.rng import Seeds
 from wiregrad.runs import record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
-from wiregrad.studies.groups import Job, train
+from wiregrad.studies.groups import train
+from wiregrad.studies.job import Job
 from wiregrad.studies.plan import load_plan
 
 N = 4
@@ -155,7 +156,7 @@ def test_staleness_is_drawn_as_simulated_and_as_it_happened(tmp_path: Path) -> N
         path.write_text(yaml.safe_dump(content))
     plan = load_plan("s", tmp_path / "config", results=tmp_path / "results")
     train(plan.groups[0], Job(say=lambda _: None))
-    spec = Staleness(title="t", caption="c", experiment="e", panels="runtime.staleness.bound")
+    spec = StalenessFigure(title="t", caption="c", experiment="e", panels="runtime.staleness.bound")
     figure, notes = spec.draw(aggregate.collect(plan))
     (axis,) = figure.axes
     assert axis.get_title() == "bound: 6"

@@ -23,7 +23,8 @@ from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.core.rng import Seeds
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
-from wiregrad.runs.pool.pool import Pool, parse_size, shares
+from wiregrad.runs.pool.pool import Pool, parse_size
+from wiregrad.runs.pool.shared import assign_portions
 from wiregrad.runs.record import HISTORY
 
 DRIVER = """
@@ -145,7 +146,7 @@ def test_a_process_that_is_killed_ends_the_run_at_once_with_one_line():
 def test_an_error_in_a_process_is_told_in_one_line():
     with Pool(2) as pool:
         _, pooled = problem_of(pool)
-        pool.all({"do": "gradients", "step": "two"})
+        pool.send({"do": "gradients", "step": "two"})
         with pytest.raises(RuntimeFailure, match=r"process 1 of the pool .* failed: TypeError: "):
             pool.wait()
         pooled.gradients(pooled.x0(), 1, pooled.gradient_buffer(8), range(8))
@@ -198,18 +199,18 @@ def test_the_size_on_the_command_line(tmp_path):
         distributed, capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     assert refused.returncode == 2
-    assert "the distributed runtime has a process a worker" in refused.stderr
+    assert "the distributed runtime has one process per worker" in refused.stderr
 
 
 def test_shares_keep_the_first_portion_with_the_driving_process_and_are_even():
-    assert shares(4, 1) == [[0, 1, 2, 3]]
-    assert shares(4, 2) == [[0, 3], [1, 2]]
-    assert shares(4, 3) == [[0], [1, 3], [2]]
-    assert shares(2, 3) == [[0], [1], []]
-    assert shares(5, 3) == [[0], [1, 3], [2, 4]]
+    assert assign_portions(4, 1) == [[0, 1, 2, 3]]
+    assert assign_portions(4, 2) == [[0, 3], [1, 2]]
+    assert assign_portions(4, 3) == [[0], [1, 3], [2]]
+    assert assign_portions(2, 3) == [[0], [1], []]
+    assert assign_portions(5, 3) == [[0], [1, 3], [2, 4]]
     for portions in range(1, 9):
         for size in range(1, 9):
-            dealt = shares(portions, size)
+            dealt = assign_portions(portions, size)
             assert sorted(chain.from_iterable(dealt)) == list(range(portions))
             assert dealt[0][0] == 0
             assert max(map(len, dealt)) - min(map(len, dealt)) <= 1

@@ -112,9 +112,22 @@ def test_pictures_and_files_exist():
 
 def test_the_claims_are_the_published_ones():
     script = runpy.run_path(str(ROOT / "workflow/scripts/readme_claims.py"))
-    block = script["block"]()
-    assert block.count("**reproduced**") > 3
-    assert block in README
+    page = script["page"]()
+    assert page.count("**reproduced**") > 3
+    assert page == (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    assert script["block"]() in README
+    assert "(docs/claims.md)" in README
+
+
+def test_the_page_of_claims_has_every_published_verdict():
+    page = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    published = (ROOT / "results/published/cpu/claims.md").read_text(encoding="utf-8")
+    rows = [re.sub(r" {2,}", " ", row) for row in published.splitlines() if row.startswith("| ")]
+    tested = [row for row in rows if "**not tested at this scale**" not in row]
+    assert len(tested) > 50
+    assert set(tested) <= set(page.splitlines())
+    others = [row.split(" | ")[0].removeprefix("| ") for row in rows if row not in tested]
+    assert all(f"\n- {name}: " in page for name in others)
 
 
 def test_the_method_of_the_readme_runs(tmp_path):

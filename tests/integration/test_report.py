@@ -217,8 +217,8 @@ def test_publishing_replaces_a_whole_folder_or_nothing(tree):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["figure", "toy", "fig9"], "no figure 'fig9' (known: curves, speed, none)"),
-        (["tables", "toy", "x"], "no table 'x' (known: task)"),
+        (["figure", "toy", "fig9"], "unknown figure 'fig9' (known: curves, speed, none)"),
+        (["tables", "toy", "x"], "unknown table 'x' (known: task)"),
         (["figure", "toy", "--out", "x.svg"], "one file takes one figure (got 3)"),
         (["claims", "--paper", "other"], "no paper 'other' (known: toy)"),
     ],
@@ -238,7 +238,7 @@ def test_bad_input_is_one_line_and_status_2(tree, monkeypatch, capsys, arguments
 def test_the_analysis_imports_no_torch(tree):
     code = (
         "import sys; from wiregrad.cli import main\n"
-        "from wiregrad.analysis import explorer, plots, publication, report, speedup\n"
+        "from wiregrad.analysis.report import explorer, page, publication\n"
         "try: main()\n"
         "finally: assert 'torch' not in sys.modules"
     )

@@ -14,8 +14,7 @@ from waiting import PATIENCE, until
 
 from wiregrad import data
 from wiregrad.core.errors import DataUnavailable
-from wiregrad.runs import execute as experiment
-from wiregrad.runs import record
+from wiregrad.runs import identity, record
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
 from wiregrad.runs.loop import Loop
@@ -130,7 +129,7 @@ def test_a_finished_run_is_kept_unless_damaged_or_of_another_code(tmp_path, monk
     (tmp_path / record.HISTORY).write_bytes(b"")
     assert execute(run, tmp_path).history_sha256 == card.history_sha256
     assert len(began) == 1
-    monkeypatch.setattr(experiment, "method_code_sha256", lambda *_: "another")
+    monkeypatch.setattr(identity, "method_code_sha256", lambda *_: "another")
     execute(run, tmp_path)
     assert len(began) == 2
 

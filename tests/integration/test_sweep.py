@@ -10,16 +10,19 @@ import yaml
 from typer.testing import CliRunner
 
 from wiregrad import data
-from wiregrad.cli.sweep import app
+from wiregrad.cli.study import app
 from wiregrad.core.errors import ConfigError, DataUnavailable
 from wiregrad.core.rng import Seeds
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
 from wiregrad.runs.record import read_card, read_history
-from wiregrad.studies import preflight, sweep
-from wiregrad.studies.groups import Job, train
+from wiregrad.studies import preflight
+from wiregrad.studies.files import NotRun, NotRunKind, read_manifest, write
+from wiregrad.studies.groups import train
+from wiregrad.studies.job import Job
 from wiregrad.studies.plan import TUNED, load_plan
-from wiregrad.studies.sweep.group import chosen, sweep_group
+from wiregrad.studies.sweep.group import chosen_settings, sweep_group
+from wiregrad.studies.sweep.rows import read_rows
 
 TOP = {"name": "top_k", "k": 1}
 METHODS = {
@@ -78,17 +81,17 @@ def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
         assert group.runs[0].config["method"]["lr"] == TUNED
         manifest = train(group, Job(say=quiet))
         result = json.loads(group.best_file.read_text())
-        rows = sweep.read(group.sweep_file)
+        rows = read_rows(group.sweep_file)
         assert len(rows) == count == sum(result["outcomes"].values())
         assert not (group.directory / "sweep").exists()
         best = result["best"]
         assert best["reached"]
-        history = read_history(group.directory / manifest["runs"][0]["id"] / "history.parquet")
+        history = read_history(group.directory / manifest.runs[0].id / "history.parquet")
         last = history.slice(len(history) - 1).to_pylist()[0]
         assert last["step"] == best["iterations"]
         assert last["uplink_bits_paper"] == best["uplink_bits_paper"]
         assert last["grad_norm"] == pytest.approx(best["grad_norm"], rel=1e-9)
-        card = json.loads((group.directory / manifest["runs"][0]["id"] / "run.json").read_text())
+        card = json.loads((group.directory / manifest.runs[0].id / "run.json").read_text())
         method = card["config"]["method"]
         assert method["lr"] == best["lr"]
         if label == "clag":
@@ -98,8 +101,8 @@ def test_the_run_at_the_winning_point_is_the_one_of_the_sweep(tmp_path):
 
 def test_lag_ps_is_given_the_smoothness_of_the_problem(tmp_path):
     group = plan_of(tmp_path).group("p", "e", "lag_ps")
-    (run,) = train(group, Job(say=quiet))["runs"]
-    card = json.loads((group.directory / run["id"] / "run.json").read_text())
+    (run,) = train(group, Job(say=quiet)).runs
+    card = json.loads((group.directory / run.id / "run.json").read_text())
     problem = RunConfig.parse(card["config"], "here").problem
     each = problem.build(4, Seeds(1), torch.device("cpu")).constants().each
     assert card["config"]["method"]["smoothness"] == list(each)
@@ -131,7 +134,7 @@ def test_the_command_leaves_the_same_files_twice_and_warns_at_the_edge(tmp_path)
     bytes_of = []
     for folder in ("one", "two"):
         options = ["--results", str(tmp_path / folder), "--experiment", "e", "--label", "clag"]
-        result = CliRunner().invoke(app, [*where, *options])
+        result = CliRunner().invoke(app, ["sweep", *where, *options])
         assert result.exit_code == 0, result.output
         assert "at the grid's edge in multiples" in result.output
         files = sorted((tmp_path / folder / "s/p/e/clag").glob("sweep.*"))
@@ -150,7 +153,7 @@ def test_a_finished_sweep_is_kept_until_its_grid_changes(tmp_path):
     assert group.sweep_file.stat().st_mtime_ns == before
     assert said == []
     wider = plan_of(tmp_path, sweep=SWEEP | {"multiples": [1, 2, 4, 8]}).group("p", "e", "gd")
-    assert sum(sweep_group(wider, say=quiet)["outcomes"].values()) == 4
+    assert sum(sweep_group(wider, say=quiet).outcomes.values()) == 4
     group.sweep_file.unlink()
     assert sweep_group(group, say=quiet) == kept
     assert group.sweep_file.is_file()
@@ -164,8 +167,8 @@ def test_a_sweep_of_other_data_is_not_kept(tmp_path):
     said = []
     assert sweep_group(group, say=said.append) == made
     assert said == []
-    other = made | {"data": made["data"] | {"sha256": "0" * 64}}
-    group.best_file.write_text(json.dumps(other))
+    other = made.model_copy(update={"data": made.data | {"sha256": "0" * 64}})
+    write(group.best_file, other)
     assert sweep_group(group, say=said.append) == made
     assert said
 
@@ -177,11 +180,11 @@ def test_without_data_nothing_is_swept_and_the_reason_is_kept(tmp_path, monkeypa
     monkeypatch.setattr(data, "load", nothing)
     group = plan_of(tmp_path, problem={"name": "logistic", "data": "ijcnn1"}).groups[0]
     result = sweep_group(group, say=quiet)
-    assert result["not_run"] == "no data: ijcnn1: nowhere"
-    assert sweep.read(group.sweep_file) == []
-    with pytest.raises(DataUnavailable, match="ijcnn1: nowhere"):
-        chosen(group, result)
-    assert train(group, Job(say=quiet))["not_run"] == "no data: ijcnn1: nowhere"
+    assert result.not_run == NotRun(kind=NotRunKind.NO_DATA, detail="ijcnn1: nowhere")
+    assert read_rows(group.sweep_file) == []
+    assert chosen_settings(group, result) == result.not_run
+    assert train(group, Job(say=quiet)).not_run == result.not_run
+    assert result.not_run.text == "no data: ijcnn1: nowhere"
 
 
 def test_where_every_point_diverges_nothing_is_run_and_the_reason_is_kept(tmp_path):
@@ -190,16 +193,17 @@ def test_where_every_point_diverges_nothing_is_run_and_the_reason_is_kept(tmp_pa
     manifest = train(group, Job(say=said.append))
     assert json.loads(group.best_file.read_text())["outcomes"] == {"diverged": 2}
     reason = "every point of the sweep diverged (smaller multiples, or another grid)"
-    assert json.loads(group.manifest.read_text()) == manifest
-    assert (manifest["runs"], manifest["not_run"]) == ([], reason)
+    assert read_manifest(group.manifest) == manifest
+    assert (manifest.runs, manifest.not_run.text) == ((), reason)
+    assert manifest.not_run.kind is NotRunKind.DIVERGED
     assert said[-1] == f"e/gd: not run: {reason}"
     assert train(group, Job(say=quiet)) == manifest  # from the sweep that is there
 
 
 def test_a_sweep_says_which_revision_and_which_data_it_is_of(tmp_path):
     group = plan_of(tmp_path).group("p", "e", "gd")
-    card = train(group, Job(say=quiet))["runs"][0]
-    run = read_card(group.directory / card["id"] / "run.json")
+    listed = train(group, Job(say=quiet)).runs[0]
+    run = read_card(group.directory / listed.id / "run.json")
     result = json.loads(group.best_file.read_text())
     assert result["git_revision"] == run.git_revision
     assert result["data"] == run.data

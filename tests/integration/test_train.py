@@ -9,12 +9,22 @@ import yaml
 from typer.testing import CliRunner
 
 from wiregrad import data
-from wiregrad.cli.train import app
+from wiregrad.cli.study import app
 from wiregrad.core.errors import ConfigError, DataUnavailable
 from wiregrad.studies import preflight
-from wiregrad.studies.groups import Job, train, tune
-from wiregrad.studies.manifest import unavailable
+from wiregrad.studies.files import (
+    DataReport,
+    NotRun,
+    NotRunKind,
+    read_data_report,
+    read_manifest,
+    read_tuning,
+    write,
+)
+from wiregrad.studies.groups import train
+from wiregrad.studies.job import Job
 from wiregrad.studies.plan import load_plan
+from wiregrad.studies.tuning import tune
 
 DATA = "a1a|a9a"
 EXPERIMENT = {
@@ -63,13 +73,13 @@ def test_a_group_leaves_its_runs_and_a_manifest_and_more_seeds_keep_the_old_runs
     needs(DATA)
     group = plan_of(tmp_path).groups[0]
     manifest = train(group, JOB)
-    assert json.loads(group.manifest.read_text()) == manifest
-    assert [run["seed"] for run in manifest["runs"]] == [1, 2]
-    cards = [group.directory / run["id"] / "run.json" for run in manifest["runs"]]
+    assert read_manifest(group.manifest) == manifest
+    assert [run.seed for run in manifest.runs] == [1, 2]
+    cards = [group.directory / run.id / "run.json" for run in manifest.runs]
     written = [card.stat().st_mtime_ns for card in cards]
     more = train(plan_of(tmp_path, seeds=[1, 2, 3]).groups[0], JOB)
-    assert more["runs"][:2] == manifest["runs"]
-    assert len(more["runs"]) == 3
+    assert more.runs[:2] == manifest.runs
+    assert len(more.runs) == 3
     assert [card.stat().st_mtime_ns for card in cards] == written
     train(plan_of(tmp_path, seeds=[2]).groups[0], JOB)
     assert [card.exists() for card in cards] == [False, True]
@@ -78,17 +88,17 @@ def test_a_group_leaves_its_runs_and_a_manifest_and_more_seeds_keep_the_old_runs
 def test_tuning_takes_the_best_rate_leaves_out_a_diverged_one_and_train_uses_it(tmp_path):
     needs(DEEP["data"])
     group = plan_of(tmp_path, problem=DEEP, tuning=TUNING, seeds=[1]).groups[0]
-    run = train(group, JOB)["runs"][0]  # it tunes first
+    run = train(group, JOB).runs[0]  # it tunes first
     trials = {file: file.stat().st_mtime_ns for file in group.directory.glob("tuning/*/run.json")}
     assert len(trials) == 3
-    result = json.loads(group.tuning_file.read_text())
+    result = read_tuning(group.tuning_file)
     assert tune(group, JOB) == result
     assert {file: file.stat().st_mtime_ns for file in trials} == trials
-    scores = {float(rate): values[0] for rate, values in result["scores"].items()}
+    scores = {float(rate): values[0] for rate, values in result.scores.items()}
     assert scores[1e12] is None
     assert scores[1e-2] < scores[1e-4]
-    assert (result["best"], result["edge"]) == (1e-2, False)
-    card = json.loads((group.directory / run["id"] / "run.json").read_text())
+    assert (result.best, result.edge) == (1e-2, False)
+    card = json.loads((group.directory / run.id / "run.json").read_text())
     assert card["config"]["method"]["lr"] == 1e-2
 
 
@@ -97,7 +107,7 @@ def test_the_best_rate_at_the_edge_is_a_warning(tmp_path):
     said = []
     tuning = TUNING | {"grid": [1e-4, 1e-2]}
     group = plan_of(tmp_path, problem=DEEP, tuning=tuning, seeds=[1]).groups[0]
-    assert tune(group, Job(say=said.append))["edge"] is True
+    assert tune(group, Job(say=said.append)).edge is True
     assert any("grid's edge" in line for line in said)
 
 
@@ -106,10 +116,11 @@ def test_where_every_rate_diverges_nothing_is_run_and_the_reason_is_kept(tmp_pat
     tuning = {"grid": [1e200, 1e250], "seeds": [9], "budget": {"steps": 5}, "metric": "loss_train"}
     group = plan_of(tmp_path, problem=toy, tuning=tuning).groups[0]
     result = tune(group, JOB)
-    assert (result["best"], result["edge"]) == (None, False)
+    assert (result.best, result.edge) == (None, False)
     manifest = train(group, JOB)
-    assert (manifest["runs"], manifest["not_run"]) == ([], result["not_run"])
-    assert manifest["not_run"] == "every rate of the tuning grid diverged"
+    assert (manifest.runs, manifest.not_run) == ((), result.not_run)
+    detail = "every rate of the tuning grid diverged"
+    assert manifest.not_run == NotRun(kind=NotRunKind.DIVERGED, detail=detail)
 
 
 def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
@@ -118,10 +129,11 @@ def test_no_data_and_a_skip_are_reasons_and_not_errors(tmp_path, monkeypatch):
     monkeypatch.setenv("WIREGRAD_SOURCES", "mirror")
     group = plan_of(tmp_path).groups[0]
     manifest = train(group, JOB)
-    assert manifest["runs"] == []
-    assert manifest["not_run"].startswith("no data: ")
+    assert manifest.runs == ()
+    assert manifest.not_run.kind is NotRunKind.NO_DATA
+    assert manifest.not_run.text.startswith("no data: ")
     skipped = plan_of(tmp_path, skip="a reason").groups[0]
-    assert train(skipped, JOB)["not_run"] == "a reason"
+    assert train(skipped, JOB).not_run == NotRun(kind=NotRunKind.SKIPPED, detail="a reason")
     assert preflight.check(skipped, skipped.runs[0]).state == "skipped"
     assert preflight.check(group, group.runs[0]).state == "no data"
 
@@ -138,26 +150,38 @@ def test_preflight_checks_a_shape_on_other_data_where_its_own_cannot_be_had(tmp_
     assert (found.state, found.detail) == ("ok", f"on {DATA}")
 
 
+def test_distributed_runs_are_refused_by_train_and_simulated_by_preflight(tmp_path):
+    toy = {"name": "quadratic", "dim": 5}
+    distributed = {"name": "distributed", "workers": 2}
+    group = plan_of(tmp_path, problem=toy, runtime=distributed).groups[0]
+    line = r"p/e: runtime.name: distributed .*`wiregrad launch -n 2 CONFIG`.* runtime.name: simul"
+    with pytest.raises(ConfigError, match=line):
+        train(group, JOB)
+    assert not list(group.directory.glob("*/run.json"))
+    found = preflight.check(group, group.runs[0])
+    assert (found.state, found.detail) == ("ok", "distributed runtime checked by its simulation")
+
+
 @pytest.mark.parametrize("said", ["gone", None])
 def test_what_the_report_of_the_data_says_is_told_without_a_run(tmp_path, said):
     toy = {"name": "quadratic", "dim": 5}
     group = plan_of(tmp_path, problem=toy).groups[0]
     report = tmp_path / "data.json"
-    report.write_text(json.dumps({"available": said is None, "reason": said}))
+    write(report, DataReport(name="toy", available=said is None, reason=said))
     args = ["--scale", "s", "--paper", "p", "--experiment", "e", "--label", "sgd"]
     args += ["--config-dir", str(tmp_path / "config"), "--results", str(tmp_path / "results")]
     done = CliRunner().invoke(app, ["train", *args, "--data-report", str(report)])
     assert done.exit_code == 0, done.output
     manifest = json.loads(group.manifest.read_text())
     assert len(manifest["runs"]) == (2 if said is None else 0)
-    assert manifest["not_run"] == (None if said is None else "no data: gone")
+    assert manifest["not_run"] == (None if said is None else {"kind": "no_data", "detail": "gone"})
 
 
 def test_a_report_that_is_none_is_refused(tmp_path):
     report = tmp_path / "data.json"
     report.write_text("[]")
     with pytest.raises(ConfigError, match=r"data.json: not a report of `wiregrad data fetch`"):
-        unavailable(report)
+        read_data_report(report)
 
 
 def test_preflight_shortens_deep_runs():

@@ -13,8 +13,9 @@ import yaml
 
 from wiregrad.analysis.results.aggregate import COLUMNS, GroupResult, Results
 from wiregrad.analysis.results.derived import with_derived
-from wiregrad.core.files import sha256_file, write_json, write_text
+from wiregrad.core.files import sha256_file, write_text
 from wiregrad.runs import record
+from wiregrad.studies import files
 from wiregrad.studies.plan import Group, Plan, load_plan
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -280,8 +281,9 @@ def write_group(group: Group, make: Callable[[int, int], pd.DataFrame]) -> None:
         listed.append(entry | {"outcome": "completed", "history_sha256": sha256})
     if group.tuning is not None:
         tuned = {"grid": [0.01, 0.1], "best": 0.01, "edge": True, "metric": "loss_valid"}
-        write_json(group.tuning_file, tuned | {"scores": {}, "seeds": [9], "budget": {}})
-    write_json(group.manifest, group.labels | {"runs": listed, "not_run": None})
+        tuned |= {"scores": {}, "seeds": [9], "budget": {}}
+        files.write(group.tuning_file, files.TuningResult.model_validate(tuned))
+    files.write(group.manifest, files.Manifest(**group.labels, runs=listed))
 
 
 def toy_tree(root: Path) -> Plan:
@@ -299,8 +301,8 @@ def toy_tree(root: Path) -> Plan:
 
     for group in plan.groups:
         if group.label == "absent":
-            manifest = group.labels | {"runs": [], "not_run": "no data: toy <i>is gone</i>"}
-            write_json(group.manifest, manifest)
+            gone = files.NotRun(kind=files.NotRunKind.NO_DATA, detail="toy <i>is gone</i>")
+            files.write(group.manifest, files.Manifest(**group.labels, not_run=gone))
         elif group.skip is None:
             write_group(group, dense if group.label == "dense" else sparse)
     return plan

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from histories import history
 
-from wiregrad.analysis.figures import arena
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.figures.arena import Task
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.figures import catalogue as figures
+from wiregrad.analysis.results import arena
+from wiregrad.analysis.results.arena import Task
+from wiregrad.analysis.tables import catalogue as tables
+from wiregrad.analysis.tables import render
+from wiregrad.studies.files import NotRunKind
 from wiregrad.studies.schema import Paper
 
 TASKS = {
@@ -103,13 +104,13 @@ def test_the_table_has_a_row_a_method_and_a_mean_rank(tmp_path):
     spec = parsed("arena", value="bits")
     assert spec.reads == tuple(TASKS)
     mine = spec.gathered(results(), "toy")
-    shown, best = typeset.text(spec, mine)
+    shown, best = render.text(spec, mine)
     assert shown["method"].tolist() == ["GOOD", "FAIR", "POOR"]
     assert shown["mean rank"].tolist() == ["1.0", "2.0", "3.0"]
     assert shown["one: bits to train loss 0.6"].iloc[2] == "missed by 2 of 2"
     assert best["mean rank"].tolist() == [True, False, False]
     assert shown["seeds"].tolist() == ["2", "2", "2"]
-    paths = typeset.write(spec, "it", "toy", results(), tmp_path)
+    paths = render.write(spec, "it", "toy", results(), tmp_path)
     numbers = pd.read_csv(paths[0])
     assert numbers["mean_rank"].tolist() == [1, 2, 3]
     assert "- two: 20 rounds, 2 epochs, 2,000 samples, 4 workers.\n" in paths[1].read_text("utf-8")
@@ -123,6 +124,9 @@ def test_the_diagram_places_methods_by_mean_rank_and_joins_those_not_told_apart(
     assert any("GOOD" in text and "(1)" in text for text in texts)
     assert any("POOR" in text and "(3)" in text for text in texts)
     assert "Friedman's test over 3 tasks, p = 0.05" in notes[0]
+    bars = [line for line in figure.axes[0].get_lines() if line.get_color() == "#444444"]
+    assert bars
+    assert all(list(bar.get_xdata()) == sorted(bar.get_xdata()) for bar in bars)
 
 
 def test_a_task_that_is_left_out_adds_no_rows():
@@ -138,12 +142,14 @@ def test_a_method_whose_every_rate_diverged_is_last():
     gone = (found.frame["label"] == "good") & (found.frame["experiment"] == "two")
     reason = "every rate of the tuning grid diverged"
     groups = tuple(
-        replace(g, cards=(), reason=reason) if (g.label, g.experiment) == ("good", "two") else g
+        replace(g, cards=(), reason=reason, not_run=NotRunKind.DIVERGED)
+        if (g.label, g.experiment) == ("good", "two")
+        else g
         for g in found.groups
     )
     spec = parsed("arena", value="final")
     mine = spec.gathered(replace(found, frame=found.frame[~gone], groups=groups), "toy")
-    shown, _ = typeset.text(spec, mine)
+    shown, _ = render.text(spec, mine)
     assert shown["two: test accuracy (%)"].iloc[0] == "diverged in 1 of 1"
     table = arena.ranks(arena.scores(mine.frame, TASKS, "final"))
     assert table.loc["two"].to_dict() == {"good": 3, "fair": 1, "poor": 2}

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from histories import card, history
 
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.claims.checks import build
+from wiregrad.analysis.claims import catalogue as claims
+from wiregrad.analysis.claims.spec import checks
+from wiregrad.analysis.figures import catalogue as figures
 from wiregrad.analysis.figures import style
-from wiregrad.analysis.figures.asynchrony import by_rounds
-from wiregrad.analysis.figures.spec import kinds
-from wiregrad.analysis.results import asynchrony as measured
+from wiregrad.analysis.figures.spec import figure_kinds
+from wiregrad.analysis.results import asynchrony
 from wiregrad.analysis.results.aggregate import COLUMNS, GroupResult, Results
 from wiregrad.analysis.results.derived import with_derived
 from wiregrad.analysis.results.statistics import Verdict
 
 assert claims  # it registers the checks
-assert by_rounds  # it registers the kinds
+assert figures  # it registers the kinds
 
 F_STAR = 0.5
 ROWS = 41
@@ -47,14 +47,14 @@ def made(entries):
     import pandas as pd
 
     groups = tuple(
-        GroupResult("toy", "task", k, k.upper(), 1, None, tuple(c), tuple(ids[k]))
+        GroupResult("toy", "task", k, k.upper(), 1, cards=tuple(c), runs=tuple(ids[k]))
         for k, c in cards.items()
     )
     return Results("cpu", pd.concat(frames, ignore_index=True), groups, labels=tuple(cards))
 
 
 def judged(name, results, **args):
-    return build(name, {"experiment": "task", **args}, "here").evaluate(results)
+    return checks.build({"name": name, "experiment": "task", **args}, "here").evaluate(results)
 
 
 def delays(rounds):
@@ -109,10 +109,10 @@ def test_a_run_above_its_bound_is_told():
     """T2 at γ = 0.1: half of L times (0.9^k 2 + floor) of the first gap."""
     floor = 2 * 0.1 * 1 * 0.1
     results = made([("q", 0.9**10, 0.0, 1, 0.1, theory(), "d")])
-    (run,) = measured.runs(results)
-    whole, transient = measured.bounds(run)
+    (run,) = asynchrony.runs(results)
+    whole, transient = asynchrony.stale_bound(run)
     np.testing.assert_allclose(whole, 2 * (2 * 0.9**run.steps + floor))
-    assert measured.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
+    assert asynchrony.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
     np.testing.assert_allclose(transient, 4 * 0.9**run.steps)
     below = judged("below_stale_bound", results, methods=["q"])
     assert (below.verdict, below.estimate.value <= 0.25) == (Verdict.REPRODUCED, True)
@@ -133,7 +133,7 @@ def test_a_run_above_its_bound_is_told():
 def test_pictures_are_drawn_without_a_run_that_got_there(kind, more):
     entries = [("a", 0.5, 0, 9, 0.1, theory(), "d"), ("a", 0.99, 0, 9, 0.1, theory(tau=3), "d")]
     about = {"title": "t", "caption": "c", "experiment": "task"}
-    figure, _ = kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
+    figure, _ = figure_kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
     assert sum(len(axis.lines) for axis in figure.axes) >= 2
 
 

@@ -10,7 +10,9 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.claims import catalogue, judge, render
+from wiregrad.analysis.claims.claim import Claim
+from wiregrad.analysis.claims.judge import Judged
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.errors import ConfigError
@@ -20,10 +22,10 @@ from wiregrad.studies.schema import Paper
 ROOT = Path(__file__).parents[2]
 
 
-def judged(results: Results, **entry: Any) -> claims.Judged:
+def judged(results: Results, **entry: Any) -> Judged:
     about = {"id": "c", "statement": "s", "where": "w", "paper_value": "p"}
-    claim = claims.Claim.model_validate(about | entry)
-    return claims.judge(claim, "toy", results)
+    claim = Claim.model_validate(about | entry)
+    return judge.judge(claim, "toy", results)
 
 
 def two(left: list[float], right: list[float], **over: Any) -> Results:
@@ -263,10 +265,10 @@ def test_verdicts_do_not_depend_on_the_clock():
     assert judged(found, **HIGHER) == before
 
 
-def parse(**change: Any) -> list[claims.Claim]:
+def parse(**change: Any) -> list[Claim]:
     paper = copy.deepcopy(histories.PAPER)
     paper["claims"][0] |= change
-    return claims.parse(Paper.model_validate(paper))
+    return catalogue.parse(Paper.model_validate(paper))
 
 
 @pytest.mark.parametrize(
@@ -299,13 +301,13 @@ def test_an_unknown_label_is_an_error_and_not_a_gap(tmp_path):
     paper["claims"][0]["args"]["left"] = "dens"
     plan = load_plan("cpu", histories.config_dir(tmp_path, paper), results=tmp_path)
     with pytest.raises(ConfigError, match="unknown label 'dens'"):
-        claims.judge_all(plan, histories.results({("a", 4): [history([1.0])]}))
+        judge.judge_all(plan, histories.results({("a", 4): [history([1.0])]}))
 
 
 @pytest.mark.parametrize("scale", ["smoke", "cpu", "paper"])
 def test_the_claims_of_comp_ams_are_all_written_down(scale, tmp_path):
     plan = load_plan(scale, ROOT / "config", ["comp_ams"], tmp_path)
-    found = claims.parse(plan.papers["comp_ams"])
+    found = catalogue.parse(plan.papers["comp_ams"])
     assert {claim.id.split("-")[0] for claim in found} == {f"A{i}" for i in range(1, 8)}
     for claim in found:
         assert set(claim.build("comp_ams").labels) <= set(plan.methods)
@@ -314,7 +316,7 @@ def test_the_claims_of_comp_ams_are_all_written_down(scale, tmp_path):
 
 def test_what_is_written_names_every_claim(tmp_path):
     row = judged(two([98.9, 98.8, 98.7], [98.1, 98.1, 97.9]), **HIGHER)
-    paths = claims.write([row], "cpu", tmp_path)
+    paths = render.write([row], "cpu", tmp_path)
     assert [path.name for path in paths] == ["claims.csv", "claims.md", "claims.json"]
     assert "1 claims: 1 reproduced. Tested: c." in paths[1].read_text()
     assert paths[0].read_text().splitlines()[1].startswith("toy,c,s,w,p,reproduced,0.7")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import inspect
 import os
 import subprocess
 import sys
@@ -14,20 +15,22 @@ import numpy as np
 import pytest
 from histories import history
 
-from wiregrad.analysis.figures import curves as plots
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.figures import speedup, style
+from wiregrad.analysis.figures import catalogue, render, style
+from wiregrad.analysis.figures.kinds.curves import CurvesFigure
+from wiregrad.analysis.figures.kinds.speedup import SpeedupFigure
+from wiregrad.analysis.figures.spec import FigureSpec
 from wiregrad.analysis.results import measure
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.core.errors import ConfigError
+from wiregrad.runs import provenance
 from wiregrad.studies.schema import Paper
 
 HERE = Path(__file__).parent
 
 
-def curves(**over: object) -> figures.FigureSpec:
+def curves(**over: object) -> FigureSpec:
     about = {"title": "T", "caption": "C", "experiment": "task"}
-    return plots.Curves(**(about | over))
+    return CurvesFigure(**(about | over))
 
 
 def found(**over: object) -> Results:
@@ -42,7 +45,7 @@ def found(**over: object) -> Results:
 
 def write_one(folder: str) -> None:
     """Draw one figure into `folder`; also run as a program by a test."""
-    figures.write(
+    render.write(
         curves(emphasise=("a",), y=("train_loss",)), "toy", found(), Path(folder) / "f.svg"
     )
 
@@ -71,30 +74,51 @@ def test_drawing_leaves_the_global_style_as_it_was():
 
 def test_the_digest_follows_histories_description_and_scale():
     spec, now = curves(), found()
-    same = figures.digest(spec, "toy", found())
-    assert figures.digest(spec, "toy", now) == same
-    assert figures.digest(curves(title="U"), "toy", now) != same
-    assert figures.digest(spec, "toy", found(scale="smoke")) != same
+    same = render.digest(spec, "toy", found())
+    assert render.digest(spec, "toy", now) == same
+    assert render.digest(curves(title="U"), "toy", now) != same
+    assert render.digest(spec, "toy", found(scale="smoke")) != same
     other = copy.deepcopy(now)
     other.groups[0].cards[0].history_sha256 = "f" * 64
-    assert figures.digest(spec, "toy", dataclasses.replace(other)) != same
+    assert render.digest(spec, "toy", dataclasses.replace(other)) != same
+
+
+def test_the_digest_follows_the_code_of_the_kind_and_of_the_rendering(monkeypatch):
+    before = render.digest(curves(), "toy", found())
+    for changed in ("curves.py", "render.py"):
+        monkeypatch.setattr(
+            render,
+            "code_sha256",
+            lambda file, package, changed=changed: (
+                "new" if file.name == changed else provenance.code_sha256(file, package)
+            ),
+        )
+        assert render.digest(curves(), "toy", found()) != before
+
+
+def test_the_code_of_a_kind_is_what_it_imports_and_no_other_kind():
+    kind = Path(inspect.getfile(CurvesFigure))
+    names = {file.name for file in provenance._reached([kind], ("wiregrad.analysis",))}
+    assert names >= {"curves.py", "spec.py", "lines.py", "axes.py", "style.py", "measure.py"}
+    kinds = {file.name for file in kind.parent.glob("*.py")} - {"__init__.py"}
+    assert names & kinds == {"curves.py"}
 
 
 def test_a_picture_of_another_scale_is_drawn_anew(tmp_path):
     spec, svg = curves(y=("train_loss",)), tmp_path / "f.svg"
-    figures.ensure(spec, "toy", found(), svg)
+    render.ensure(spec, "toy", found(), svg)
     first = svg.read_bytes()
     svg.with_suffix(".png").write_bytes(b"kept, since the svg is up to date")
-    figures.ensure(spec, "toy", found(), svg)
+    render.ensure(spec, "toy", found(), svg)
     assert svg.with_suffix(".png").read_bytes().startswith(b"kept")
-    figures.ensure(spec, "toy", found(scale="smoke"), svg)
+    render.ensure(spec, "toy", found(scale="smoke"), svg)
     assert svg.read_bytes() != first
     assert not svg.with_suffix(".png").read_bytes().startswith(b"kept")
 
 
 def test_the_footer_names_scale_revision_data_seeds_and_gaps():
     results = found(reasons={"c": "no data: gone"}, diverged=[("b", 2)])
-    first, *rest = figures.footer_lines(curves(), results)
+    first, *rest = render.footer_lines(curves(), results)
     assert first == (
         "wiregrad · scale cpu · revision 0123456 · data toy · "
         "line: median of 2 seeds, band: their range"
@@ -112,7 +136,7 @@ def test_a_part_of_the_data_is_named():
         for card in group.cards:
             card.config["problem"]["train_limit"] = 5000
             card.data["variant"] = "toy-5k"
-    assert figures.data_names(results.groups) == "data toy (toy-5k, 5,000 to train)"
+    assert render.data_names(results.groups) == "data toy (toy-5k, 5,000 to train)"
 
 
 def test_a_method_outside_the_panel_is_named_with_its_final_value():
@@ -151,11 +175,11 @@ def test_bits_are_drawn_in_both_conventions_without_the_start():
 
 def test_nothing_run_gives_a_picture_that_says_so():
     results = found().of("toy", "other")
-    figure = figures.draw(curves(experiment="other"), "toy", results)
+    figure = render.draw(curves(experiment="other"), "toy", results)
     said = " ".join(text.get_text() for text in figure.texts)
     assert "not run: other is not part of scale cpu" in said
     gone = histories.results({("z", 4): [history([1.0])]}, reasons={"a": "no data: gone"})
-    figure = figures.draw(curves(methods=("a",)), "toy", gone)
+    figure = render.draw(curves(methods=("a",)), "toy", gone)
     assert "not run: no data: gone" in " ".join(text.get_text() for text in figure.texts)
 
 
@@ -187,7 +211,7 @@ def test_speedup_fits_and_names_what_missed_the_target():
         ("m", n): [history([1 - 10 * row / (3200 / n) for row in range(rows)])]
         for n, rows in ((2, 120), (4, 60), (8, 30), (16, 3))
     }
-    spec = speedup.SpeedupFigure(
+    spec = SpeedupFigure(
         title="T",
         caption="C",
         experiment="task",
@@ -218,5 +242,5 @@ def test_a_wrong_figure_is_one_clear_line(change, message):
     paper = copy.deepcopy(histories.PAPER)
     paper["figures"]["curves"] |= change
     with pytest.raises(ConfigError, match=message) as caught:
-        figures.parse(Paper.model_validate(paper))
+        catalogue.parse(Paper.model_validate(paper))
     assert "\n" not in str(caught.value)

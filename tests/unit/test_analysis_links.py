@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from histories import history
 
-from wiregrad.analysis.claims import checks
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import rates
+from wiregrad.analysis.claims import catalogue
+from wiregrad.analysis.claims.spec import checks
+from wiregrad.analysis.figures.kinds.rate import RateFigure
+from wiregrad.analysis.results import horizons as lengths
 from wiregrad.analysis.results.derived import with_derived
 
 FALLING = [4.0, 2.0, 1.0, 0.5, 0.25]
@@ -19,12 +20,12 @@ def results(**frames):
 
 
 def evaluate(check, found, **args):
-    assert claims.checks is checks  # importing claims registers all of them
-    return checks.build(check, {"experiment": "task"} | args, "here").evaluate(found)
+    assert catalogue  # it registers the checks
+    return checks.build({"name": check, "experiment": "task"} | args, "here").evaluate(found)
 
 
 def curve(losses, seed=0, **over):
-    """A history with 3200 downlink bits a round, of which the books count none."""
+    """A history with 3200 downlink bits a round, of which the convention counts none."""
     return history([loss * (1 + seed / 1000) for loss in losses], **over)
 
 
@@ -120,12 +121,12 @@ def test_a_slope_wants_three_horizons_and_two_seeds():
 
 
 def test_the_start_is_left_out_of_the_average():
-    table = rates.averages(results(m=[history([1.0, 1.0]).assign(grad_norm=[9.0, 2.0])]).frame)
+    table = lengths.averages(results(m=[history([1.0, 1.0]).assign(grad_norm=[9.0, 2.0])]).frame)
     assert table.to_dict("records") == [{"label": "m", "seed": 1, "horizon": 10, "value": 4.0}]
 
 
 def test_the_rate_figure_prints_the_slopes():
-    figure, notes = rates.RateFigure(title="T", caption="C", experiment="task", expected=-0.5).draw(
+    figure, notes = RateFigure(title="T", caption="C", experiment="task", expected=-0.5).draw(
         horizons(-0.75)
     )
     (axis,) = figure.axes
@@ -140,7 +141,7 @@ def test_bits_of_either_link_can_be_compared():
     sparse = sparse.assign(downlink_bits_wire=sparse["step"] * 400)
     args = {"dense": "dense", "compressed": "sparse", "convention": "wire", "tolerance": 0.01}
     found = results(dense=[dense], sparse=[sparse])
-    with np.errstate(divide="ignore", invalid="ignore"):  # these books leave the downlink out
+    with np.errstate(divide="ignore", invalid="ignore"):  # this convention leaves the downlink out
         up = evaluate("bits_ratio", found, expected=32.0, **args)
         down = evaluate("bits_ratio", found, expected=8.0, link="downlink", **args)
     assert (up.verdict, down.verdict) == ("reproduced", "reproduced")

@@ -1,4 +1,4 @@
-"""Sweeps in figures, tables and claims: cells, books, orders, bounds, levels."""
+"""Sweeps in figures, tables and claims: cells, conventions, orders, bounds, choices."""
 
 import math
 from dataclasses import replace
@@ -9,16 +9,23 @@ import pandas as pd
 import pytest
 from histories import history
 
-from wiregrad.analysis.claims import checks, sweep_checks
-from wiregrad.analysis.figures import bounds, descent, heatmap, levels
-from wiregrad.analysis.results import sweeps
-from wiregrad.analysis.results.sweeps import Best, Swept
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
-from wiregrad.analysis.tables.sweeps import SweepTable
+from wiregrad.analysis.claims.kinds.below_bound import BelowBound
+from wiregrad.analysis.claims.kinds.equal_bits import EqualBits
+from wiregrad.analysis.claims.kinds.sweep_bits import SweepBits
+from wiregrad.analysis.claims.kinds.sweep_order import SweepOrder
+from wiregrad.analysis.claims.kinds.sweep_tracks import SweepTracks
+from wiregrad.analysis.claims.spec import checks
+from wiregrad.analysis.figures.kinds.choices import ChoicesFigure
+from wiregrad.analysis.figures.kinds.descent import DescentFigure
+from wiregrad.analysis.figures.kinds.heatmap import HeatmapFigure
+from wiregrad.analysis.results import bounds, sweeps, text
+from wiregrad.analysis.results.sweeps import Swept
+from wiregrad.analysis.tables import render
+from wiregrad.analysis.tables.kinds.sweep import SweepTable
 from wiregrad.core.errors import RecordError
 from wiregrad.core.files import write_json, write_text
 from wiregrad.runs import record
+from wiregrad.studies.files import SweepPoint, read_sweep
 
 ABOUT = {"title": "T", "caption": "C", "experiment": "task"}
 RUN = {"seed": 1, "L_minus": 1.0, "L_plus": 2.0, "mu": 0.5, "iterations": 7, "grad_norm": 1e-5}
@@ -26,8 +33,8 @@ RUN = {"seed": 1, "L_minus": 1.0, "L_plus": 2.0, "mu": 0.5, "iterations": 7, "gr
 
 def row(outcome="reached", *, k=1, zeta=0.0, multiple=1.0, bits=100, **over):
     more = {"k": k, "zeta": zeta, "multiple": multiple, "lr": multiple / 10, "outcome": outcome}
-    books = {"paper": bits, "indexed": 2 * bits, "wire": 5 * bits}
-    priced = {f"uplink_bits_{name}": value for name, value in books.items()}
+    counted = {"paper": bits, "indexed": 2 * bits, "wire": 5 * bits}
+    priced = {f"uplink_bits_{name}": value for name, value in counted.items()}
     return RUN | more | priced | over
 
 
@@ -54,7 +61,7 @@ GRID = swept(
 )
 
 
-def test_the_cheapest_point_is_of_its_book():
+def test_the_cheapest_point_is_that_of_its_convention():
     assert GRID.bits("paper") == 100
     assert GRID.cheapest("paper")["multiple"] == 2
     assert GRID.bits("wire") == 600
@@ -80,7 +87,7 @@ def test_cells_know_what_was_missed_and_what_diverged():
 
 
 def test_the_heatmap_prints_bits_frames_the_best_and_marks_the_rest():
-    figure, notes = heatmap.Heatmap(**ABOUT, label="clag", books=("paper",)).draw(
+    figure, notes = HeatmapFigure(**ABOUT, label="clag", conventions=("paper",)).draw(
         results({"clag": GRID})
     )
     (axis,) = figure.axes
@@ -96,16 +103,16 @@ def test_the_heatmap_prints_bits_frames_the_best_and_marks_the_rest():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "short"),
     [(321, "321"), (12416, "12.4 k"), (6528, "6.53 k"), (1146880, "1.15 M"), (math.inf, "—")],
 )
-def test_bits_are_short(value, text):
-    assert sweeps.short_bits(value) == text
+def test_bits_are_short(value, short):
+    assert text.short_bits(value) == short
 
 
 def order(tiers, values, **over):
-    args = {"experiment": "task", "order": tiers} | over
-    check = checks.build("sweep_order", args, "here")
+    args = {"name": "sweep_order", "experiment": "task", "order": tiers} | over
+    check = checks.build(args, "here")
     found = {
         label: swept(row(bits=bits) if math.isfinite(bits) else row("exhausted"))
         for label, bits in values.items()
@@ -133,11 +140,11 @@ def test_who_never_met_the_tolerance_is_dearer_than_anybody():
     assert order([["a"], ["b"]], {"a": math.inf, "b": math.inf}).verdict == "inconclusive"
 
 
-def test_books_decide_which_bits_are_ordered():
+def test_the_convention_decides_which_bits_are_ordered():
     dear = {"uplink_bits_wire": 9000}
     found = results({"a": swept(row(bits=100, **dear)), "b": swept(row(bits=200))})
-    for books, verdict in (("paper", "reproduced"), ("wire", "not reproduced")):
-        check = sweep_checks.SweepOrder(experiment="task", order=(("a",), ("b",)), books=books)
+    for convention, verdict in (("paper", "reproduced"), ("wire", "not reproduced")):
+        check = SweepOrder(experiment="task", order=(("a",), ("b",)), convention=convention)
         assert check.evaluate(found).verdict == verdict
 
 
@@ -155,9 +162,7 @@ def test_tracking_is_a_factor_either_way(values, verdict):
         label: swept(row(bits=bits) if math.isfinite(bits) else row("exhausted"))
         for label, bits in (values | {"lead": 100}).items()
     }
-    check = sweep_checks.SweepTracks(
-        experiment="task", followers=("f", "g"), leader="lead", tolerance=0.25
-    )
+    check = SweepTracks(experiment="task", followers=("f", "g"), leader="lead", tolerance=0.25)
     assert check.evaluate(results(found)).verdict == verdict
 
 
@@ -172,9 +177,7 @@ def test_tracking_is_a_factor_either_way(values, verdict):
     ],
 )
 def test_expected_bits_stand_beside_ours(bits, at_most, verdict):
-    check = sweep_checks.SweepBits(
-        experiment="task", expected={"a": 100.0}, at_most=at_most, tolerance=0.1
-    )
+    check = SweepBits(experiment="task", expected={"a": 100.0}, at_most=at_most, tolerance=0.1)
     finding = check.evaluate(results({"a": swept(row(bits=bits))}))
     assert finding.verdict == verdict
     assert finding.detail == f"A {bits} against 100"
@@ -190,7 +193,7 @@ def test_at_equal_bits_the_last_round_within_them_counts():
     slow = descending([4.0, 3.0, 0.1], 150)
     found = histories.results({("a", 4): [fast], ("b", 4): [slow]})
     for bits, verdict in ((200, "reproduced"), (300, "not reproduced")):
-        check = sweep_checks.EqualBits(experiment="task", order=(("a",), ("b",)), bits=bits)
+        check = EqualBits(experiment="task", order=(("a",), ("b",)), bits=bits)
         finding = check.evaluate(found)
         assert finding.verdict == verdict
     assert "A 0.25, B 0.01" in finding.detail
@@ -209,13 +212,11 @@ def test_gradient_descent_stays_below_both_bounds_and_a_wrong_step_is_found_out(
     for regime in ("nonconvex", "pl"):
         found = histories.results({("gd", 4): [quadratic_run(0.1)]})
         found = replace(found, groups=tuple(replace(g, sweep=one) for g in found.groups))
-        finding = sweep_checks.BelowBound(**check, regime=regime).evaluate(found)
+        finding = BelowBound(**check, regime=regime).evaluate(found)
         assert finding.verdict == "reproduced"
         assert 0 < finding.estimate.value <= 1
         claimed = found.frame.assign(lr=0.9)  # the bound of a larger step is lower
-        wrong = sweep_checks.BelowBound(**check, regime=regime).evaluate(
-            replace(found, frame=claimed)
-        )
+        wrong = BelowBound(**check, regime=regime).evaluate(replace(found, frame=claimed))
         assert wrong.verdict == "not reproduced"
 
 
@@ -238,12 +239,12 @@ def test_rounding_at_the_optimum_is_no_broken_bound():
     assert (table["bound"] > 1e-13).all()
 
 
-def test_a_table_shows_points_books_and_what_was_saved():
+def test_a_table_shows_points_conventions_and_what_was_saved():
     sweep_of = {"gd": swept(row(k=math.nan, zeta=math.nan, bits=1000)), "clag": GRID}
     sweep_of["ef"] = swept(row("exhausted"))
     sweep_of["clag"] = replace(GRID, edge=("k",))
-    spec = SweepTable(kind="sweep", title="T", caption="C", experiment="task", against="gd")
-    shown, best = typeset.text(spec, results(sweep_of))
+    spec = SweepTable(title="T", caption="C", experiment="task", against="gd")
+    shown, best = render.text(spec, results(sweep_of))
     shown = shown.set_index("method")
     assert shown.loc["CLAG", "K"] == "1"
     assert shown.loc["CLAG", "ζ"] == "4"
@@ -254,18 +255,19 @@ def test_a_table_shows_points_books_and_what_was_saved():
     assert shown.loc["CLAG", "GD needs × as many"] == "10.00"
     assert best["bits, values only"].tolist() == [False, True, False]
     assert shown["learning rate"].tolist() == ["0.01", "0.01 †", "0.01"]
-    numbers = tables.numbers(spec, results(sweep_of)).set_index("label")
+    numbers = render.numbers(spec, results(sweep_of)).set_index("label")
     assert numbers.loc["clag", "uplink_bits_paper"] == 100
     assert np.isnan(numbers.loc["ef", "uplink_bits_paper"])
 
 
 def test_the_descent_marks_who_met_the_tolerance():
-    best = Best(k=1, zeta=4.0, multiple=2.0, lr=0.2, reached=True)
+    spent = {"uplink_bits_paper": 100.0, "iterations": 10.0, "grad_norm": 5e-5}
+    best = SweepPoint(k=1, zeta=4.0, multiple=2.0, lr=0.2, reached=True, **spent)
     one = swept(row(), best=best)
     runs = {("a", 4): [descending([1.0, 1e-2, 5e-5], 100)], ("b", 4): [descending([1.0, 0.5], 90)]}
     found = histories.results(runs)
     found = replace(found, groups=tuple(replace(g, sweep=one) for g in found.groups))
-    figure, notes = descent.Descent(**ABOUT, x=("uplink_paper",)).draw(found)
+    figure, notes = DescentFigure(**ABOUT, x=("uplink_paper",)).draw(found)
     (axis,) = figure.axes
     ends = {
         line.get_color(): line.get_markerfacecolor()
@@ -278,7 +280,7 @@ def test_the_descent_marks_who_met_the_tolerance():
     assert legend.get_texts()[0].get_text() == "A (K = 1, ζ = 4, 2×)"
 
 
-def test_levels_leave_the_first_round_out_and_name_what_was_sent(tmp_path):
+def test_choices_leave_the_first_round_out_and_name_what_was_sent(tmp_path):
     choices = np.array([[0, 0], [-1, 1], [1, 1], [0, -1]], dtype=np.int8)
     found = histories.results({("adacgd", 2): [quadratic_run(0.1, 5)]})
     (group,) = found.groups
@@ -287,7 +289,7 @@ def test_levels_leave_the_first_round_out_and_name_what_was_sent(tmp_path):
     method = {"lr": 0.1, "compressors": [{"name": "top_k", "k": 1}, {"name": "identity"}]}
     card = group.cards[0].model_copy(update={"config": {"method": method}})
     found = replace(found, groups=(replace(group, directory=tmp_path, cards=(card,)),))
-    figure, notes = levels.Levels(**ABOUT).draw(found)
+    figure, notes = ChoicesFigure(**ABOUT).draw(found)
     image = figure.axes[0].get_images()[0].get_array()
     assert image.tolist() == choices[1:].T.tolist()
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
@@ -300,7 +302,7 @@ def test_a_damaged_sweep_is_told(tmp_path):
     with pytest.raises(RecordError, match=r"sweep.parquet: not a readable sweep"):
         sweeps._rows(tmp_path / "sweep.parquet")
     with pytest.raises(RecordError, match=r"sweep.json: cannot be read"):
-        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
+        read_sweep(tmp_path / "sweep.json")
     write_json(tmp_path / "sweep.json", {"best": {"multiple": 1.0, "lr": 0.1}})
     with pytest.raises(RecordError, match=r"sweep.json: best.reached: Field required"):
-        record.read_model(sweeps.Chosen, tmp_path / "sweep.json")
+        read_sweep(tmp_path / "sweep.json")

@@ -11,14 +11,16 @@ import histories
 import pytest
 from histories import history
 
-from wiregrad.analysis.results.aggregate import Results, Tuned
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.results.aggregate import Results
+from wiregrad.analysis.tables import catalogue, render
+from wiregrad.analysis.tables.spec import table_kinds
 from wiregrad.core.errors import ConfigError
+from wiregrad.studies.files import TuningResult
 from wiregrad.studies.schema import Paper
 
-SPEC = tables.TableSpec.model_validate(
+SPEC = table_kinds.build(
     {
+        "name": catalogue.DEFAULT,
         "title": "T & co",
         "caption": "C_1",
         "experiment": "task",
@@ -40,7 +42,7 @@ def found() -> Results:
 
 
 def rows() -> dict[str, dict[str, str]]:
-    text = tables.numbers(SPEC, found()).to_csv(index=False)
+    text = render.numbers(SPEC, found()).to_csv(index=False)
     return {row["label"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
@@ -68,7 +70,7 @@ def test_a_missed_target_a_diverged_run_and_a_gap_are_rows():
 
 
 def test_the_printed_table():
-    shown, best = typeset.text(SPEC, found())
+    shown, best = render.text(SPEC, found())
     cells = shown.set_index("method")
     assert cells.loc["A", "train loss"] == "0.2100 ± 0.0248"
     assert cells.loc["A", "test accuracy (%)"] == "95.10 ± 0.25"
@@ -85,20 +87,21 @@ def test_the_printed_table():
 
 def test_methods_that_print_the_same_are_best_together():
     runs = {(k, 4): [history([2.0, v])] for k, v in (("a", 0.20001), ("b", 0.20002), ("c", 0.3))}
-    plain = SPEC.model_copy(update={"target": None, "metrics": ("train_loss",)})
-    _, best = typeset.text(plain, histories.results(runs))
+    plain = replace(SPEC, target=None, metrics=("train_loss",))
+    _, best = render.text(plain, histories.results(runs))
     assert best["train loss"].tolist() == [True, True, False]
 
 
 def test_rates_at_the_edge_of_the_grid_are_marked():
     results = found()
-    tuned = Tuned(grid=[0.01, 0.1], best=0.01, edge=True)
+    about = {"scores": {}, "metric": "loss_valid", "seeds": [9], "budget": {}}
+    tuned = TuningResult(grid=[0.01, 0.1], best=0.01, edge=True, **about)
     first, *others = results.groups
     groups = (replace(first, tuning=tuned), *others)
     marked = replace(results, groups=groups)
-    shown, _ = typeset.text(SPEC, marked)
+    shown, _ = render.text(SPEC, marked)
     assert shown["learning rate"].tolist() == ["0.01 †", "0.01 ‡", "0.01 ‡", "—"]
-    notes = typeset.notes(SPEC, marked)
+    notes = render.notes(SPEC, marked)
     assert any(note.startswith("† the best point is at the edge") for note in notes)
     assert "C: diverged in 1 of 2 runs." in notes
     assert "D: not run: no data: d is gone." in notes
@@ -106,9 +109,9 @@ def test_rates_at_the_edge_of_the_grid_are_marked():
 
 
 def test_markdown_and_latex_mark_the_best_and_escape():
-    text = typeset.markdown(SPEC, found())
+    text = render.markdown(SPEC, found())
     assert "| **0.2100 ± 0.0248** |" in text.replace("  ", " ")
-    tex = typeset.latex(SPEC, "mnist", found())
+    tex = render.latex(SPEC, "mnist", found())
     assert r"\toprule" in tex
     assert r"\textbf{0.2100 ± 0.0248}" in tex
     assert r"T \& co. C\_1" in tex
@@ -118,17 +121,20 @@ def test_markdown_and_latex_mark_the_best_and_escape():
 
 def test_the_same_results_give_the_same_files(tmp_path):
     spec, results = SPEC, found()
-    one = [p.read_bytes() for p in typeset.write(spec, "t", "toy", results, tmp_path / "one")]
+    one = [p.read_bytes() for p in render.write(spec, "t", "toy", results, tmp_path / "one")]
     shuffled = replace(results, frame=results.frame.sample(frac=1.0, random_state=0))
-    two = [p.read_bytes() for p in typeset.write(spec, "t", "toy", shuffled, tmp_path / "two")]
+    two = [p.read_bytes() for p in render.write(spec, "t", "toy", shuffled, tmp_path / "two")]
     assert one == two
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"target": {"metric": "speed", "value": 1}}, r"tables\.task: target\.metric"),
-        ({"titel": "x"}, r"tables\.task: titel: unknown key; did you mean 'title'"),
+        (
+            {"target": {"metric": "speed", "value": 1}},
+            r"tables\.task\.target\.metric: Input should be 'accuracy'",
+        ),
+        ({"titel": "x"}, r"tables\.task\.titel: unknown key \(allowed: .*title"),
         ({"experiment": "no"}, r"tables\.task\.experiment: 'no' is no experiment"),
     ],
 )
@@ -136,4 +142,4 @@ def test_a_wrong_table_is_one_clear_line(change, message):
     paper = copy.deepcopy(histories.PAPER)
     paper["tables"]["task"] |= change
     with pytest.raises(ConfigError, match=message):
-        tables.parse(Paper.model_validate(paper))
+        catalogue.parse(Paper.model_validate(paper))

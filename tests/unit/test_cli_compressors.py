@@ -4,16 +4,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from wiregrad.cli import compressors
+from wiregrad.cli import parts
 from wiregrad.compressors import registry
 from wiregrad.core.errors import ConfigError
 
 app = typer.Typer()
-app.registered_commands += compressors.app.registered_commands
+app.registered_commands += parts.app.registered_commands
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["compressors", *arguments], env={"COLUMNS": "200"})
 
 
 def described(*arguments: str) -> list[dict]:

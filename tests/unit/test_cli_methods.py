@@ -4,16 +4,16 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from wiregrad.cli import methods
+from wiregrad.cli import parts
 from wiregrad.core.errors import ConfigError
 from wiregrad.methods import registry
 
 app = typer.Typer()
-app.registered_commands += methods.app.registered_commands
+app.registered_commands += parts.app.registered_commands
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200"})
+    return CliRunner().invoke(app, ["methods", *arguments], env={"COLUMNS": "200"})
 
 
 def test_the_list_names_every_method_with_its_source() -> None:
@@ -29,6 +29,13 @@ def test_details_hold_the_pseudo_code_and_the_bounds() -> None:
     assert "number ≥ 0, < 1" in out
     assert "{milestones, factor, name} or null" in out
     assert "one_bit_adam" not in out
+
+
+def test_details_say_what_else_the_method_can_do() -> None:
+    assert "Asynchronous runtimes: yes" in run("comp_ams").stdout
+    assert "Asynchronous runtimes: only those that wait" in run("cd_adam").stdout
+    assert "Sweeps: yes" in run("cd_adam").stdout
+    assert "Sweeps: no" in run("comp_ams").stdout
 
 
 def test_json_gives_defaults_that_build_the_method() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import logging
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +21,7 @@ from wiregrad.compressors.sign import BlockSign, ScaledSign
 from wiregrad.compressors.top_k import TopK
 from wiregrad.core.errors import ConfigError
 from wiregrad.kernels import dense, sign, sparse, top_k
+from wiregrad.methods.amsgrad import plain_step
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason="the kernels are not compiled")
 KINDS = ("normal", "ties", "denormal", "heavy", "zeros", "constant", "rising")
@@ -135,8 +139,8 @@ def test_sign_feedback_of_torch_alone(d: int, adds: bool) -> None:
     for name in ("auto", "off"):
         with kernels.using(name):
             residual = e.clone()
-            block = ScaledSign().encode_block_with_feedback(residual, g, None, (d,))
-            found.append((residual.numpy().tobytes(), [block.body(row) for row in range(3)]))
+            code = ScaledSign().feedback(residual, g, None, (d,))
+            found.append((residual.numpy().tobytes(), [code.body(row) for row in range(3)]))
     assert found[0] == found[1]
 
 
@@ -262,11 +266,11 @@ def test_amsgrad_equals_its_twin(kind, d, eps_inside, keeps, bad) -> None:
         gradients[2][0] = float("inf")
     x, m, v, v_hat = (t.clone() for t in start)
     for g in gradients:
-        dense.plain_amsgrad_step(x, m, v, v_hat if keeps else None, g, **settings_)
+        plain_step(x, m, v, v_hat if keeps else None, g, **settings_)
     for name in each_path():
         y, p, q, q_hat = (t.clone() for t in start)
         for g in gradients:
-            dense.amsgrad_step(y, p, q, q_hat if keeps else None, g, **settings_)
+            assert dense.amsgrad_step(y, p, q, q_hat if keeps else None, g, **settings_)
         for ours, twins in ((y, x), (p, m), (q, v), (q_hat, v_hat)):
             assert same(ours.nan_to_num(9.0), twins.nan_to_num(9.0)), name
 
@@ -284,33 +288,39 @@ def test_paths_are_chosen_by_name() -> None:
         kernels.using("sse").__enter__()
 
 
-def test_the_environment_chooses_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    kernels._of_environment.cache_clear()
-    try:
-        monkeypatch.setenv("WIREGRAD_KERNELS", "fastest")
-        with pytest.raises(ConfigError, match="WIREGRAD_KERNELS: 'fastest' is not known, allowed"):
-            kernels.path()
-        monkeypatch.setenv("WIREGRAD_KERNELS", "portable")
-        assert kernels.path() == "portable"
-    finally:
-        kernels._of_environment.cache_clear()
+def afresh(choice: str, code: str) -> subprocess.CompletedProcess[str]:
+    """A process that starts with WIREGRAD_KERNELS=`choice`, which is read once."""
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"WIREGRAD_KERNELS": choice},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
-def test_without_a_compiled_module_torch_alone_is_used_and_this_is_said_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(kernels, "_module", lambda: None)
-    monkeypatch.setenv("WIREGRAD_KERNELS", "auto")
-    kernels._of_environment.cache_clear()
-    try:
-        with caplog.at_level(logging.WARNING, logger="wiregrad.kernels"):
-            assert kernels.path() == "off"
-            assert not kernels.supports(torch.zeros(3))
-        assert len(caplog.records) == 1
-        with pytest.raises(ConfigError, match="cannot be used here"):
-            kernels.using("portable").__enter__()
-    finally:
-        kernels._of_environment.cache_clear()
+def test_the_environment_chooses_the_path() -> None:
+    code = "from wiregrad import kernels; print(kernels.path())"
+    assert afresh("portable", code).stdout == "portable\n"
+    refused = afresh("fastest", code).stderr.splitlines()[-1]
+    assert "ConfigError: WIREGRAD_KERNELS: 'fastest' is not known, allowed" in refused
+
+
+NOT_COMPILED = """
+import sys
+import torch
+sys.modules["wiregrad.kernels._native"] = None  # nothing can be imported by this name
+from wiregrad import kernels
+assert kernels.path() == "off"
+assert not kernels.supports(torch.zeros(3))
+kernels.using("portable").__enter__()
+"""
+
+
+def test_without_a_compiled_module_torch_alone_is_used_and_this_is_said_once() -> None:
+    said = afresh("auto", NOT_COMPILED).stderr
+    assert said.count("the kernels were not compiled when wiregrad was installed") == 1
+    assert re.search(r"ConfigError: .*'portable' cannot be used here", said.splitlines()[-1])
 
 
 def test_only_float32_rows_on_the_cpu_fit(path: str) -> None:

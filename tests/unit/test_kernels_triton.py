@@ -25,8 +25,8 @@ from wiregrad.compressors.sign import BlockSign, ScaledSign
 from wiregrad.compressors.sparsifier import Sparsifier
 from wiregrad.compressors.ternary import Ternary
 from wiregrad.compressors.top_k import TopK
-from wiregrad.kernels.dense import plain_amsgrad_step
 from wiregrad.kernels.draws import keys_of, philox
+from wiregrad.methods.amsgrad import plain_step
 
 GPU = torch.cuda.is_available()
 if not GPU and "triton" not in sys.modules:
@@ -381,7 +381,7 @@ def test_amsgrad(device, keep, inside, kind) -> None:
     how = {"lr": 1e-3, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8, "eps_inside": inside}
     mine = [t.to(device, copy=True) for t in state]
     for x in (state, mine):
-        step = plain_amsgrad_step if x is state else twin("dense").amsgrad_step
+        step = plain_step if x is state else twin("dense").amsgrad_step
         step(*x[:3], x[3] if keep else None, g.to(x[0].device), **how)
     for expected, found in zip(state, mine, strict=True):
         assert same(found, expected)

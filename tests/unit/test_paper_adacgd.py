@@ -7,7 +7,8 @@ import pytest
 from wiregrad.studies.plan import load_plan
 from wiregrad.studies.sweep.group import task_of
 from wiregrad.studies.sweep.task import _axis, _parsed
-from wiregrad.theory import Constants, step_size
+from wiregrad.theory.constants import Constants
+from wiregrad.theory.steps import step_size
 
 CONFIG = Path(__file__).parents[2] / "config"
 CONSTANTS = Constants(each=(1.0, 3.0), minus=1.5, mu=0.1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis.claims import verdicts as claims
+from wiregrad.analysis.claims import catalogue as claims
 from wiregrad.core.errors import ConfigError
 from wiregrad.studies import theory_step
 from wiregrad.studies.plan import asked_of_theory, load_plan
@@ -99,3 +99,11 @@ def test_what_no_theorem_covers_is_refused():
     method = {"name": "async_sgd", "compressor": {"name": "identity"}}
     with pytest.raises(ConfigError, match=r"no theorem here covers async_sgd"):
         theory_step.resolved(planned(method, {"name": "simulated"}), "here")
+    method = {"name": "distributed_q_gd", "compressor": {"name": "identity"}}
+    with pytest.raises(ConfigError, match=r"distributed_q_gd on the runtime asynchronous"):
+        theory_step.resolved(planned(method, {"name": "asynchronous"}), "here")
+    with pytest.raises(ConfigError, match=r"no theorem here covers q_gd with delays"):
+        theory_step.resolved(planned(method | {"name": "q_gd"}, {"name": "delayed"}), "here")
+    late = {"name": "delayed", "delay": {"name": "constant", "tau": 3}}
+    with pytest.raises(ConfigError, match=r"here: lr.theory: f is not strongly convex"):
+        theory_step.resolved(planned(method, late, regulariser="none"), "here")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from wiregrad.analysis.claims import checks
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.tables import spec as tables
+from wiregrad.analysis.claims import catalogue as claims
+from wiregrad.analysis.figures import catalogue as figures
+from wiregrad.analysis.tables import catalogue as tables
 from wiregrad.core.validation import read_yaml
 from wiregrad.methods import registry as methods
 from wiregrad.runs.config import RunConfig
@@ -152,6 +151,6 @@ def test_the_readme_names_every_kind_check_and_variable():
     for paper in loaded("smoke").papers.values():  # all kinds and checks are imported
         assert figures.parse(paper)
         assert len(claims.parse(paper)) == len(paper.claims)
-    names = [*figures.kinds, *checks.checks, "sweep", "arena"]
+    names = [*figures.figure_kinds, *claims.checks, *tables.table_kinds]
     missing = [name for name in names if f"\n| `{name}` |" not in text]
     assert missing + [name for name in sorted(used) if f"| `{name}` |" not in text] == []

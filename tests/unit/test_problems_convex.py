@@ -14,6 +14,7 @@ from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import FIXED
 from wiregrad.kernels import sparse_rows
 from wiregrad.problems import registry
+from wiregrad.problems.convex.csr import Csr
 from wiregrad.problems.convex.factors import factor
 
 CPU = torch.device("cpu")
@@ -190,10 +191,11 @@ compiled = pytest.mark.skipif(not kernels.available(), reason="the kernels are n
 def test_factors_multiply_to_the_rows():
     found = one_hot()
     matrix, labels = dense(found)
-    problem = build(found)
+    t = found.tensors
+    whole = Csr(t["crow"], t["col"], t["values"], matrix.shape[1])
     z, p = (
         sparse.csr_array((m.values.numpy(), m.col.numpy(), m.crow.numpy()))
-        for m in factor(problem._parts.rows, problem._parts.labels, 1)
+        for m in factor(whole, t["labels"], 1)
     )
     assert z.nnz < 0.6 * np.count_nonzero(matrix)
     assert np.array_equal((z @ p).toarray(), labels[:, None] * matrix)
@@ -266,7 +268,11 @@ def test_least_squares_is_the_naive_formula(density):
 @pytest.mark.parametrize("n", [3, 10])
 def test_quadratics_are_those_of_3pc(n):
     problem = registry.build({"name": "quadratic", "dim": 40, "noise": 0.3}).build(n, Seeds(0), CPU)
-    d, scale, first = 40, problem._scale.numpy(), problem._first.numpy()
+    d = 40
+    probes = torch.zeros(2, d, dtype=torch.float64)
+    probes[1, 20] = 1
+    zero, unit = problem.gradients_batch(probes).numpy()  # -b, and a column of the matrix less b
+    first, scale = -zero[:, 0], -4 * (unit - zero)[:, 19]
     tridiagonal = 2 * np.eye(d) - np.eye(d, k=1) - np.eye(d, k=-1)
     matrices = [s / 4 * tridiagonal for s in scale]
     lift = 1e-6 - np.linalg.eigvalsh(np.mean(matrices, 0))[0]
@@ -290,18 +296,18 @@ def test_quadratics_are_those_of_3pc(n):
 
 def test_the_label_skewed_split_gives_workers_unlike_labels():
     found = rows(count=2000)
+    found = dataset(found.tensors | {"values": found.tensors["values"].abs()})
     shares = {}
     for alpha in (0.2, 50.0):
         problem = build(found, split="dirichlet", alpha=alpha)
-        parts = [problem._parts.slice(i) for i in range(WORKERS)]
-        assert sum(p.stop - p.start for p in parts) == problem.train_size == 2000
-        means = torch.stack([(problem._parts.labels[p] > 0).double().mean() for p in parts])
+        parts = [problem.part(i) for i in range(WORKERS)]
+        assert sum(p.m for p in parts) == problem.train_size == 2000
+        # A part is of rows times labels: with rows that are positive its signs are the labels.
+        means = torch.stack([(p.values[p.crow[:-1]] > 0).double().mean() for p in parts])
         shares[alpha] = means.std().item()
     assert shares[0.2] > 3 * shares[50.0]
-    assert torch.equal(
-        problem._parts.rows.values,
-        build(found, seed=1, split="dirichlet", alpha=50.0)._parts.rows.values,
-    )
+    again = build(found, seed=1, split="dirichlet", alpha=50.0)
+    assert all(torch.equal(p.values, again.part(i).values) for i, p in enumerate(parts))
     with pytest.raises(ConfigError, match=r"problem.alpha: 0.001 leaves one of 20 workers"):
         build(found, workers=20, split="dirichlet", alpha=0.001)
 

@@ -20,9 +20,9 @@ from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
 from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
-from wiregrad.studies import sweep
 from wiregrad.studies.sweep.advance import Point, Stop, advance
-from wiregrad.studies.sweep.task import with_k
+from wiregrad.studies.sweep.rows import best_point, read_rows, write_rows
+from wiregrad.studies.sweep.task import Task, run_sweep, with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2
@@ -52,7 +52,25 @@ METHODS = {
     "ef21_bc": {"name": "ef21_bc", "compressor": TOP, "server_compressor": TOP},
     "lag_wk": {"name": "lag_wk"},
     "lag_ps": {"name": "lag_ps", "smoothness": [0.5, 1.0, 2.0, 4.0, 8.0]},
+    "bidirectional_3pc": {
+        "name": "bidirectional_3pc",
+        "uplink": {"name": "clag", "zeta": 1.0, "compressor": TOP},
+        "downlink": {"name": "lag", "zeta": 1.0},
+    },
+    "three_pc_v3": {
+        "name": "three_pc_v3",
+        "compressor": TOP,
+        "inner": {"name": "lag", "zeta": 1.0},
+    },
+    "marina_perm_k": {"name": "marina_perm_k", "p": 0.3},
     "cd_adam": {"name": "cd_adam", "compressor": TOP},
+    "naive_two_way": {"name": "naive_two_way", "compressor": TOP},
+    "ef_two_way": {"name": "ef_two_way", "compressor": TOP},
+    "double_squeeze": {"name": "double_squeeze", "compressor": TOP},
+    "ef21_two_way": {"name": "ef21_two_way", "compressor": TOP},
+    "dist_adam": {"name": "dist_adam"},
+    "dist_ams": {"name": "dist_ams"},
+    "naive": {"name": "naive", "compressor": TOP},
     "efficient_adam": {
         "name": "efficient_adam",
         "compressor": {"name": "log_quantiser"},
@@ -93,6 +111,30 @@ def test_a_run_in_a_batch_is_the_simulated_run(label):
         assert end.grad_norm == pytest.approx(problem.evaluate(x).grad_norm, rel=1e-10)
         assert (end.outcome == "reached") == (end.grad_norm <= 1e-3)
         assert end.outcome == "reached" or end.iterations == rounds
+
+
+def test_each_method_says_whether_it_can_be_swept():
+    """Those that say so are the ones of the test above."""
+    assert {name for name in methods if methods[name].sweepable} == {
+        spec["name"] for spec in METHODS.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"name": "comp_ams", "compressor": TOP}, "comp_ams cannot be swept: it takes one run"),
+        ({"name": "dist_adam"}, "dist_adam cannot be swept: no theorem here covers dist_adam"),
+        ({"name": "ef21", "compressor": RAND | {"scaled": True}}, "rand_k is not contractive"),
+    ],
+)
+def test_a_method_that_cannot_be_swept_is_named_with_the_reason(
+    method, message, tmp_path, monkeypatch
+):
+    config = task(tmp_path, monkeypatch).config | {"method": method}
+    with pytest.raises(ConfigError, match=message) as caught:
+        run_sweep(task(tmp_path, monkeypatch, config=config))
+    assert "\n" not in str(caught.value)
 
 
 def test_the_simulated_run_first_meets_the_tolerance_where_its_batch_says():
@@ -210,37 +252,37 @@ def task(tmp_path, monkeypatch, **fields):
         "stop": Stop(norm=1e-2, max_rounds=40),
         "indexed": "formula",
     }
-    return sweep.Task(**given | fields)
+    return Task(**given | fields)
 
 
 def test_a_sweep_has_a_row_a_run_and_goes_on_where_it_was(tmp_path, monkeypatch):
     grid = task(tmp_path, monkeypatch)
-    found = sweep.run(grid).rows
+    found = run_sweep(grid).rows
     assert len(found) == len({(r["k"], r["zeta"], r["multiple"], r["seed"]) for r in found}) == 16
-    assert sweep.run(grid, tmp_path / "parts").rows == found
+    assert run_sweep(grid, tmp_path / "parts").rows == found
     assert len(list((tmp_path / "parts").iterdir())) == 4  # of each k and seed
     # finished batches are not run again
     first = min((tmp_path / "parts").iterdir())
-    kept = sweep.read(first)
-    sweep.write(first, [row | {"iterations": 12345} for row in kept])
-    again = sweep.run(grid, tmp_path / "parts").rows
+    kept = read_rows(first)
+    write_rows(first, [row | {"iterations": 12345} for row in kept])
+    again = run_sweep(grid, tmp_path / "parts").rows
     assert sum(row["iterations"] == 12345 for row in again) == 4
     # another grid has other batches
     other = task(tmp_path, monkeypatch, zeta=(0.5,))
-    assert all(row["iterations"] < 12345 for row in sweep.run(other, tmp_path / "parts").rows)
+    assert all(row["iterations"] < 12345 for row in run_sweep(other, tmp_path / "parts").rows)
     (tmp_path / "bad.parquet").write_bytes(b"x")
     with pytest.raises(RecordError, match=r"bad\.parquet: not a readable sweep"):
-        sweep.read(tmp_path / "bad.parquet")
+        read_rows(tmp_path / "bad.parquet")
 
 
 def test_steps_are_multiples_of_the_theory_and_bytes_depend_on_the_rows(tmp_path, monkeypatch):
-    found = sweep.run(task(tmp_path, monkeypatch, k=(), zeta=())).rows
+    found = run_sweep(task(tmp_path, monkeypatch, k=(), zeta=())).rows
     assert {(row["k"], row["zeta"]) for row in found} == {(None, None)}
     assert len({row["lr"] / row["multiple"] for row in found}) == 1
     for name in ("a", "b"):
-        sweep.write(tmp_path / name, found)
+        write_rows(tmp_path / name, found)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert sweep.read(tmp_path / "a") == found
+    assert read_rows(tmp_path / "a") == found
 
 
 def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
@@ -252,10 +294,11 @@ def test_the_best_point_reaches_with_every_seed_for_the_fewest_bits():
 
     rows_ = [row(1, 1, 100), row(1, 2, 120), row(2, 1, 10), row(2, 2, 10, "exhausted")]
     rows_ += [row(4, 1, 110), row(4, 2, 110, iterations=3)]
-    assert sweep.best(rows_)["multiple"] == 4
+    assert best_point(rows_).multiple == 4
     lost = [r | {"outcome": "exhausted", "grad_norm": r["multiple"]} for r in rows_]
-    assert (sweep.best(lost)["multiple"], sweep.best(lost)["reached"]) == (1, False)
-    assert sweep.best([r | {"outcome": "diverged"} for r in rows_]) is None
+    best = best_point(lost)
+    assert (best.multiple, best.reached) == (1, False)
+    assert best_point([r | {"outcome": "diverged"} for r in rows_]) is None
 
 
 def test_a_batch_adds_up_the_messages_of_each_run():
@@ -271,7 +314,7 @@ def test_a_stochastic_problem_cannot_be_swept(tmp_path, monkeypatch):
     config = json.loads(json.dumps(grid.config))
     config["problem"]["batch"] = 4
     with pytest.raises(ConfigError, match=r"a sweep takes a convex problem with batch: full"):
-        sweep.run(task(tmp_path, monkeypatch, config=config))
+        run_sweep(task(tmp_path, monkeypatch, config=config))
 
 
 @pytest.mark.parametrize(
@@ -298,12 +341,12 @@ def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
         "seed": 0,
     }
     stop = Stop(norm=1e-9, max_rounds=5)
-    task = sweep.Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
-    coarse, fine = sweep.run(task).rows
+    task = Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
+    coarse, fine = run_sweep(task).rows
     assert (coarse["k"], fine["k"]) == (1, 20)
     # with zeta = 0 every message after the first is of the finest level, or exact with less
     assert coarse["uplink_bits_paper"] == 32 * (20 + 4 * 1)
     assert coarse["uplink_bits_paper"] < fine["uplink_bits_paper"] <= 32 * (20 + 4 * 20)
-    pl = sweep.run(dataclasses.replace(task, regime="pl")).rows
+    pl = run_sweep(dataclasses.replace(task, regime="pl")).rows
     assert pl[0]["lr"] < coarse["lr"]
     assert 0 < pl[0]["mu"] <= pl[0]["L_minus"] <= pl[0]["L_plus"]

@@ -361,8 +361,8 @@ def test_workers_that_share_little_may_take_larger_steps() -> None:
     parts = [np.kron(np.eye(6)[i], np.ones((4, 5))) for i in range(6)]
     apart = conflicts.of_workers(parts)
     plain = Sum(each=(1.0,) * 6, L=1.0, mu=0.1)
-    sparse = plain.sparse(apart)
+    sparse = plain.sparse(apart.overlap)
     assert (plain.total, sparse.total) == (6, pytest.approx(math.sqrt(6)))
     assert theory.delayed_step(sparse, 2, 5) > 5 * theory.delayed_step(plain, 2, 5)
     together = conflicts.of_workers([np.ones((1, 5))] * 6)
-    assert plain.sparse(together).total == pytest.approx(6)
+    assert plain.sparse(together.overlap).total == pytest.approx(6)

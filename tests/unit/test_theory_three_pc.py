@@ -17,20 +17,22 @@ from tiny_data import rows
 from wiregrad import data
 from wiregrad.comm.accounting import convention
 from wiregrad.comm.link import Links
-from wiregrad.core.errors import DataUnavailable
+from wiregrad.core.errors import DataUnavailable, NotCovered
 from wiregrad.core.layout import Layout
 from wiregrad.core.rng import Seeds
-from wiregrad.methods import Method, Step, registry
+from wiregrad.methods import Method, Step, premises, registry
+from wiregrad.methods.premises import Dimensions, ThreePoint
+from wiregrad.methods.three_point import constants as ab_of
+from wiregrad.methods.three_point.gradient_descent import ThreePC
 from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
 from wiregrad.methods.three_point.mechanisms import registry as mechanisms
 from wiregrad.problems import registry as problems
 from wiregrad.problems.convex import Convex
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel
 from wiregrad.theory import bidirectional as two_way
-from wiregrad.theory import step_size
 from wiregrad.theory import three_pc as theory
 from wiregrad.theory.constants import Constants
-from wiregrad.theory.methods import COVERED, constants
+from wiregrad.theory.steps import step_size
 
 TOP_1, TOP_3 = {"name": "top_k", "k": 1}, {"name": "top_k", "k": 3}
 RAND_3 = {"name": "rand_k", "k": 3}
@@ -66,38 +68,49 @@ def label(value: Any) -> str:
 
 def test_constants_by_hand() -> None:
     quarter = 1 - 3 / 4  # √(1 − α) of α = 15/16
-    assert theory.ef21(15 / 16) == pytest.approx((3 / 4, 1 / 16 / (3 / 4)))
+    assert ab_of.ef21(15 / 16) == pytest.approx((3 / 4, 1 / 16 / (3 / 4)))
     assert quarter == math.sqrt(1 - 15 / 16)
-    assert theory.ef21(1.0) == theory.gd() == (1, 0)
-    assert theory.lag(4.0) == (1, 4)
-    assert theory.clag(15 / 16, 4.0) == pytest.approx((3 / 4, 4))
-    assert theory.clag(15 / 16, 0.01) == theory.adacgd(15 / 16, 0.01) == theory.ef21(15 / 16)
-    assert theory.v1(0.25) == (1, 0.75)
-    assert theory.v2(0.25, 3.0) == (0.25, 2.25)
-    assert theory.v3(0.25, theory.lag(4.0)) == (1, 3)
-    assert theory.v3(0.5, theory.ef21(15 / 16)) == pytest.approx((1 - 1 / 8, 1 / 24))
-    assert theory.v4(0.75, 0.75) == theory.ef21(15 / 16)
-    assert theory.v5(0.25, 3 / 4) == pytest.approx((0.5, 0.25 * 0.75 / 0.5))
-    assert theory.marina(0.25, 3.0, 10) == pytest.approx((0.25, 0.225))
-    assert theory.marina_perm_k(0.25) == (0.25, 0.75)
+    assert ab_of.ef21(1.0) == ab_of.gd() == (1, 0)
+    assert ab_of.lag(4.0) == (1, 4)
+    assert ab_of.clag(15 / 16, 4.0) == pytest.approx((3 / 4, 4))
+    assert ab_of.clag(15 / 16, 0.01) == ab_of.adacgd(15 / 16, 0.01) == ab_of.ef21(15 / 16)
+    assert ab_of.v1(0.25) == (1, 0.75)
+    assert ab_of.v2(0.25, 3.0) == (0.25, 2.25)
+    assert ab_of.v3(0.25, ab_of.lag(4.0)) == (1, 3)
+    assert ab_of.v3(0.5, ab_of.ef21(15 / 16)) == pytest.approx((1 - 1 / 8, 1 / 24))
+    assert ab_of.v4(0.75, 0.75) == ab_of.ef21(15 / 16)
+    assert ab_of.v5(0.25, 3 / 4) == pytest.approx((0.5, 0.25 * 0.75 / 0.5))
+    assert ab_of.marina(0.25, 3.0, 10) == pytest.approx((0.25, 0.225))
+    assert ab_of.marina_perm_k(0.25) == (0.25, 0.75)
 
 
 @pytest.mark.parametrize("bad", [0.0, -0.1, 1.1])
 def test_constants_outside_their_range_are_refused(bad: float) -> None:
-    for call in (theory.ef21, theory.v1, lambda v: theory.v5(0.5, v), theory.marina_perm_k):
+    for call in (ab_of.ef21, ab_of.v1, lambda v: ab_of.v5(0.5, v), ab_of.marina_perm_k):
         with pytest.raises(ValueError, match="required: 0 <"):
             call(bad)
 
 
 def test_alpha_and_omega_are_those_of_the_contract() -> None:
     top, scaled = (mechanism("ef21", compressor=c).compressor for c in (TOP_3, UNBIASED))
-    assert theory.alpha(top, [(D,)]) == 3 / 8
-    assert theory.alpha(top, [(4,), (6,), (0,)]) == 1 / 2
-    assert theory.omega(scaled, [(D,)]) == pytest.approx(8 / 3 - 1)
+    assert Dimensions([(D,)]).alpha(top) == 3 / 8
+    assert Dimensions([(4,), (6,), (0,)]).alpha(top) == 1 / 2
+    assert Dimensions([(D,)]).omega(scaled) == pytest.approx(8 / 3 - 1)
     with pytest.raises(ValueError, match="rand_k is not contractive"):
-        theory.alpha(scaled, [(D,)])
+        Dimensions([(D,)]).alpha(scaled)
     with pytest.raises(ValueError, match="top_k is not unbiased"):
-        theory.omega(top, [(D,)])
+        Dimensions([(D,)]).omega(top)
+
+
+def constants(found: Method | ThreePointCompressor, shapes: Any, n: int = 1) -> premises.AB:
+    """A and B of a three-point compressor, or of a method that the theorems of 3PC cover."""
+    size = Dimensions(shapes, n)
+    if isinstance(found, ThreePointCompressor):
+        return found.constants(size)
+    covered = found.premises(size)
+    assert isinstance(covered, ThreePoint)
+    assert covered.proven
+    return covered.ab
 
 
 def mechanism(name: str, **fields: Any) -> Any:
@@ -106,9 +119,13 @@ def mechanism(name: str, **fields: Any) -> Any:
 
 def test_every_mechanism_and_every_method_of_the_family_is_covered() -> None:
     assert {each["name"] for each in MECHANISMS} == set(mechanisms)
-    assert {mechanisms[name] for name in mechanisms} <= set(COVERED)
-    family = [name for name in registry if issubclass(registry[name], ThreePointCompressor)]
+    assert all(constants(mechanisms.build(each), [(D,)]).A > 0 for each in MECHANISMS)
+    family = [name for name in registry if issubclass(registry[name], ThreePC)]
     assert sorted(family) == sorted(mechanisms)
+    for each in MECHANISMS:
+        method: Any = registry.build({"lr": 1.0} | each)
+        assert method.mechanism == mechanisms.build(each)
+        assert constants(method, [(D,)]) == constants(method.mechanism, [(D,)])
 
 
 @pytest.mark.parametrize("spec", MECHANISMS, ids=label)
@@ -143,8 +160,7 @@ def apply(
     """C_{h,y}(x) `[COPIES, d]`, in ten parts; a coin shows heads in just p of them."""
     parts = []
     for t in range(10):
-        seeds = Seeds(1000 * seed + t)
-        links = Links(Layout.flat(D), "whole", convention("formula"), seeds, x.device)
+        links = Links(Layout.flat(D), "whole", convention("formula"), Seeds(1000 * seed + t), x.device)
         channel = SimulatedChannel(links.uplink(range(COPIES // 10)), x)
         channel.open(measure=False)
         step = Part(t + 2, 100, 0.1)
@@ -176,7 +192,7 @@ def test_perm_k_errs_by_the_variance_of_the_workers_vectors() -> None:
 # -- steps and bounds by hand -----------------------------------------------------------------
 
 C = Constants(each=(3.0, 4.0, 5.0), minus=3.5, mu=0.1)
-AB = theory.AB(0.5, 2.0)
+AB = premises.AB(0.5, 2.0)
 
 
 def test_steps_by_hand() -> None:
@@ -191,8 +207,8 @@ def test_steps_by_hand() -> None:
         theory.pl_step(Constants(each=(1.0,), minus=1.0), AB)
     assert theory.diana_step(C, 2.0, 4) == pytest.approx(1 / (4 * 5))
     M2 = 2 * (3 * 0.5 / 0.25 * 3 + 4 * (1 + 3 * 0.5 * 1.5 / 0.25))
-    assert two_way.m_squared(AB, theory.AB(0.25, 0.5)) == pytest.approx(M2)
-    assert two_way.step(C, AB, theory.AB(0.25, 0.5)) == pytest.approx(
+    assert two_way.m_squared(AB, premises.AB(0.25, 0.5)) == pytest.approx(M2)
+    assert two_way.step(C, AB, premises.AB(0.25, 0.5)) == pytest.approx(
         1 / (3.5 + C.plus * math.sqrt(M2))
     )
 
@@ -203,7 +219,7 @@ def test_bounds_by_hand() -> None:
     assert theory.pl_bound(0.1, 2, 5.0, C) == pytest.approx(5 * 0.99**2)
     assert theory.convex_bound(0.1, 20, 5.0, AB, distance=3.0) == pytest.approx(4 * 9 / 2)
     assert theory.convex_bound(0.1, 20, 5.0, AB, distance=0.1) == pytest.approx(4 * 1 / 2)
-    server = theory.AB(0.25, 0.5)
+    server = premises.AB(0.25, 0.5)
     assert two_way.potential(0.1, 3.0, AB, server, G=1.0, W=2.0) == pytest.approx(
         3 + 0.1 * (2 / 0.25 + 2 * (1 + 3 * 0.5 * 1.5 / 0.25))
     )
@@ -215,7 +231,7 @@ def test_the_step_of_a_configured_method() -> None:
         method = registry.build({"name": name, "lr": 1.0, **fields})
         return step_size(method, C, n=3, d=D)
 
-    ef21 = theory.nonconvex_step(C, theory.ef21(1 / 8))
+    ef21 = theory.nonconvex_step(C, ab_of.ef21(1 / 8))
     for name in ("ef21", "ef21_plus", "ef_sgd", "naive_sgd"):
         assert step(name, compressor=TOP_1) == ef21
     assert step("clag", compressor=TOP_1, zeta=0.0) == ef21
@@ -224,10 +240,10 @@ def test_the_step_of_a_configured_method() -> None:
         assert step(name, **fields) == 1 / 3.5
     assert step("marina_perm_k", p=1.0) == 1 / 3.5
     assert step("ef21_bc", compressor=TOP_1, server_compressor=TOP_3) == two_way.step(
-        C, theory.ef21(1 / 8), theory.ef21(3 / 8)
+        C, ab_of.ef21(1 / 8), ab_of.ef21(3 / 8)
     )
     assert step("diana", compressor="identity") == 1 / 5
-    with pytest.raises(TypeError, match="covers comp_ams"):
+    with pytest.raises(NotCovered, match="covers comp_ams"):
         step("comp_ams", compressor=TOP_1)
 
 

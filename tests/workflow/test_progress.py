@@ -7,10 +7,12 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import histories
 import pytest
 import yaml
 from rich.console import Console
 
+from wiregrad.runs import record
 from wiregrad.studies.plan import load_plan
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
@@ -38,24 +40,35 @@ def leave(folder, name, content):
     (folder / name).write_text(content, encoding="utf-8")
 
 
+def leave_card(folder, **about):
+    record.write_card(folder / record.CARD, histories.card(1, **about))
+
+
 def test_nothing_is_known_before_the_first_run(tracker):
     state = tracker.state()
     assert (state.done, state.total, state.seconds_left, state.now) == (0, 4, None, "")
 
 
-def test_of_the_targets_only_papers_narrow_what_is_counted(tracker):
-    known = sorted({group.paper for group in tracker._groups()})
-    for targets, total in (([known[0]], 4), (["all"], 4), ([known[0], "report"], 4)):
+def test_of_the_targets_only_papers_narrow_what_is_counted(tracker, project):
+    another = yaml.safe_load((project.folder / "config/papers/tiny.yaml").read_text()) | {
+        "paper": "another"
+    }
+    another["experiments"]["convex"]["seeds"] = [1]
+    project.write("config/papers/another.yaml", another)
+    for targets, total in (
+        (["tiny"], 4),
+        (["another"], 2),
+        (["all"], 6),
+        (["tiny", "report"], 6),
+        (["tiny", "another"], 6),
+    ):
         tracker.targets = targets
         assert tracker.state().total == total
-    tracker._plan.papers["another"] = tracker._plan.papers[known[0]]
-    tracker.targets = ["another"]
-    assert tracker.state().total == 0
 
 
 def test_time_left_is_what_is_missing_at_the_pace_so_far(tracker):
     first, second, *_ = tracker.folders
-    leave(first, "run.json", json.dumps({"wall_seconds": 10.0}))
+    leave_card(first, wall_seconds=10.0)
     leave(second, "progress.json", json.dumps({"done": 30, "total": 60}))
     state = tracker.state()
     assert state.done == 1.5
@@ -78,7 +91,7 @@ def test_without_a_terminal_it_prints_lines(tracker, run_progress, monkeypatch):
     with run_progress.shown(tracker, Console(file=out)) as refresh:
         refresh()
         for folder in tracker.folders:
-            leave(folder, "run.json", json.dumps({"wall_seconds": 90.0}))
+            leave_card(folder, wall_seconds=90.0)
         refresh()
         refresh()
     assert out.getvalue().splitlines() == [

@@ -81,7 +81,7 @@ def test_killed_work_goes_on_from_its_checkpoint(gated_project, gate):
     os.killpg(process.pid, signal.SIGINT)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, output
-    assert "goes on where it was" in output
+    assert "the same command resumes the work" in output
 
     # Snakemake and its job are killed: the lock stays behind, and make figures takes it away.
     process = start_until_round(300, gate, project, make_figures(target))
@@ -93,7 +93,7 @@ def test_killed_work_goes_on_from_its_checkpoint(gated_project, gate):
     process = project.start(make_figures(target))
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, output + project.logs()
-    assert "taking its lock away" in output
+    assert "removing its lock" in output
     resumed = project.histories("top_k")
     card = json.loads(next(project.folder.glob(f"{GROUP}/*/run.json")).read_text())
     assert card["steps"] == STEPS
@@ -127,7 +127,7 @@ def test_data_that_cannot_be_had_fails_nothing(project, monkeypatch):
     project.run("results/tiny/tiny/convex/top_k/group.json")
     group = json.loads((project.folder / GROUP / "group.json").read_text(encoding="utf-8"))
     assert group["runs"] == []
-    assert group["not_run"].startswith("no data: ")
+    assert group["not_run"]["kind"] == "no_data"
     report = json.loads((project.folder / "results/tiny/data/a1a+a9a.json").read_text())
     assert report["available"] is False
 

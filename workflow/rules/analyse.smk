@@ -1,5 +1,5 @@
-# Pictures, tables and verdicts: functions of the histories, cheap, drawn again whenever the
-# histories, their description in config/papers/ or the code that draws them changed.
+# Pictures, tables and verdicts are functions of the histories. They are cheap, and are made again
+# whenever the histories, their description in config/papers/ or the code that makes them changed.
 
 
 localrules:

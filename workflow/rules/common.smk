@@ -1,4 +1,4 @@
-# What the rules share: paths, the methods, the plan, and functions of wildcards. No rules.
+# What the rules share: paths, the methods, the plan, and functions of wildcards. It has no rules.
 import json
 import os
 import sys
@@ -28,7 +28,7 @@ PAPERS = config["papers"] or paper_names(CONFIG_DIR)
 METHODS = read_methods(CONFIG_DIR)[0]
 EXTRA_METHODS = {}  # labels that rule files add (`register_method`), in the same form
 NOTHING = "(?!)"  # a pattern that no label matches
-# Sources whose change makes figures, tables, claims and the report anew, or the data reports.
+# Sources: when they change, figures, tables, claims and the report, or the data reports, are made again.
 PACKAGE = Path(wiregrad.__file__).parent
 ANALYSIS_CODE = sorted(
     os.path.relpath(f) for f in PACKAGE.glob("analysis/**/*") if f.is_file() and f.suffix != ".pyc"
@@ -57,9 +57,9 @@ def method_files():
 
 
 def register_method(label, title, method, plugin=None, **more):
-    """Enter a label from a rule file, as a line of config/methods.yaml would.
+    """Add a label from a rule file, as an entry of config/methods.yaml would.
 
-    `plugin`, a Python file that registers the method, is relative to that rule file.
+    `plugin` is a Python file that registers the method; its path is relative to the rule file.
     """
     if label in METHODS | EXTRA_METHODS:
         raise WorkflowError(f"method label {label!r} is taken: {(METHODS | EXTRA_METHODS)[label]}")
@@ -78,7 +78,7 @@ def labels_of(rule):
 
 
 def check_methods():
-    """Every label that is trained has a rule; told here, since a missing rule is told cryptically."""
+    """Raise WorkflowError for a label without a rule: Snakemake itself would name a file, not it."""
     for planned in plan().groups:
         name = f"train_{planned.entry.rule or planned.label}"
         if not planned.skip and not workflow.is_rule(name):
@@ -104,18 +104,18 @@ def group(paper, experiment, label):
 
 
 def planned_runs(wildcards):
-    """Digest of what a job is to run, so that a changed grid runs what is new."""
+    """Digest of the runs of a job, so that a changed grid runs again (finished runs are kept)."""
     return group(**wildcards).digest()
 
 
 def data_reports(wildcards):
-    """The report of the data set that a group needs (`a|b`, the first one that is had: a+b)."""
+    """The report of the data set that a group needs; that of `a|b` is called a+b.json."""
     name = group(**wildcards).runs[0].config["problem"].get("data")
     return f"{RESULTS}/data/{name.replace('|', '+')}.json" if name else []
 
 
 def threads_of(wildcards):
-    """One, or the processes of a parameter server: its times are a result, they need their cores."""
+    """One; for a parameter server, whose times are a result, one per process."""
     settings = [run.config["runtime"] for run in group(**wildcards).runs]
     real = [each["workers"] + 1 for each in settings if each["name"] == "parameter_server"]
     return max(real, default=1)

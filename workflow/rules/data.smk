@@ -1,5 +1,5 @@
-# One report for each data set: where it was had, or why it was not. A set that cannot be had makes
-# the runs that need it "not run: no data", and fails nothing.
+# One report per data set: which source it came from, or why it is not available. Runs that need a
+# missing data set are "not run: no data"; nothing fails.
 
 
 localrules:
@@ -8,7 +8,7 @@ localrules:
 
 rule fetch_data:
     input:
-        # A mirror that appears, or a changed catalogue, is worth another try.
+        # A new mirror (params) or a changed catalogue is worth another try.
         catalogue=CATALOGUE,
     output:
         f"{RESULTS}/data/{{data}}.json",

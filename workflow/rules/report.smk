@@ -1,5 +1,5 @@
-# One page with everything; it opens without a network. (`snakemake --report` makes Snakemake's own
-# report, with the captions in workflow/report/, of what a finished call left behind.)
+# One page with everything, which opens without a network. (`snakemake --report` makes Snakemake's
+# own report of a finished call, with the captions in workflow/report/.)
 
 
 report: "../report/workflow.rst"

@@ -1,7 +1,7 @@
-# One job trains one group: all runs of one method label in one experiment, so that torch and the
-# data are loaded once; where the experiment has tuning or a sweep, that comes first, in the same job.
-# Runs checkpoint themselves and lie beside the declared output, which is all that Snakemake removes
-# when a job fails: the next call goes on where this one stopped.
+# One job trains one group, that is all runs of one method label in one experiment, so that torch and
+# the data are loaded once. Its tuning or sweep, if any, comes first in the same job. Runs write
+# checkpoints beside the declared output. Snakemake removes only that output when a job fails, so the
+# next call resumes where this one stopped.
 
 
 localrules:
@@ -22,8 +22,8 @@ rule write_methods:
         "printf '%s\\n' {params.methods:q} > {output:q} 2> {log:q}"
 
 
-# Abstract: it matches no label. Every method has a rule of its own that inherits from this one and
-# says which labels it trains (methods/).
+# Abstract: it matches no label. Every method has its own rule (methods/), which inherits from this
+# one and says which labels it trains.
 rule train:
     input:
         data=data_reports,

@@ -1,8 +1,9 @@
 """`make figures`: run the workflow with a progress bar, and say where its results are.
 
-Snakemake does the work; this script clears the lock that a killed call left behind, lets missing
-data sets be tried again, shows how many runs are done and how long the rest will take, and passes
-on whatever Snakemake says about a failure. Its own output is kept in `<results>/<scale>/logs/`.
+Snakemake does the work. This script removes the lock that a killed call left behind, lets the
+workflow try missing data sets again, shows how many runs are done and how long the rest will take,
+and prints what Snakemake says about a failure. All that Snakemake says is kept in
+`<results>/<scale>/logs/`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import yaml
 from rich.console import Console
 
 from run_progress import Tracker, shown
-from wiregrad.core.errors import WiregradError
+from wiregrad.core.errors import ConfigError, WiregradError
+from wiregrad.studies.files import read_data_report, read_manifest
 
 LOCKS = Path(".snakemake/locks")
 FAILURE = re.compile(r"(Error in rule|\w*(Error|Exception)\b|Traceback|Logfile )")
@@ -44,7 +46,7 @@ def main() -> int:
         console.print(f"error: another snakemake is at work here (process {holder}); wait for it")
         return 2
     if LOCKS.is_dir() and any(LOCKS.iterdir()):
-        console.print("An earlier call was killed: taking its lock away and going on from there.")
+        console.print("An earlier call was killed: removing its lock and resuming its work.")
         subprocess.run(_snakemake("--unlock", "--quiet", "all"), check=True)
     for name in forget_missing_data(results):
         console.print(f"Trying again to get data set {name}.")
@@ -56,7 +58,7 @@ def main() -> int:
     if status == 0:
         _say_where(console, config, results)
     elif status == 130:
-        console.print("Interrupted: the same command goes on where it was.")
+        console.print("Interrupted: the same command resumes the work.")
     return status
 
 
@@ -90,11 +92,11 @@ def running_snakemake(folder: Path) -> int | None:
 
 
 def forget_missing_data(results: Path) -> Iterator[str]:
-    """Remove the reports of data sets that could not be had, so that they are tried again."""
+    """Remove the reports of data sets that were not available, so that they are tried again."""
     for report in sorted(results.glob("data/*.json")):
         try:
-            available = json.loads(report.read_text(encoding="utf-8")).get("available", False)
-        except (OSError, json.JSONDecodeError):
+            available = read_data_report(report).available
+        except ConfigError:
             available = False
         if not available:
             report.unlink()
@@ -102,7 +104,7 @@ def forget_missing_data(results: Path) -> Iterator[str]:
 
 
 def run(command: Sequence[str], tracker: Tracker, results: Path, console: Console) -> int:
-    """Run Snakemake beside the progress display; Ctrl-C is left to it (it stops its jobs)."""
+    """Run Snakemake beside the progress display. Ctrl-C reaches Snakemake, which ends its jobs."""
     log = results / "logs" / "snakemake.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     interrupted = threading.Event()
@@ -152,14 +154,12 @@ def _say_where(console: Console, config: dict[str, str], results: Path) -> None:
 
 
 def _not_run(results: Path) -> dict[str, str]:
-    """Experiments of which nothing was run, with the reason."""
-    manifests = (
-        json.loads(f.read_text(encoding="utf-8")) for f in results.glob("*/*/*/group.json")
-    )
+    """Experiments of which a group was not run, with the reason."""
+    manifests = (read_manifest(file) for file in results.glob("*/*/*/group.json"))
     return {
-        f"{found['paper']}/{found['experiment']}": found["not_run"]
+        f"{found.paper}/{found.experiment}": found.not_run.text
         for found in manifests
-        if found["not_run"]
+        if found.not_run is not None
     }
 
 

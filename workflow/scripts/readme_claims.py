@@ -1,65 +1,103 @@
-"""Write the published claims into README.md: `python workflow/scripts/readme_claims.py`."""
+"""Write the published verdicts into README.md and docs/claims.md.
+
+`python workflow/scripts/readme_claims.py`, after `wiregrad publish --scale cpu`.
+"""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from wiregrad.analysis.claims.judge import Judged
+from wiregrad.analysis.claims.render import read, texts
+from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.files import write_text
-from wiregrad.studies.papers import read_paper
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.schema import Paper
 
 ROOT = Path(__file__).parents[2]
+README, PAGE = ROOT / "README.md", ROOT / "docs/claims.md"
 CLAIMS = "results/published/cpu/claims"
-UNTESTED = {"not tested at this scale", "not run"}
 BLOCK = re.compile(r"<!-- claims: .*?<!-- /claims -->", flags=re.DOTALL)
+ORDER = (
+    Verdict.REPRODUCED,
+    Verdict.NOT_REPRODUCED,
+    Verdict.INCONCLUSIVE,
+    Verdict.NOT_TESTED,
+)
+HEAD = f"""# Claims
+
+<!-- Written by workflow/scripts/readme_claims.py: do not edit. -->
+
+What the papers claim, and what was observed here at scale `cpu`. The same verdicts with all their
+fields: [claims.csv](../{CLAIMS}.csv), [claims.json](../{CLAIMS}.json).
+
+- *paper* is what the paper says. *Observed* is the effect with its 95 % interval over seeds, and in
+  brackets the numbers behind it. Differences are paired by seed. An effect without an interval is
+  an exact count, or comes from one seed.
+- **reproduced**: the whole interval satisfies the claim. **not reproduced**: the whole interval
+  contradicts it. **inconclusive**: neither, for the reason that is given.
+- A claim is not tested where its runs were not made, or had a smaller budget than it asks for.
+
+"""
 
 
 def block(root: Path = ROOT) -> str:
-    """Counts of verdicts by paper, and the claims that were tested, folded away by paper."""
-    with (root / f"{CLAIMS}.csv").open(encoding="utf-8", newline="") as file:
-        papers = [(row["paper"], row["id"], row["verdict"]) for row in csv.DictReader(file)]
-    lines = (root / f"{CLAIMS}.md").read_text(encoding="utf-8").splitlines()
-    head, rule, *rows = [_without_padding(line) for line in lines if line.startswith("|")]
-    verdicts = sorted({v for *_, v in papers if v not in UNTESTED}, key=ORDER.index)
-    counts = [f"| paper | {' | '.join(verdicts)} | not tested at this scale |"]
-    counts += ["|:---|" + "---:|" * (len(verdicts) + 1)]
-    folded = []
-    for paper in dict.fromkeys(p for p, *_ in papers):
-        mine = {name: verdict for p, name, verdict in papers if p == paper}
-        each = Counter("" if v in UNTESTED else v for v in mine.values())
-        title = titled(root, paper)
-        numbers = " | ".join(str(each[v]) for v in [*verdicts, ""])
-        counts.append(f"| {title} | {numbers} |")
-        tested = {name for name, verdict in mine.items() if verdict not in UNTESTED}
-        table = [row for row in rows if row.split("|")[1].strip() in tested]
-        if table:
-            summary = f"<details><summary>{title}: what was tested</summary>"
-            folded += ["", summary, "", head, rule, *table, "", "</details>"]
-    body = "\n".join([*counts, *folded])
+    """The block of README.md: how many claims of each paper got which verdict."""
+    lines = [_row(["paper", *ORDER]), "|:---|" + "---:|" * len(ORDER)]
+    for title, rows in _by_title(root).items():
+        counts = Counter(row.verdict for row in rows)
+        lines.append(_row([title, *(str(counts[verdict]) for verdict in ORDER)]))
+    body = "\n".join(lines)
     return f"<!-- claims: {CLAIMS}.md -->\n{body}\n<!-- /claims -->"
 
 
-ORDER = ("reproduced", "not reproduced", "inconclusive")
+def page(root: Path = ROOT) -> str:
+    """The text of docs/claims.md: every claim that was tested, and why the others were not."""
+    return HEAD + "\n".join(_section(title, rows) for title, rows in _by_title(root).items())
 
 
-def titled(root: Path, paper: str) -> str:
+def _by_title(root: Path) -> dict[str, list[Judged]]:
+    """The published verdicts by the title of their paper, in the order of the papers."""
+    papers = load_plan("cpu", root / "config").papers
+    found: dict[str, list[Judged]] = {}
+    for row in read(root / f"{CLAIMS}.json"):
+        found.setdefault(_titled(papers[row.paper]), []).append(row)
+    return found
+
+
+def _titled(paper: Paper) -> str:
     """Title of a paper, and its arXiv number if it has one."""
-    spec, _ = read_paper(root / "config", paper)
-    number = spec["arxiv"]
-    return str(spec["title"]) + (f" ({number})" if number != "none" else "")
+    return paper.title + (f" ({paper.arxiv})" if paper.arxiv != "none" else "")
 
 
-def _without_padding(row: str) -> str:
-    return re.sub(r"-{4,}", "---", re.sub(r" {2,}", " ", row))
+def _section(title: str, rows: Sequence[Judged]) -> str:
+    """A paper's claims: a table of those that were tested, and a list of the others."""
+    tested = [texts(row) for row in rows if row.verdict != Verdict.NOT_TESTED]
+    others = [row for row in rows if row.verdict == Verdict.NOT_TESTED]
+    lines = [f"## {title}", ""]
+    if tested:
+        lines += [_row(tested[0]), _row([":---"] * len(tested[0]))]
+        lines += [*(_row(row.values()) for row in tested), ""]
+    if others:
+        lines += [f"<details><summary>Not tested at this scale: {len(others)}</summary>", ""]
+        lines += [f"- {row.id}: {row.statement} *{row.reason}*" for row in others]
+        lines += ["", "</details>", ""]
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    escaped = (str(cell).replace("|", "\\|") for cell in cells)
+    return f"| {' | '.join(escaped)} |"
 
 
 def main() -> None:
-    """Replace the block of README.md."""
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    write_text(readme, BLOCK.sub(lambda _: block(), text))
+    """Replace the block of README.md, and docs/claims.md."""
+    text = README.read_text(encoding="utf-8")
+    write_text(README, BLOCK.sub(lambda _: block(), text))
+    write_text(PAGE, page())
 
 
 if __name__ == "__main__":

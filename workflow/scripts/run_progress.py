@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -15,11 +14,12 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from wiregrad.core.errors import RecordError
 from wiregrad.core.validation import read_yaml
-from wiregrad.runs.record import CARD
+from wiregrad.runs.record import CARD, read_card
+from wiregrad.studies.files import PROGRESS, read_rounds_done
 from wiregrad.studies.plan import Group, Plan, PlannedRun, load_plan
 
-PROGRESS = "progress.json"
 LINE_SECONDS = 30.0
 """How often a line is printed where the output is no terminal."""
 
@@ -89,15 +89,14 @@ class Tracker:
         if folder in self._seconds:
             return 1.0
         try:
-            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-            self._seconds[folder] = float(card["wall_seconds"])
+            self._seconds[folder] = read_card(folder / CARD).wall_seconds
             return 1.0
-        except (OSError, ValueError, KeyError):
+        except RecordError:
             pass
         try:
-            told = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
-            return min(0.999, float(told["done"]) / float(told["total"]))
-        except (OSError, ValueError, KeyError, ZeroDivisionError):
+            told = read_rounds_done(folder / PROGRESS)
+            return min(0.999, told.done / told.total)
+        except RecordError:
             return 0.0
 
     def _left(self, parts: list[tuple[Group, Path, float]]) -> float | None:

@@ -1,7 +1,7 @@
-"""The command line: `wiregrad run | launch | train | tune | preflight | data | methods | …`.
+"""The command line, one module per group of commands: `wiregrad run | plan | train | data | …`.
 
-Sub-commands import what they need when they are called, and help is plain text (Rich takes longer
-to import than everything else here), so that `wiregrad --help` stays quick.
+Commands import what they need when they are called, and help is plain text, since Rich takes longer
+to import than everything else here: `wiregrad --help` is to stay quick. May import all rooms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from wiregrad.core.errors import WiregradError
 
 
 class Commands(TyperGroup):
-    """Lists every command with its whole first sentence, which is cut at the margin otherwise."""
+    """Lists every command with its whole first sentence, which click would cut at the margin."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
         """See TyperGroup."""
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Entry point: an error a user can meet is one line and exit status 2."""
+    """Entry point. A `WiregradError` is printed in one line, with exit status 2."""
     from wiregrad.cli import mount
 
     mount.all_commands(app)

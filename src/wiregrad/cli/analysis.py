@@ -1,7 +1,7 @@
 """`wiregrad figure`, `tables`, `claims`, `report` and `publish`: what is made of histories.
 
-All of them take `--results results/published`, so that everything can be drawn again from the
-published histories without training.
+With `--results results/published` everything is drawn again from the published histories, without
+training.
 """
 
 from __future__ import annotations
@@ -12,73 +12,63 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from wiregrad.cli.train import ConfigDir, Results, Scale, load
+from wiregrad.cli.options import Papers, PlanOptions, ScaleOptions, bundled
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import unknown
 
 app = typer.Typer()
 T = TypeVar("T")
 
-Methods = Annotated[
-    list[Path],
-    typer.Option(
-        "--methods", "--extra-methods", help="Further files of labels, like methods.yaml."
-    ),
-]
-Papers = Annotated[list[str], typer.Option("--paper", help="Only these papers.")]
 Figures = Annotated[Path, typer.Option(help="Folder of the pictures: FIGURES/PAPER/FIGURE.svg.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing.")]
 
 
 def _chosen(specs: Mapping[str, T], names: Iterable[str], what: str) -> dict[str, T]:
-    """The entries called `names`, or all; ConfigError lists what there is."""
+    """The entries called `names`, or all; ConfigError for an unknown name."""
     wanted = list(names) or list(specs)
     for name in wanted:
         if name not in specs:
-            raise ConfigError(f"no {what} {name!r} (known: {', '.join(specs) or 'none'})")
+            raise ConfigError(unknown(what, name, specs.keys()))
     return {name: specs[name] for name in wanted}
 
 
-def _say(paths: Iterable[Path], *, quiet: bool) -> None:
+def _print_paths(paths: Iterable[Path], *, quiet: bool) -> None:
     if not quiet:
         for path in paths:
             typer.echo(str(path))
 
 
 @app.command()
+@bundled
 def figure(
-    paper: Annotated[str, typer.Argument(help="A file of config/papers/.")],
+    options: PlanOptions,
+    paper: Annotated[str, typer.Argument(help="A paper of config/papers/.")],
     names: Annotated[list[str], typer.Argument(help="Figures; none: all of the paper.")] = [],
-    scale: Scale = "smoke",
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path, typer.Option(help="OUT/PAPER/FIGURE.{svg,png}, or one .svg for one figure.")
     ] = Path("figures"),
     quiet: Quiet = False,
 ) -> None:
     """Draw figures of a paper, as SVG and PNG."""
-    from wiregrad.analysis.figures import spec as figures
+    from wiregrad.analysis.figures import catalogue, render
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(figures.parse(plan.papers[paper]), names, "figure")
+    plan = options.load([paper])
+    specs = _chosen(catalogue.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     for name, spec in specs.items():
         svg = out if out.suffix == ".svg" else out / paper / f"{name}.svg"
-        _say(figures.write(spec, paper, found, svg), quiet=quiet)
+        _print_paths(render.write(spec, paper, found, svg), quiet=quiet)
 
 
 @app.command()
+@bundled
 def tables(
-    paper: Annotated[str, typer.Argument(help="A file of config/papers/.")],
+    options: PlanOptions,
+    paper: Annotated[str, typer.Argument(help="A paper of config/papers/.")],
     names: Annotated[list[str], typer.Argument(help="Tables; none: all of the paper.")] = [],
-    scale: Scale = "smoke",
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path | None, typer.Option(help="OUT/PAPER/TABLE.{csv,md,tex} [RESULTS/SCALE/tables].")
     ] = None,
@@ -86,48 +76,43 @@ def tables(
 ) -> None:
     """Write tables of a paper, as CSV, Markdown and LaTeX."""
     from wiregrad.analysis.results import aggregate
-    from wiregrad.analysis.tables import typeset
-    from wiregrad.analysis.tables.spec import parse
+    from wiregrad.analysis.tables import catalogue, render
 
-    plan = load(scale, config_dir, results, methods, [paper])
-    specs = _chosen(parse(plan.papers[paper]), names, "table")
+    plan = options.load([paper])
+    specs = _chosen(catalogue.parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
-    folder = out or results / scale / "tables"
+    folder = out or options.results / options.scale / "tables"
     for name, spec in specs.items():
-        _say(typeset.write(spec, name, paper, found, folder), quiet=quiet)
+        _print_paths(render.write(spec, name, paper, found, folder), quiet=quiet)
 
 
 @app.command()
+@bundled
 def claims(
-    scale: Scale = "smoke",
+    options: PlanOptions,
     paper: Papers = [],
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     out: Annotated[
         Path | None, typer.Option(help="OUT/claims.{csv,md,json} [RESULTS/SCALE].")
     ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Check the claims of the papers: claims.csv, claims.md, claims.json."""
-    from wiregrad.analysis.claims import verdicts as checked
+    from wiregrad.analysis.claims import judge, render
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, paper or None)
-    verdicts = checked.judge_all(plan, aggregate.collect(plan))
-    paths = checked.write(verdicts, scale, out or results / scale)
+    plan = options.load(paper or None)
+    verdicts = judge.judge_all(plan, aggregate.collect(plan))
+    paths = render.write(verdicts, options.scale, out or options.results / options.scale)
     if not quiet:
-        typer.echo(checked.summary(verdicts))
-    _say(paths, quiet=quiet)
+        typer.echo(render.summary(verdicts))
+    _print_paths(paths, quiet=quiet)
 
 
 @app.command()
+@bundled
 def report(
-    scale: Scale = "smoke",
+    options: PlanOptions,
     paper: Papers = [],
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
     figures: Figures = Path("figures"),
     out: Annotated[
         Path | None, typer.Option(help="OUT/report.html and OUT/explorer.html [RESULTS/SCALE].")
@@ -136,27 +121,25 @@ def report(
 ) -> None:
     """Write the report and the explorer: two pages that open without a network.
 
-    Pictures in FIGURES that are out of date, or of another scale, are drawn anew.
+    Pictures in FIGURES that are out of date, or of another scale, are drawn again.
     """
     from wiregrad.analysis.report import explorer, page
     from wiregrad.analysis.results import aggregate
 
-    plan = load(scale, config_dir, results, methods, paper or None)
+    plan = options.load(paper or None)
     found = aggregate.collect(plan)
-    folder = out or results / scale
+    folder = out or options.results / options.scale
     paths = [
         page.write(plan, found, figures, folder / "report.html"),
         explorer.write(plan, found, folder / "explorer.html"),
     ]
-    _say(paths, quiet=quiet)
+    _print_paths(paths, quiet=quiet)
 
 
 @app.command()
+@bundled
 def publish(
-    scale: Scale,
-    config_dir: ConfigDir = Path("config"),
-    results: Results = Path("results"),
-    methods: Methods = [],
+    options: ScaleOptions,
     figures: Figures = Path("figures"),
     quiet: Quiet = False,
 ) -> None:
@@ -166,6 +149,10 @@ def publish(
     """
     from wiregrad.analysis.report import publication
 
-    plan = load(scale, config_dir, results, methods)
-    paths = publication.publish(plan, results / "published" / scale, figures / "published" / scale)
-    _say(paths, quiet=quiet)
+    plan = options.load()
+    paths = publication.publish(
+        plan,
+        options.results / "published" / options.scale,
+        figures / "published" / options.scale,
+    )
+    _print_paths(paths, quiet=quiet)

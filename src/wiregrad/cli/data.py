@@ -29,7 +29,7 @@ Names = Annotated[
 def list_sets(names: Names = None) -> None:
     """Show every data set with its state, size and licence; with names, all that is known of each.
 
-    Asks no network.
+    Does not use the network.
     """
     from rich.console import Console
     from rich.table import Table
@@ -49,7 +49,7 @@ def list_sets(names: Names = None) -> None:
     for each in entries().values():
         table.add_row(each.name, f"{each.bytes / 1e6:.1f}", _state(each), each.licence)
     console.print(table)
-    console.print("besides: folder:PATH?size=64, images of your own (wiregrad.data.folders)")
+    console.print("also:   folder:PATH?size=64, your own images (wiregrad.data.folders)")
     mirror = sources.mirror_location() or "none"
     console.print(f"cache:  {prepared.cache_folder()} (WIREGRAD_CACHE)", soft_wrap=True)
     console.print(f"mirror: {mirror} (WIREGRAD_MIRROR)", soft_wrap=True)
@@ -59,41 +59,40 @@ def list_sets(names: Names = None) -> None:
 def fetch(
     names: Annotated[
         list[str],
-        typer.Argument(help='Data sets; "a|b" is the first of these that can be had.'),
+        typer.Argument(help='Data sets; "a|b" is the first of these that is available.'),
     ],
     report: Annotated[
         Path | None,
-        typer.Option(help="Write what came of it (one data set) as JSON, and fail on nothing."),
+        typer.Option(help="Write the result for one data set as JSON, and do not fail."),
     ] = None,
 ) -> None:
-    """Fetch, verify and prepare data sets. Fails if one cannot be had, after trying the others."""
+    """Fetch, verify and prepare data sets. Tries all, then fails if one is not available."""
     from wiregrad.core.errors import ConfigError, DataUnavailable
-    from wiregrad.core.files import write_json
     from wiregrad.data import alternatives, load
     from wiregrad.data.generated import SETS
+    from wiregrad.studies.files import DataReport, write
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
-    for name in names:  # a misspelt one is told before anything is fetched
+    for name in names:  # a misspelt name is an error before anything is fetched
         if name not in SETS:
             alternatives(name)
     failures = []
     for name in names:
-        outcome: dict[str, Any] = {"schema": 1, "name": name, "available": False, "reason": None}
         try:
             with _spinner() as say:
                 found = load(name, say)
         except DataUnavailable as error:
             failures.append(str(error))
-            outcome["reason"] = str(error)
+            outcome = DataReport(name=name, available=False, reason=str(error))
             typer.echo(f"{name}: not available", err=True)
         else:
-            outcome |= {"available": True} | _provenance(found)
+            outcome = DataReport(name=name, available=True, **_provenance(found))
             typer.echo(
                 f"{found.variant}: ready, from {found.source}, sha256 {found.digest[:16]}..."
             )
         if report is not None:
-            write_json(report, outcome)
+            write(report, outcome)
     if failures and report is None:
         raise DataUnavailable("; ".join(failures))
 
@@ -104,11 +103,11 @@ def verify(
     sources: Annotated[
         bool,
         typer.Option(
-            "--sources", help="Prepare each anew from every source that can be had and compare."
+            "--sources", help="Prepare each again from every available source, and compare."
         ),
     ] = False,
 ) -> None:
-    """Hash prepared data sets anew (without names: all that are prepared)."""
+    """Hash prepared data sets again (without names: all that are prepared)."""
     from rich.console import Console
     from rich.table import Table
 
@@ -157,7 +156,7 @@ def _judge(attempt: Attempt) -> tuple[bool, str]:
     if attempt.corrupt:
         return False, f"[red]differs[/]: {attempt.failure}"
     if attempt.arrays is None:
-        return True, f"not to be had: {attempt.failure}"
+        return True, f"not available: {attempt.failure}"
     return True, "[green]the same tensors[/]"
 
 
@@ -212,7 +211,7 @@ def _provenance(found: DataSet) -> dict[str, Any]:
 
 @contextmanager
 def _spinner() -> Iterator[Callable[[str], None]]:
-    """A line on standard error that says what is being done, with the time it takes."""
+    """Show on standard error what is being done, and for how long."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

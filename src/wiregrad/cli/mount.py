@@ -1,7 +1,7 @@
-"""Which sub-command lives in which module.
+"""Which command is in which module.
 
-All of these modules are imported at every start, which takes some milliseconds: what is heavy
-(torch, NumPy, pydantic, Rich, …) they import inside the commands.
+Every start imports all of these modules, which takes some milliseconds. What is heavy (torch,
+NumPy, pydantic, Rich, …) is imported inside the commands.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import typer
 from wiregrad.cli import Commands
 
 GROUPS = {"data": "wiregrad.cli.data"}
-"""Sub-commands of their own name: `wiregrad data list`."""
+"""Groups of commands: `wiregrad data list`."""
 
 FLAT = (
-    "wiregrad.cli.train",
-    "wiregrad.cli.sweep",
-    "wiregrad.cli.launch",
+    "wiregrad.cli.run",
+    "wiregrad.cli.study",
     "wiregrad.cli.analysis",
-    "wiregrad.cli.methods",
-    "wiregrad.cli.compressors",
+    "wiregrad.cli.parts",
+    "wiregrad.cli.schema",
 )
-"""Modules whose commands stand at the top: `wiregrad train`."""
+"""Modules of commands without a group: `wiregrad train`."""
 
 
 def all_commands(app: typer.Typer) -> None:
-    """Add every sub-command to `app`."""
+    """Add every command to `app`."""
     for module in FLAT:
         app.registered_commands += importlib.import_module(module).app.registered_commands
     for name, module in GROUPS.items():

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def bar(title: str) -> Iterator[Report]:
-    """A callback for `Loop` that draws rounds done, time left and the last loss.
+    """Yield a callback for `Loop` that draws rounds done, time left and the last loss.
 
-    Where standard error is no terminal nothing is drawn.
+    Nothing is drawn where standard error is no terminal.
     """
     console = Console(stderr=True)
     columns = (

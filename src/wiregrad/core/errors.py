@@ -36,3 +36,7 @@ class NonFiniteError(WiregradError):
 
 class RuntimeFailure(WiregradError):
     """A run that lost one of its processes; the message names it."""
+
+
+class NotCovered(WiregradError, ValueError):
+    """A question that no theorem here answers: of a method, a compressor or a problem."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wiregrad.kernels import native, require, rows_of, with_twins
+from wiregrad.kernels import supports, native, require, rows_of, with_twins
 
 
 @with_twins
@@ -34,9 +34,15 @@ def amsgrad_step(
     beta2: float,
     eps: float,
     eps_inside: bool,
-) -> None:
-    """One step of AMSGrad on `[d]`, in place and in one pass, as `plain_amsgrad_step`."""
-    require(x, m, v, v_hat, g)
+) -> bool:
+    """One step of AMSGrad on `[d]`, in place and in one pass over memory.
+
+    The same bits as the formula in torch (`wiregrad.methods.amsgrad.plain_step`), whose arguments
+    it takes. Returns False, with nothing touched, if no kernel takes these tensors. Raises
+    ValueError for vectors of different sizes.
+    """
+    if x.dim() != 1 or not supports(x, m, v, v_hat, g):
+        return False
     state = [t for t in (x, m, v, v_hat, g) if t is not None]
     if any(t.shape != (x.numel(),) for t in state):
         raise ValueError(f"vectors of one size expected, got {[list(t.shape) for t in state]}")
@@ -54,33 +60,7 @@ def amsgrad_step(
         eps,
         eps_inside,
     )
-
-
-def plain_amsgrad_step(
-    x: torch.Tensor,
-    m: torch.Tensor,
-    v: torch.Tensor,
-    v_hat: torch.Tensor | None,
-    g: torch.Tensor,
-    *,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    eps: float,
-    eps_inside: bool,
-) -> None:
-    """One step of AMSGrad in torch, on any device and float type, in place.
-
-    m <- m + (1 - b1)(g - m);  v <- b2 v + (1 - b2) g^2;  v^ <- max(v^, v);
-    x <- x - lr m / sqrt(v^ + eps), or sqrt(v^) + eps unless `eps_inside`. Without `v_hat`, v itself
-    is under the root. Every operation is rounded on its own: `lerp_` and `addcmul_` leave it to
-    the CPU whether they round between product and sum, and their last bit with it.
-    """
-    m.add_(torch.sub(g, m).mul_(1 - beta1))
-    v.mul_(beta2).add_(torch.mul(g, 1 - beta2).mul_(g))
-    largest = v if v_hat is None else torch.maximum(v_hat, v, out=v_hat)
-    root = nearest_root(largest + eps) if eps_inside else nearest_root(largest).add_(eps)
-    x.add_(torch.mul(m, -lr).div_(root))
+    return True
 
 
 def nearest_root(x: torch.Tensor) -> torch.Tensor:

@@ -1,13 +1,13 @@
 """Compressed gradients, summed over the workers (Khirirat, Feyzmahdavian, Johansson 2018).
 
-arXiv 1806.06573, recalled. Its problem is min f(x) = Σ f_i(x): `lr` is γ of the sum, which is 1/n
-of the rate that means the same for a mean over n workers.
+arXiv 1806.06573, recalled. Its problem is min f(x) = Σ f_i(x). So lr is the paper's γ, a step for
+the sum: the same step for the mean over n workers would be called n γ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import pydantic
 import torch
@@ -15,8 +15,9 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.methods.base import Empty, Method, Replica, State, Step, register
-from wiregrad.methods.baselines import Point, Residuals
+from wiregrad.methods.base import Method, Step, register
+from wiregrad.methods.premises import CompressedSum, Dimensions
+from wiregrad.methods.state import Empty, Point, Replica, Residuals, State
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class Compressing(Method):
 
 @dataclass(frozen=True, kw_only=True)
 class Summing(Compressing):
-    """Base of those whose server keeps nothing but x.
+    """Base of the ones whose server keeps nothing but x.
 
     server  x <- x - lr sum c_i;  broadcast x
     """
@@ -50,7 +51,7 @@ class Summing(Compressing):
 @register("q_gd")
 @dataclass(frozen=True, kw_only=True)
 class QGD(Method):
-    """Q-GD: the full gradient, compressed where it is complete.
+    """Q-GD: the full gradient is compressed, by the server, which has all of it.
 
     worker  send ∇f_i
     server  broadcast c = Q(sum ∇f_i)
@@ -60,7 +61,7 @@ class QGD(Method):
     source = "arXiv 1806.06573 (Q-GD), recalled"
 
     compressor: Compressor
-    """Q"""
+    """Q: unbiased, for the paper's bounds."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         return State(Empty(), Empty(), Replica(x0.clone()))
@@ -76,6 +77,9 @@ class QGD(Method):
     def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
         replica.x.sub_(broadcast, alpha=step.lr)
 
+    def premises(self, size: Dimensions) -> CompressedSum:
+        return CompressedSum(self.compressor, at="server")
+
 
 @register("distributed_q_gd")
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +89,13 @@ class DistributedQGD(Summing):
     worker  send c_i = Q(∇f_i)
     server  x <- x - lr sum c_i;  broadcast x
 
-    Workers that read x late make it x_{k+1} = x_k - lr sum Q(∇f_i(x_{k-τ_k^i})).
+    If workers read x late it is x_{k+1} = x_k - lr sum Q(∇f_i(x_{k-τ_k^i})).
     """
 
     source = "arXiv 1806.06573 (distributed compressed gradients), recalled"
+
+    def premises(self, size: Dimensions) -> CompressedSum:
+        return CompressedSum(self.compressor, at="workers")
 
 
 @dataclass
@@ -105,13 +112,14 @@ class QIAG(Compressing):
     """Q-IAG; with the sparsifier, S-IAG: the server keeps the last message of each worker.
 
     worker  send c_i = Q(∇f_i)
-    server  c_i <- what i has sent, of those who have;  x <- x - lr sum c_i over all;  broadcast x
+    server  c_i <- the new message, for each i that has sent one
+            x <- x - lr sum c_i over all i;  broadcast x
 
-    The server keeps n vectors, and adds them up anew each time.
+    The server keeps n vectors, and adds all of them up in every round.
     """
 
     source = "arXiv 1806.06573 (Q-IAG, S-IAG), recalled"
-    partial: ClassVar[str] = "padded"  # see wiregrad.runtimes.partial
+    partial = "padded"
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         return State(Empty(), Table(x0.clone(), x0.new_zeros(n, x0.numel())), Replica(x0.clone()))
@@ -125,6 +133,9 @@ class QIAG(Compressing):
         server.x.sub_(total, alpha=step.lr)
         down.dense(server.x)
 
+    def premises(self, size: Dimensions) -> CompressedSum:
+        return CompressedSum(self.compressor, at="workers")
+
 
 @register("async_sgd")
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +147,10 @@ class AsyncSGD(Summing):
     """
 
     source = "arXiv 1806.06573 (asynchronous, mini-batches, blocks), recalled"
-    partial: ClassVar[str] = "arrived"
+    partial = "arrived"
 
     parts: Annotated[int, pydantic.Field(ge=1)] = 1
-    """Blocks of equal size that x is cut into; each worker goes through them in turn."""
+    """Number of blocks of equal size that x is cut into; workers go through them in turn."""
 
     def work(
         self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
@@ -156,16 +167,17 @@ class AsyncSGD(Summing):
 @register("async_ef_sgd")
 @dataclass(frozen=True, kw_only=True)
 class AsyncEFSGD(Method):
-    """Asynchronous SGD with error feedback; the residual is in units of x. Ours: no paper has it.
+    """Asynchronous SGD with error feedback, in units of x: this suite's own, no paper has it.
 
     worker  c_i = C(lr g_i + e_i);  e_i <- e_i + lr g_i - c_i;  send c_i
     server  x <- x - c_i, for each i that has arrived;  broadcast x
     """
 
     source = "this suite: arXiv 1901.09847, Algorithm 2 (EF-SGD), applied on arrival"
-    partial: ClassVar[str] = "arrived"
+    partial = "arrived"
 
     compressor: Compressor
+    """C, contractive."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         residuals = Residuals(x0.new_zeros(n, x0.numel()))

@@ -9,43 +9,20 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.methods.amsgrad import AMSGrad
-from wiregrad.methods.base import Empty, Fraction, Method, Replica, State, Step, register
-
-
-@dataclass
-class Point:
-    """x `[d]` at the server."""
-
-    x: torch.Tensor
+from wiregrad.methods.amsgrad import AMSGradServer
+from wiregrad.methods.base import Fraction, Method, Step, register
+from wiregrad.methods.premises import Dimensions, ThreePoint
+from wiregrad.methods.rows import descend, for_rows, rows_like
+from wiregrad.methods.state import Empty, Point, Replica, Residuals, State
+from wiregrad.methods.three_point import constants
 
 
 @dataclass
 class MomentumServer:
-    """x and the momentum u, each `[d]`."""
+    """x and the momentum u, each `[..., d]`."""
 
     x: torch.Tensor
     u: torch.Tensor
-
-
-@dataclass
-class Residuals:
-    """Residuals `[n, d]`, in units of x."""
-
-    error: torch.Tensor
-
-
-def for_rows(lr: float | torch.Tensor) -> float | torch.Tensor:
-    """A learning rate that multiplies `[..., n, d]`; in a batch of R runs it is `[R, 1]`."""
-    return lr[..., None] if isinstance(lr, torch.Tensor) else lr
-
-
-def descend(x: torch.Tensor, lr: float | torch.Tensor, direction: torch.Tensor) -> None:
-    """Set x ← x − lr direction, in place; lr is a number, or `[R, 1]` in a batch of R runs."""
-    if isinstance(lr, torch.Tensor):
-        x.addcmul_(lr, direction, value=-1)
-    else:
-        x.sub_(direction, alpha=lr)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +33,7 @@ class MomentumSGD(Method):
     """
 
     momentum: Fraction = 0.0
+    """Of the heavy ball; 0: plain SGD."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         server = MomentumServer(x0.clone(), torch.zeros_like(x0))
@@ -77,47 +55,63 @@ class DistSGD(MomentumSGD):
     """
 
     source = "Polyak 1964; lr outside the momentum, as in torch.optim.SGD"
+    partial = "arrived"
+    sweepable = True
 
     def work(
         self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         up.dense(grads)
 
+    def premises(self, size: Dimensions) -> ThreePoint:
+        """Gradient descent, as C(x) = x."""
+        return ThreePoint(constants.gd())
+
 
 @register("naive_sgd")
 @dataclass(frozen=True, kw_only=True)
 class NaiveSGD(MomentumSGD):
-    """SGD on compressed gradients, so that what compression drops is lost.
+    """SGD on compressed gradients: what compression drops is lost.
 
-    worker  send C(g_i)
+    worker  send c_i = C(g_i)
     server  u <- momentum u + mean c_i;  x <- x - lr u;  broadcast x
     """
 
     source = "by definition; arXiv 1901.09847 shows that it may not converge"
+    partial = "arrived"
+    sweepable = True
 
     compressor: Compressor
+    """C."""
 
     def work(
         self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         up(self.compressor, grads)
 
+    def premises(self, size: Dimensions) -> ThreePoint:
+        """No theorem: it is tuned in multiples of EF21's step, as in arXiv 2106.05203."""
+        return ThreePoint(constants.ef21(size.alpha(self.compressor)), proven=False)
+
 
 @register("naive")
 @dataclass(frozen=True, kw_only=True)
-class Naive(AMSGrad):
-    """COMP-AMS without error feedback, so that what compression drops is lost.
+class Naive(AMSGradServer):
+    """COMP-AMS without error feedback: what compression drops is lost.
 
-    worker  send C(g_i)
+    worker  send c_i = C(g_i)
     server  as COMP-AMS
     """
 
     source = "arXiv 2205.05632, an earlier version: ablation without error feedback"
+    partial = "arrived"
+    sweepable = True
 
     compressor: Compressor
+    """C."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        return State(Empty(), self.server(x0), Replica(x0.clone()))
+        return State(Empty(), self.moments(x0), Replica(x0.clone()))
 
     def work(
         self, workers: Empty, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
@@ -135,12 +129,14 @@ class EFSGD(Method):
     """
 
     source = "arXiv 1901.09847, Algorithm 2 (EF-SGD), at each of n workers"
+    partial = "arrived"
+    sweepable = True
 
     compressor: Compressor
+    """C, contractive."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        error = x0.new_zeros(*x0.shape[:-1], n, x0.shape[-1])
-        return State(Residuals(error), Point(x0.clone()), Replica(x0.clone()))
+        return State(Residuals(rows_like(x0, n)), Point(x0.clone()), Replica(x0.clone()))
 
     def work(
         self, workers: Residuals, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
@@ -150,3 +146,7 @@ class EFSGD(Method):
     def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
         server.x.sub_(received.mean())
         down.dense(server.x)
+
+    def premises(self, size: Dimensions) -> ThreePoint:
+        """No theorem: it is tuned in multiples of EF21's step, as in arXiv 2106.05203."""
+        return ThreePoint(constants.ef21(size.alpha(self.compressor)), proven=False)

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import torch
 
-from wiregrad.methods.adam import LargestMoments
-from wiregrad.methods.base import State, Step, register
-from wiregrad.methods.two_way import AMSGradAtWorkers, Markov
+from wiregrad.comm.channel import Channel
+from wiregrad.comm.received import Received
+from wiregrad.methods.base import Step, register
+from wiregrad.methods.rows import rows_like
+from wiregrad.methods.state import Estimates, LargestMoments, MarkovServer, State
+from wiregrad.methods.two_way import AMSGradAtWorkers
 
 
 @dataclass
-class Replica(LargestMoments):
+class CDAdamReplica(LargestMoments):
     """x, the moments and g~, what the server has told everyone of the gradient; each `[..., d]`."""
 
     g: torch.Tensor
@@ -20,7 +23,7 @@ class Replica(LargestMoments):
 
 @register("cd_adam")
 @dataclass(frozen=True, kw_only=True)
-class CDAdam(Markov, AMSGradAtWorkers):
+class CDAdam(AMSGradAtWorkers):
     """CD-Adam: a Markov compression sequence each way, AMSGrad at every worker.
 
     g^_i = g^ = g~ = m = v = v^ = 0;  then
@@ -30,17 +33,34 @@ class CDAdam(Markov, AMSGradAtWorkers):
             m <- b1 m + (1-b1) g~;  v <- b2 v + (1-b2) g~^2;  v^ <- max(v^, v)
             x <- x - lr m / sqrt(v^ + eps)
 
-    The authors' code also corrects the bias of the moments, has eps outside the root, and adds
-    weight_decay x to g~: `bias_correction`, `eps_inside`, `weight_decay`. The error that a run
-    measures is that of the estimate: ‖g^_i - g_i‖² / ‖g_i‖².
+    C is `compressor`, b1 and b2 are `beta1` and `beta2`, lr is the paper's α. The authors' code
+    also corrects the bias of the moments, has eps outside the root, and adds weight_decay x to g~:
+    `bias_correction`, `eps_inside`, `weight_decay`. The compression error that a run measures is
+    that of the estimate: ‖g^_i - g_i‖² / ‖g_i‖².
     """
 
     source = "arXiv 2111.00705 (CD-Adam), and the code that its authors published"
+    sweepable = True
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        replica = Replica(x0.clone(), *(torch.zeros_like(x0) for _ in range(4)))
-        return State(*self.links(x0, n), replica)
+        server = MarkovServer(torch.zeros_like(x0), torch.zeros_like(x0))
+        replica = CDAdamReplica(x0.clone(), *(torch.zeros_like(x0) for _ in range(4)))
+        return State(Estimates(rows_like(x0, n)), server, replica)
 
-    def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
+    def work(
+        self,
+        workers: Estimates,
+        replica: CDAdamReplica,
+        grads: torch.Tensor,
+        up: Channel,
+        step: Step,
+    ) -> None:
+        workers.h += up(self.compressor, grads - workers.h, relative_to=grads)
+
+    def serve(self, server: MarkovServer, received: Received, down: Channel, step: Step) -> None:
+        server.g += received.mean()
+        server.w += down(self.compressor, server.g - server.w)
+
+    def move(self, replica: CDAdamReplica, broadcast: torch.Tensor, step: Step) -> None:
         replica.g += broadcast
         self.descend(replica, replica.g, step)

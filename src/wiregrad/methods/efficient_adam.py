@@ -14,22 +14,12 @@ from wiregrad.compressors import Compressor
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.layout import BlockKind
 from wiregrad.methods.amsgrad import update_moments
-from wiregrad.methods.base import Fraction, Method, PositiveFloat, Replica, State, Step, register
-from wiregrad.methods.baselines import for_rows
-from wiregrad.methods.three_point.gradient_descent import rows_like
-from wiregrad.methods.two_way import Residual
+from wiregrad.methods.base import Fraction, Method, PositiveFloat, Step, register
+from wiregrad.methods.rows import for_rows, rows_like
+from wiregrad.methods.state import LocalMoments, Replica, ServerResidual, State
 
-Schedule = Literal["constant", "horizon", "round"]
-"""Fixed; by the number T of all rounds; by the round t = 1, 2, ..."""
-
-
-@dataclass
-class Workers:
-    """Moments m_i, v_i and residuals e_i, each `[..., n, d]`; e_i `[..., n, 0]` if unused."""
-
-    m: torch.Tensor
-    v: torch.Tensor
-    error: torch.Tensor
+Decay = Literal["constant", "horizon", "round"]
+"""Constant; by the number T of all rounds; by the round t = 1, 2, ..."""
 
 
 @register("efficient_adam")
@@ -44,12 +34,15 @@ class EfficientAdam(Method):
     server  p = mean d_i;  D = Q_s(p + E);  E <- E + p - D;  broadcast D
     all     x <- x - D
 
-    The identity is a quantiser that is switched off; a link without feedback loses what its
-    quantiser drops. With `identity` both ways it is not Adam on the mean gradient: every worker
-    has a second moment of its own.
+    Q_w is `compressor`, Q_s is `server_compressor`; the paper's α_t is lr_t, its θ_t theta_t.
+    `identity` switches a quantiser off; a link without feedback loses what its quantiser drops.
+    With `identity` both ways it is not Adam on the mean gradient: every worker has a second moment
+    of its own.
     """
 
     source = "arXiv 2205.14473 (Efficient-Adam), recalled: only the abstract was at hand"
+    partial = "arrived"
+    sweepable = True
 
     compressor: Compressor
     """Q_w, of the workers."""
@@ -57,15 +50,19 @@ class EfficientAdam(Method):
     """Q_s, of the server."""
     blocks: BlockKind = "per_tensor"
     beta: Fraction = 0.9
+    """Decay of the first moment, in [0, 1)."""
     theta: PositiveFloat = 0.999
-    theta_schedule: Schedule = "constant"
+    """Of the second moment's decay: > 0, and as large as `theta_schedule` allows."""
+    theta_schedule: Decay = "constant"
     """theta_t = theta; 1 - theta/T (`horizon`); 1 - theta/t (`round`)."""
-    lr_schedule: Schedule = "constant"
+    lr_schedule: Decay = "constant"
     """lr_t = lr; lr/sqrt(T) (`horizon`); lr/sqrt(t) (`round`); on top of `schedule`."""
     v0: PositiveFloat = 1e-8
-    """Chosen here: all that is known of it is that it is positive."""
+    """Of v_i before round 1; chosen here: all that is known of it is that it is positive."""
     worker_feedback: bool = True
+    """Whether the workers keep e_i; else it is 0."""
     server_feedback: bool = True
+    """Whether the server keeps E; else it is 0."""
 
     def __post_init__(self) -> None:
         if self.theta_schedule == "constant" and not self.theta < 1:
@@ -80,8 +77,8 @@ class EfficientAdam(Method):
     def init(self, x0: torch.Tensor, n: int) -> State:
         m = rows_like(x0, n)
         error = rows_like(x0, n, None if self.worker_feedback else 0)
-        workers = Workers(m, torch.full_like(m, self.v0), error)
-        return State(workers, Residual(torch.zeros_like(x0)), Replica(x0.clone()))
+        workers = LocalMoments(m, torch.full_like(m, self.v0), error)
+        return State(workers, ServerResidual(torch.zeros_like(x0)), Replica(x0.clone()))
 
     def theta_at(self, step: Step) -> float:
         """theta_t; raises ConfigError where it would be negative."""
@@ -100,10 +97,10 @@ class EfficientAdam(Method):
         return step.lr / math.sqrt(over[self.lr_schedule])
 
     def work(
-        self, workers: Workers, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self, workers: LocalMoments, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         update_moments(workers.m, workers.v, grads, self.beta, self.theta_at(step))
-        # Without gradients v dies out in the end, long after m: 0/0 is then 0.
+        # Without gradients v underflows in the end, long after m: 0/0 then has to be 0.
         u = workers.v.sqrt().clamp_(min=torch.finfo(workers.v.dtype).tiny)
         torch.div(workers.m, u, out=u).mul_(for_rows(self.lr_in(step)))
         if self.worker_feedback:
@@ -111,7 +108,7 @@ class EfficientAdam(Method):
         else:
             up(self.compressor, u)
 
-    def serve(self, server: Residual, received: Received, down: Channel, step: Step) -> None:
+    def serve(self, server: ServerResidual, received: Received, down: Channel, step: Step) -> None:
         p = received.mean()
         if self.server_feedback:
             down.error_feedback(self.server_compressor, p, server.error)

@@ -12,36 +12,38 @@ from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
 from wiregrad.compressors.top_k import TopK
-from wiregrad.methods.base import Method, Replica, State, Step, register
-from wiregrad.methods.three_point.gradient_descent import Server, rows_like
-from wiregrad.methods.three_point.mechanisms import Probability
+from wiregrad.methods.base import Method, Probability, Step, register
+from wiregrad.methods.premises import Dimensions, ThreePoint
+from wiregrad.methods.rows import rows_like
+from wiregrad.methods.state import GradientServer, Replica, State
+from wiregrad.methods.three_point import constants
 
 
 @dataclass
 class Previous:
-    """Previous gradients y `[..., n, d]`."""
+    """Previous gradients y_i `[..., n, d]`."""
 
     y: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Base(Method):
-    """What the forms of MARINA share."""
+class MarinaBase(Method):
+    """What the forms of MARINA share: they differ in how a difference is compressed."""
 
     p: Probability
-    """Of a round of full gradients; one coin, which server and workers all see."""
+    """Of a round of full gradients, in (0, 1]; one coin, which server and workers all see."""
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        return {"p": 0.3}
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        server = Server(x0.clone(), torch.zeros_like(x0))
+        server = GradientServer(x0.clone(), torch.zeros_like(x0))
         return State(Previous(rows_like(x0, n)), server, Replica(x0.clone()))
 
     def full(self, step: Step) -> bool:
         """Whether all send full gradients in this round."""
         return step.t == 1 or step.coin(self.p)
-
-    @classmethod
-    def example(cls) -> dict[str, Any]:
-        return {"p": 0.3}
 
     @abstractmethod
     def compressed(self, workers: Any, difference: torch.Tensor, up: Channel, step: Step) -> None:
@@ -56,7 +58,7 @@ class Base(Method):
             self.compressed(workers, grads - workers.y, up, step)
         workers.y.copy_(grads)
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
+    def serve(self, server: GradientServer, received: Received, down: Channel, step: Step) -> None:
         if self.full(step):
             server.g.zero_()
         server.g += received.mean()
@@ -66,7 +68,7 @@ class Base(Method):
 
 @register("marina")
 @dataclass(frozen=True, kw_only=True)
-class Marina(Base):
+class Marina(MarinaBase):
     """MARINA: full gradients now and then, compressed differences in between.
 
     round 1, and with probability p
@@ -76,9 +78,12 @@ class Marina(Base):
     worker  send q_i = Q(∇f_i - previous ∇f_i)
     server  g <- g + mean q_i
     always  x <- x - lr g;  broadcast x
+
+    Q is `compressor`, lr is the paper's γ.
     """
 
     source = "arXiv 2102.07845, Algorithm 1"
+    sweepable = True
 
     compressor: Compressor
     """Q, unbiased."""
@@ -92,10 +97,13 @@ class Marina(Base):
     ) -> None:
         up(self.compressor, difference)
 
+    def premises(self, size: Dimensions) -> ThreePoint:
+        return ThreePoint(constants.marina(self.p, size.omega(self.compressor), size.n))
+
 
 @dataclass
-class Placed:
-    """Previous gradients y `[..., n, d]`; of each worker its number and n, int64 `[..., n, 2]`."""
+class PlacedPrevious:
+    """Previous gradients y_i `[..., n, d]`; each worker's number and n, int64 `[..., n, 2]`."""
 
     y: torch.Tensor
     place: torch.Tensor
@@ -103,26 +111,28 @@ class Placed:
 
 @register("marina_perm_k")
 @dataclass(frozen=True, kw_only=True)
-class MarinaPermK(Base):
+class MarinaPermK(MarinaBase):
     """MARINA with Perm-K: the workers share out the coordinates, in every round anew.
 
-    As MARINA with Q_i(v) = n v_j at the coordinates j that one random permutation, the same
-    for all, gives to worker i, and 0 elsewhere: ceil(d/n) each, of d padded to a multiple of n.
-    The mean of n equal vectors arrives as it is; ω = n - 1.
+    As MARINA with q_i = n v_j at the coordinates j that one random permutation, the same for all,
+    gives to worker i, and 0 elsewhere; v = ∇f_i - previous ∇f_i. A worker has ceil(d/n)
+    coordinates, of d padded to a multiple of n. The mean of n equal vectors arrives as it is, and
+    ω = n - 1.
 
-    Sent with their indices, and counted so on the wire, although all could work them out.
+    Indices are sent, and counted on the wire, although everyone could work them out.
     """
 
     source = "arXiv 2110.03300 (Perm-K), recalled; padding: derived here"
+    sweepable = True
 
     def init(self, x0: torch.Tensor, n: int) -> State:
         workers, server, replica = super().init(x0, n)
         place = torch.tensor([[i, n] for i in range(n)], device=x0.device)
         place = place.expand(*x0.shape[:-1], n, 2).clone()
-        return State(Placed(workers.y, place), server, replica)
+        return State(PlacedPrevious(workers.y, place), server, replica)
 
     def compressed(
-        self, workers: Placed, difference: torch.Tensor, up: Channel, step: Step
+        self, workers: PlacedPrevious, difference: torch.Tensor, up: Channel, step: Step
     ) -> None:
         n, d = int(workers.place.flatten()[1]), difference.shape[-1]
         share = -(-d // n)
@@ -130,3 +140,6 @@ class MarinaPermK(Base):
         owner = (order // share).to(difference.device)
         mine = owner == workers.place[..., :1]
         up(TopK(k=share), n * torch.where(mine, difference, 0))
+
+    def premises(self, size: Dimensions) -> ThreePoint:
+        return ThreePoint(constants.marina_perm_k(self.p))

@@ -11,7 +11,8 @@ from wiregrad.compressors import Compressor
 from wiregrad.compressors.sign import ScaledSign
 from wiregrad.methods.amsgrad import root
 from wiregrad.methods.base import Step, register
-from wiregrad.methods.one_bit_adam import OneBitAdamPublished, Replica, Workers
+from wiregrad.methods.one_bit_adam import OneBitAdamPublished
+from wiregrad.methods.state import Moments, Residuals
 
 
 @register("one_bit_adam_gradients")
@@ -19,7 +20,7 @@ from wiregrad.methods.one_bit_adam import OneBitAdamPublished, Replica, Workers
 class OneBitAdamGradients(OneBitAdamPublished):
     """1-bit Adam that compresses gradients in place of momenta, both ways.
 
-    warm-up as 1-bit Adam;  then, with v as it is
+    warm-up as 1-bit Adam;  then, with v frozen
     worker  c_i = C(g_i + e_i);  e_i <- e_i + g_i - c_i;  send c_i
     server  c = C(mean c_i + e);  e <- e + mean c_i - c;  broadcast c
     all     m <- b1 m + (1-b1) c;  x <- x - lr m / (sqrt(v) + eps)
@@ -33,14 +34,14 @@ class OneBitAdamGradients(OneBitAdamPublished):
     compressor: Compressor = ScaledSign()
 
     def work(
-        self, workers: Workers, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self, workers: Residuals, replica: Moments, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         if self.warming_up(step):
             super().work(workers, replica, grads, up, step)
         else:
             up.error_feedback(self.compressor, grads, workers.error)
 
-    def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
+    def move(self, replica: Moments, broadcast: torch.Tensor, step: Step) -> None:
         if self.warming_up(step):
             super().move(replica, broadcast, step)
         else:

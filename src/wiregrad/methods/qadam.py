@@ -14,37 +14,14 @@ from wiregrad.compressors.identity import Identity
 from wiregrad.compressors.sign import ScaledSign
 from wiregrad.core.layout import BlockKind
 from wiregrad.methods.amsgrad import root, update_moments
-from wiregrad.methods.base import (
-    Fraction,
-    Method,
-    PositiveFloat,
-    Replica,
-    State,
-    Step,
-    in_turn,
-    register,
-)
-
-
-@dataclass
-class Workers:
-    """Moments and residuals, each `[n, d]`; `[1, d]` where all workers share them."""
-
-    m: torch.Tensor
-    v: torch.Tensor
-    error: torch.Tensor
-
-
-@dataclass
-class Server:
-    """x `[d]`."""
-
-    x: torch.Tensor
+from wiregrad.methods.base import Fraction, Method, PositiveFloat, Step, register
+from wiregrad.methods.rows import in_turn
+from wiregrad.methods.state import LocalMoments, Point, Replica, State
 
 
 def _state(x0: torch.Tensor, rows: int) -> State:
-    workers = Workers(*(x0.new_zeros(rows, x0.numel()) for _ in range(3)))
-    return State(workers, Server(x0.clone()), Replica(x0.clone()))
+    workers = LocalMoments(*(x0.new_zeros(rows, x0.numel()) for _ in range(3)))
+    return State(workers, Point(x0.clone()), Replica(x0.clone()))
 
 
 @register("qadam")
@@ -55,11 +32,14 @@ class QAdam(Method):
     worker  m_i <- b1 m_i + (1-b1) g_i;  v_i <- b2 v_i + (1-b2) g_i^2;  a = m_i / sqrt(v_i + eps)
             c_i = C(a + e_i);  e_i <- e_i + a - c_i;  send c_i
     server  x <- x - lr mean c_i;  broadcast x
+
+    C is `compressor`; b1, b2 are `beta1`, `beta2` (β and θ of QAdam's own paper).
     """
 
     source = "arXiv 2004.14180, in the form that arXiv 2205.05632 ran"
 
     compressor: Compressor = ScaledSign()
+    """C."""
     blocks: BlockKind = "per_tensor"
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
@@ -73,7 +53,7 @@ class QAdam(Method):
         return _state(x0, 1 if self.shared_state else n)
 
     def work(
-        self, workers: Workers, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self, workers: LocalMoments, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         for g in in_turn(grads, self.shared_state):
             update_moments(workers.m, workers.v, g, self.beta1, self.beta2)
@@ -81,8 +61,8 @@ class QAdam(Method):
             torch.div(workers.m, a, out=a)
             up.error_feedback(self.compressor, a, workers.error)
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
-        server.x.sub_(received.mean(0), alpha=step.lr)
+    def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
+        server.x.sub_(received.mean(), alpha=step.lr)
         down.dense(server.x)
 
 
@@ -98,13 +78,16 @@ class QAdamPublished(Method):
             v_i <- theta_t v_i + (1-theta_t) g_i^2;  m_i <- beta m_i + (1-beta) g_i
             a = alpha_t m_i / sqrt(v_i + eps);  c_i = C(a + e_i);  e_i <- e_i + a - c_i;  send c_i
     server  x <- x - mean c_i;  broadcast Q(x)
+
+    C is `compressor`, Q is `weights`, lr is the paper's α.
     """
 
     source = "arXiv 2004.14180, with a parameter server, recalled"
 
     compressor: Compressor = ScaledSign()
+    """C, of the updates on the way up."""
     weights: Compressor = Identity()
-    """Q, the quantiser of the weights on the way down."""
+    """Q, of the weights on the way down."""
     blocks: BlockKind = "per_tensor"
     beta: Fraction = 0.9
     theta: Fraction = 0.999
@@ -114,7 +97,7 @@ class QAdamPublished(Method):
         return _state(x0, n)
 
     def work(
-        self, workers: Workers, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self, workers: LocalMoments, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         theta_t = 1 - self.theta / step.t
         alpha_t = step.lr / math.sqrt(step.t)
@@ -123,6 +106,6 @@ class QAdamPublished(Method):
         torch.div(workers.m, a, out=a)
         up.error_feedback(self.compressor, a.mul_(alpha_t), workers.error)
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
-        server.x.sub_(received.mean(0))
+    def serve(self, server: Point, received: Received, down: Channel, step: Step) -> None:
+        server.x.sub_(received.mean())
         down(self.weights, server.x)

@@ -1,4 +1,4 @@
-"""Checkpoints: a run that is cut off goes on from the last one and ends with the same bytes."""
+"""Checkpoints: an interrupted run resumes from the last one and ends with the same bytes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Checkpointer:
-    """Saves at most every `seconds`; a checkpoint of another run (`identity`) is not used.
+    """Saves the state of a run about every `seconds`, and finds it again.
 
-    When it is written depends on the clock, what a run computes does not.
+    A checkpoint of another `identity` (`wiregrad.runs.identity`) is not used. The clock decides
+    when a checkpoint is written, and nothing else.
     """
 
     directory: Path
@@ -30,11 +31,11 @@ class Checkpointer:
 
     @property
     def path(self) -> Path:
-        """Where the checkpoint lies."""
+        """The checkpoint's file."""
         return self.directory / FILE
 
     def due(self) -> bool:
-        """Whether it is time for another one."""
+        """Whether the last checkpoint, or the start, is `seconds` ago."""
         return time.monotonic() - self._last >= self.seconds
 
     def save(self, state: dict[str, Any]) -> None:
@@ -44,17 +45,17 @@ class Checkpointer:
         self._last = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None when there is none that fits."""
+        """The saved state; None where there is none, or it is damaged or of another identity."""
         if not self.path.exists():
             return None
         try:
             state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
         except Exception as error:  # noqa: BLE001 - a damaged file may raise anything
-            _log.warning("%s: unreadable checkpoint, starting afresh (%s)", self.path, error)
+            _log.warning("%s: unreadable checkpoint, the run starts afresh (%s)", self.path, error)
             return None
         if state.get("identity") != self.identity:
             _log.warning(
-                "%s: checkpoint of another configuration or code, starting afresh", self.path
+                "%s: checkpoint of another configuration or code, the run starts afresh", self.path
             )
             return None
         return state

@@ -1,4 +1,4 @@
-"""The configuration of a run: one YAML mapping says everything about it."""
+"""The configuration of a run: one mapping, as YAML holds it, says everything about it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Section(pydantic.BaseModel):
 
 
 class Target(_Section):
-    """Stop once a history column is at or below (above) a value at a logged step."""
+    """End the run once a logged value of a history column is at or `below`, or `above`, a level."""
 
     column: Literal["loss_train", "loss_test", "grad_norm", "metric_test"]
     below: float | None = None
@@ -53,9 +53,9 @@ class Target(_Section):
 
 
 class Budget(_Section):
-    """How long a run may go on: one of steps, epochs, samples; bits and target stop it earlier.
+    """How long a run may be: one of steps, epochs, samples; bits and target may end it earlier.
 
-    With bits or target alone the run is capped at `MAX_STEPS` rounds.
+    With bits or target alone a run has at most `MAX_STEPS` rounds.
     """
 
     MAX_STEPS: ClassVar[int] = 1_000_000
@@ -79,7 +79,11 @@ class Budget(_Section):
     def total_steps(
         self, steps_per_epoch: int, samples_per_step: int, updates_per_round: int = 1
     ) -> int:
-        """Rounds at the most, where a step is a round of all workers or a part of it."""
+        """Rounds of the runtime, at the most.
+
+        `steps_per_epoch` and `samples_per_step` are of rounds of all workers, of which each has
+        `updates_per_round` rounds of the runtime.
+        """
         if self.steps is not None:
             return self.steps
         if self.epochs is not None:
@@ -90,7 +94,7 @@ class Budget(_Section):
 
 
 class Log(_Section):
-    """When a row is written, and whose books `*_bits_paper` are."""
+    """When a row is written, and by which convention `*_bits_paper` are counted."""
 
     every: Count | Literal["epoch"] = 1
     convention: str = "formula"
@@ -103,7 +107,7 @@ class Log(_Section):
         return value
 
     def due(self, step: int, steps_per_epoch: int) -> bool:
-        """Whether the row of `step` is written."""
+        """Whether the history has a row of `step`."""
         every = steps_per_epoch if self.every == "epoch" else self.every
         return step % every == 0
 
@@ -150,7 +154,7 @@ class RunConfig:
             raise ConfigError(f"{where}: {error}") from None
 
     def resolved(self) -> dict[str, Any]:
-        """The mapping with every default filled in; `parse` of it is this run again."""
+        """The mapping with every default filled in; `parse` of it gives this run again."""
         return {
             "problem": problems.spec(self.problem),
             "method": methods.spec(self.method),
@@ -181,7 +185,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load_plugin(path: str) -> None:
-    """Import a file so that what it registers is known; once per process and file."""
+    """Import a Python file, which registers parts of runs; once per process and file."""
     file = Path(path).resolve()
     name = f"wiregrad_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     if name in sys.modules:

@@ -1,4 +1,4 @@
-"""One job, one GPU: Snakemake counts GPUs, but does not say which one is a job's."""
+"""One GPU per job: Snakemake counts GPUs, but does not say which one belongs to a job."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _held: list[FileLock] = []
-"""Kept until the process ends: the system then releases what it holds."""
+"""Locks of this process, which the system releases when it ends."""
 
 
 def claim(device: str, poll_seconds: float = 1.0) -> str | None:
     """Bind this process to a GPU that no other job on this machine has; its id, or None.
 
-    To be called before torch is imported. Waits while all are taken. Nothing is done where the
-    device is not `auto` or `cuda`, where there is no GPU, and under SLURM, which deals out GPUs
-    itself.
+    Call it before torch is imported. Waits while all GPUs are taken, looking again every
+    `poll_seconds`. Does nothing for a `device` other than `auto` and `cuda`, without a GPU, and
+    under SLURM, which assigns GPUs itself.
     """
     if device not in {"auto", "cuda"} or "SLURM_JOB_ID" in os.environ:
         return None

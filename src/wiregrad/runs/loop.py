@@ -1,4 +1,4 @@
-"""The loop of a run: rounds, rows, checkpoints, and when to stop."""
+"""The loop of a run: rounds, rows of the history, checkpoints, and when to stop."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
 from wiregrad.runs.checkpoint import Checkpointer
 from wiregrad.runs.config import RunConfig
+from wiregrad.runs.record import Outcome
 from wiregrad.runtimes.base import AppliedGradient, Order, Runtime
 
 Row = dict[str, Any]
@@ -36,10 +37,10 @@ class Loop:
     rows: list[Row] = field(default_factory=list)
     timing: list[Row] = field(default_factory=list)
     choices: list[torch.Tensor] = field(default_factory=list)
-    """Of each round from the first on, int8 `[n]`; empty for methods that offer no choice."""
+    """Of each round from the first on, int8 `[n]` (`record.CHOICES_SCHEMA`); empty without any."""
     applied: list[AppliedGradient] = field(default_factory=list)
-    """Every gradient so far, where the runtime keeps its staleness."""
-    outcome: str = "completed"
+    """Every gradient that was applied so far, if the runtime records their staleness."""
+    outcome: Outcome = Outcome.COMPLETED
     final: Evaluation = field(default_factory=Evaluation)
     done: int = 0
     seconds: float = 0.0
@@ -59,9 +60,9 @@ class Loop:
         return self.problem.steps_per_epoch * self.runtime.updates_per_round
 
     def run(self) -> None:
-        """Rounds until the budget is used, a target is met, or the run diverges.
+        """Run rounds until the budget is used, a target is met, or the run diverges.
 
-        On one CPU thread, whatever the machine: the order of a sum is part of the result.
+        On one CPU thread on every machine, since the order of a sum is part of the result.
         """
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
@@ -93,7 +94,7 @@ class Loop:
         return Step(t, self.total, lr, epoch, Seeds(self.config.seed))
 
     def _advance(self) -> bool:
-        """One round and, where due, its row; whether to stop."""
+        """Run one round and, if it is due, log its row; returns whether to stop."""
         step = self._step(self.done + 1)
         due = step.t == self.total or self.config.log.due(step.t, self.steps_per_epoch)
         began = time.perf_counter()
@@ -117,13 +118,13 @@ class Loop:
         return stop or over
 
     def _choose(self, chosen: torch.Tensor) -> None:
-        """Keep this round's choices; the rounds before the method first offered one had none."""
+        """Keep this round's choices; zeros stand for rounds before the method offered any."""
         none = torch.zeros_like(chosen, device="cpu")
         self.choices += [none] * (self.done - 1 - len(self.choices))
         self.choices.append(chosen.to("cpu", copy=True))
 
     def _record(self, lr: float) -> bool:
-        """Evaluate and log a row; whether the run diverged or met its target."""
+        """Evaluate x and log a row; returns whether the run diverged or met its target."""
         if not self.runtime.leads:
             return False
         self.final = self.problem.evaluate(self.runtime.x)
@@ -136,7 +137,7 @@ class Loop:
         return target is not None and target.met(row)
 
     def _diverge(self, lr: float) -> None:
-        self.outcome = "diverged"
+        self.outcome = Outcome.DIVERGED
         if self.runtime.leads:
             self._append(self._row(lr, Evaluation()) | {"diverged": True})
 
@@ -164,7 +165,7 @@ class Loop:
         }
 
     def _staleness(self) -> list[int]:
-        """Of the gradients since the row before."""
+        """The staleness of the gradients that were applied since the previous row."""
         last = self.rows[-1]["step"] if self.rows else 0
         fresh = takewhile(lambda gradient: gradient.update > last, reversed(self.applied))
         return [gradient.staleness for gradient in fresh]

@@ -35,9 +35,9 @@ class _Module:
     """What matters of one file."""
 
     registered: frozenset[str]
-    """Names that it registers: methods, compressors, three-point compressors."""
+    """Names under which it registers methods, compressors or three-point compressors."""
     named: frozenset[str]
-    """Dotted names in its imports, those within functions and conditions apart."""
+    """Dotted names in its imports, except those within functions and conditions."""
     code: str
     """Digest of its code; empty where there is none, as in a package that only groups modules."""
 
@@ -61,7 +61,7 @@ def method_code_sha256(method: Mapping[str, Any] | str, plugins: Iterable[str | 
 
 
 def code_sha256(file: Path, package: str) -> str:
-    """Digest of `file` with the modules of `package` that it imports as it is loaded, all down."""
+    """Digest of `file` and of all modules of `package` that loading it imports, directly or not."""
     return _digest(_reached([file], (package,)))
 
 
@@ -129,7 +129,7 @@ def _module(file: Path) -> _Module:
 
 @cache
 def _parsed(file: Path, mtime_ns: int, size: int) -> _Module:
-    """The file as it was then: every run of a plan asks for its method's."""
+    """The file with that time and size, cached: every run of a plan asks for its method's."""
     del mtime_ns, size
     tree = ast.parse(file.read_text(encoding="utf-8"))
     names = frozenset(_registered(tree)), frozenset(_named(tree))
@@ -159,10 +159,10 @@ def _named(tree: ast.Module) -> Iterator[str]:
 
 
 class _Bare(ast.NodeTransformer):
-    """Takes away what may change without a number changing: see the text of this module."""
+    """Removes what may change without a number changing: see the text of this module."""
 
     def visit(self, node: ast.AST) -> Any:
-        """The node without its docstring, and with all in it seen to."""
+        """The node without its docstring, and with its children visited."""
         documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:]

@@ -1,13 +1,14 @@
-"""What a run leaves behind: a history (Parquet) and a run card (JSON), both validated on reading.
+"""The files of a run: its history (Parquet) and run card (JSON), both validated on reading.
 
 Histories hold nothing that depends on the clock, so that two runs of the same configuration and
-seed can be compared byte by byte; seconds go to `timing.parquet`.
+seed can be compared byte by byte; seconds go to `timing.parquet`. Torch is not imported here.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,16 +58,16 @@ TIMING_SCHEMA = pa.schema(
     [("step", pa.int64()), ("seconds", pa.float64())],
     metadata={"wiregrad_timing": str(SCHEMA_VERSION)},
 )
-"""Seconds of training (evaluation and checkpoints apart) since the start of the process."""
+"""Seconds spent in rounds, without evaluations and checkpoints, since the start of the run."""
 
 CHOICES_SCHEMA = pa.schema(
     [("step", pa.int64()), ("worker", pa.int16()), ("choice", pa.int8())],
     metadata={"wiregrad_choices": str(SCHEMA_VERSION)},
 )
-"""For methods that offer a choice: one row a round and worker, in this order.
+"""For methods that choose among compressors: one row per round and worker, in this order.
 
-`choice` is the place of the compressor that was used among those offered, −1 an empty payload; it
-is 0 in a round in which nothing was left to choose.
+`choice` is the place of the compressor that was used in the method's list, −1 for an empty payload.
+It is 0 in a round without a choice.
 """
 
 STALENESS_SCHEMA = pa.schema(
@@ -80,12 +81,12 @@ STALENESS_SCHEMA = pa.schema(
     ],
     metadata={"wiregrad_staleness": str(SCHEMA_VERSION)},
 )
-"""For asynchronous and delayed runs: one row a gradient, in the order in which they were applied.
+"""For asynchronous and delayed runs: one row per gradient, in the order in which they were applied.
 
-`update` is the server's update, from 1, that used the gradient of `worker`; `staleness` the updates
-between its reading of x and this one. Its computation ran from `start` to `end`, and it was used at
-`applied`: in simulated seconds; in updates where the runtime is given delays; in seconds of the
-clock where the workers are processes.
+`update` is the server's update, from 1, that used the gradient of `worker`; `staleness` is the
+number of updates since the worker had read x. The gradient was computed from `start` to `end` and
+used at `applied`: in simulated seconds; in updates on the delayed runtime; in seconds of the clock
+where the workers are processes.
 """
 
 HISTORY, TIMING, CARD = "history.parquet", "timing.parquet", "run.json"
@@ -93,8 +94,17 @@ CHOICES = "choices.parquet"
 STALENESS = "staleness.parquet"
 
 
+class Outcome(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    """Its budget was used, or its target met."""
+    DIVERGED = "diverged"
+    """Something was not finite."""
+
+
 class RunCard(pydantic.BaseModel):
-    """Everything that says how a history came to be."""
+    """How a history came to be: configuration, code, data, device, and how the run ended."""
 
     model_config = pydantic.ConfigDict(extra="forbid")
 
@@ -113,7 +123,7 @@ class RunCard(pydantic.BaseModel):
     wall_seconds: float
     peak_memory_bytes: int
     control_bytes: int = 0
-    outcome: str
+    outcome: Outcome
     history_sha256: str
     choices_sha256: str | None = None
     staleness_sha256: str | None = None
@@ -131,8 +141,8 @@ def write_table(
 ) -> None:
     """Write rows as Parquet with `schema`, atomically; the bytes depend on the rows alone.
 
-    Columns are numbers and truth values, none missing. Raises KeyError for a row without one of
-    them, TypeError for a fraction among integers.
+    Columns are numbers and truth values, none missing. Raises KeyError for a row that lacks a
+    column, TypeError for a fraction in a column of integers.
     """
     kept = list(rows)
     columns = [_column([row[field.name] for row in kept], field.type) for field in schema]
@@ -144,7 +154,7 @@ def write_table(
 def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
     """Values as an Arrow array.
 
-    `pa.array` imports pandas to see whether they are its own: a tenth of a short job's start-up.
+    Not by `pa.array`, which imports pandas: that takes a tenth of a short job's start-up.
     """
     array = np.array(values)
     array = array.astype(kind.to_pandas_dtype(), casting="safe" if values else "unsafe")
@@ -225,7 +235,7 @@ def read_staleness(path: Path) -> pa.Table:
 
 
 def write_card(path: Path, card: RunCard) -> None:
-    """Write the run card atomically. It is written last: its presence says the run is complete."""
+    """Write the run card atomically. It is written last, so its presence means a complete run."""
     write_json(path, card.model_dump(by_alias=True))
 
 
@@ -235,7 +245,7 @@ def read_card(path: Path) -> RunCard:
 
 
 def read_model(model: type[M], path: Path) -> M:
-    """The JSON file at `path`; RecordError names it and the first key that is no `model`'s."""
+    """The JSON file at `path` as a `model`; RecordError names the file and the first wrong key."""
     try:
         return model.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -6,11 +6,12 @@ import gc
 import os
 
 
-def begin() -> None:
-    """Import torch and the suite, for one CPU thread: the order of a sum is part of a result.
+def load_suite() -> None:
+    """Import torch and what executes runs, set to one CPU thread.
 
-    Imports make a million objects that live to the end. Looking through them for garbage, again
-    and again, takes a sixth of the time of a start, so that is put off; later it leaves them out.
+    Imports make a million objects that live until the process ends. Searching them for garbage
+    again and again takes a sixth of the time of a start. So the collector is off meanwhile, and
+    leaves these objects out later.
     """
     os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported: no pool of idle threads
     collects = gc.isenabled()

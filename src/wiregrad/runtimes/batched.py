@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from wiregrad.comm.accounting import Convention
+from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method, State, Step
 from wiregrad.problems.convex import Convex
@@ -21,11 +22,21 @@ from wiregrad.runtimes.base import links_of, tensors_of
 from wiregrad.runtimes.batched_channel import BatchedChannel
 
 
+def require_sweepable(method: Method) -> None:
+    """Raises ConfigError for a method whose runs cannot advance together."""
+    if not method.sweepable:
+        raise ConfigError(
+            f"method.name: {method.name} cannot be swept: it takes one run at a time, not a batch "
+            "of runs (its class does not say sweepable = True)"
+        )
+
+
 class Batched:
     """R runs of one problem and one method, round by round; runs that have ended can be dropped.
 
     `fields`: the hyper-parameters that differ, by name, with R values each; `lr` is among them.
-    `conventions`: those that price the messages, at least one.
+    `conventions`: those that price the messages, at least one. Raises ConfigError for a method
+    that is not `sweepable`.
     """
 
     def __init__(
@@ -36,6 +47,7 @@ class Batched:
         fields: Mapping[str, Sequence[float]],
         conventions: Sequence[Convention],
     ) -> None:
+        require_sweepable(method)
         self.problem, self.seeds, n = problem, seeds, problem.workers
         self._base = method
         self._fields = {

@@ -102,6 +102,11 @@ class DelayedSpec(RuntimeSpec):
 
     delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009 - it is frozen
 
+    @property
+    def tau(self) -> int:
+        """See RuntimeSpec."""
+        return self.delay.tau
+
     def build(
         self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
     ) -> Runtime:

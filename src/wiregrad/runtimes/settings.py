@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 import pydantic
@@ -22,13 +23,27 @@ PositiveCount = Annotated[int, pydantic.Field(gt=0, strict=True)]
 Count = Annotated[int, pydantic.Field(ge=0, strict=True)]
 
 
+class Processes(StrEnum):
+    """Which processes a run has, besides those of a pool."""
+
+    ONE = "one"
+    """The one that executes it."""
+    RANKS = "ranks"
+    """One per worker, started together by `wiregrad launch` or torchrun."""
+    SERVED = "served"
+    """The one that executes it, which is the server, and one per worker, which it starts."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RuntimeSpec(ABC):
     """Base of the runtimes' settings."""
 
     name: ClassVar[str]
+    processes: ClassVar[Processes] = Processes.ONE
     pooled: ClassVar[bool] = False
     """Whether the processes of a pool can share the gradients: all workers' are taken at once."""
+    synchronous: ClassVar[bool] = False
+    """Whether every update has the gradients of all workers at the newest x."""
 
     workers: PositiveCount
     """n"""
@@ -43,6 +58,11 @@ class RuntimeSpec(ABC):
     def files(self) -> tuple[str, ...]:
         """Files that the runtime reads: when they change, the run is another one."""
         return ()
+
+    @property
+    def tau(self) -> int | None:
+        """The largest delay τ, in updates, if a rule gives the workers' delays; else None."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,6 +184,7 @@ class SimulatedSpec(RuntimeSpec):
     """Synchronous rounds of n workers on one device."""
 
     pooled = True
+    synchronous = True
 
     server: Literal["rank0", "replicated"] = "rank0"
     """Of `distributed`; without effect here."""

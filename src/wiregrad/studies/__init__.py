@@ -1,1 +1,4 @@
-"""What is to be run, and running a group of it: plan, tuning, sweeps, preflight."""
+"""What config/ asks for, and executing it group by group: plan, tuning, sweeps, preflight.
+
+May import runs and all below. `plan` and `files` import no torch.
+"""

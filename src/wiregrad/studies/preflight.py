@@ -1,4 +1,4 @@
-"""Preflight: two rounds of every job shape of a scale, to prove that it would run."""
+"""Preflight: two rounds of every job shape of a scale, to prove that the whole scale would run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
 from wiregrad.problems import registry
@@ -20,33 +21,45 @@ from wiregrad.problems.deep import DeepSpec
 from wiregrad.runs import startup
 from wiregrad.runs.config import RunConfig
 from wiregrad.runs.execute import execute
+from wiregrad.runs.record import Outcome
+from wiregrad.runtimes.settings import Processes
+from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
-from wiregrad.studies.sweep import run
-from wiregrad.studies.sweep.group import chosen, task_of
+from wiregrad.studies.sweep.group import settings_at, task_of
+from wiregrad.studies.sweep.task import run_sweep
 
 ROUNDS = 2
 _EVALUATED = 16
-"""Samples that the two evaluations of a preflight read."""
+"""Samples per evaluation, of the training set and of the test set."""
 _BATCH = 2
-"""Samples of a worker of a deep problem, at most: states `[n, d]` are as large as in the run."""
+"""Largest batch per worker of a deep problem. The states `[n, d]` keep their full size."""
 _STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespeare"}
-"""Where data cannot be had, a network's shape is checked on others: inputs are of the same form."""
+"""Data sets with inputs of the same form, to check a network on where its own are missing."""
+
+
+class State(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    NO_DATA = "no data"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True)
 class Check:
-    """What became of one job shape."""
+    """What the check of one job shape found."""
 
     shape: str
-    state: Literal["ok", "diverged", "no data", "skipped"]
+    state: State
     detail: str = ""
-    """Why there was nothing to run, or the data that stood in for others."""
+    """Why there was nothing to run, or what was checked in place of the run itself."""
     seconds: float = 0.0
     dim: int = 0
 
 
 def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
-    """One run for each (experiment, label, workers)."""
+    """The first run of each (experiment, label, number of workers), with its group."""
     for group in plan.groups:
         seen: set[int] = set()
         for planned in group.runs:
@@ -58,9 +71,10 @@ def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
 def checks(
     plan: Plan, experiments: Collection[str] = (), device: str = "cpu", jobs: int = 1
 ) -> Iterator[Check]:
-    """Check every job shape of a plan (of these experiments only), in its order, `jobs` at a time.
+    """Check every job shape of a plan, or of some `experiments`, in order, `jobs` at a time.
 
-    Raises ConfigError for an unknown experiment, RuntimeFailure when a process of several is lost.
+    Raises ConfigError for an unknown experiment, and RuntimeFailure when one of several processes
+    is lost.
     """
     unknown = set(experiments) - {group.experiment for group in plan.groups}
     if unknown:
@@ -72,7 +86,7 @@ def checks(
         yield from map(one, *pairs)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, spawn, startup.begin) as pool:
+    with ProcessPoolExecutor(jobs, spawn, startup.load_suite) as pool:
         try:
             yield from pool.map(one, *pairs)
         except BrokenProcessPool:
@@ -84,14 +98,16 @@ def checks(
 def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     """Two rounds of one job shape, from data to history.
 
-    Raises ConfigError, which names the shape.
+    A distributed run is simulated here; the check then says so. Raises ConfigError, which names the
+    shape.
     """
     name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
     if group.skip is not None:
-        return Check(name, "skipped", group.skip)
+        return Check(name, State.SKIPPED, group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
         assign(config, "method.lr", min(group.tuning.rates(group.label)))
+    notes = _simulate_ranks(config)
     own, reasons = config["problem"].get("data"), list[str]()
     for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
         if data is not None:
@@ -103,8 +119,19 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
         else:
-            return found if data == own else replace(found, detail=f"on {data}")
-    return Check(name, "no data", reasons[0])
+            notes += [f"on {data}"] if data != own else []
+            return replace(found, detail=", ".join(notes))
+    return Check(name, State.NO_DATA, reasons[0])
+
+
+def _simulate_ranks(config: dict[str, Any]) -> list[str]:
+    """Put the simulation in place of a runtime of one process per worker; what to say of it."""
+    runtime = config["runtime"]
+    name = runtime.get("name", "simulated")
+    if runtimes[name].processes is not Processes.RANKS:
+        return []
+    config["runtime"] = {"name": "simulated", "workers": runtime["workers"]}
+    return [f"{name} runtime checked by its simulation"]
 
 
 def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Check:
@@ -118,12 +145,13 @@ def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Ch
 
             config, _ = theory_step.resolved(config, name)
         card = execute(RunConfig.parse(config, name), Path(folder), device=device)
-    state: Literal["ok", "diverged"] = "ok" if card.outcome == "completed" else "diverged"
+    assert card is not None  # no process is a rank here
+    state = State.OK if card.outcome is Outcome.COMPLETED else State.DIVERGED
     return Check(name, state, "", time.perf_counter() - began, card.dim)
 
 
 def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
-    """What two rounds of a sweep's first point give its run, by dotted key."""
+    """The settings that two rounds of a sweep's first point give its run, by dotted key."""
     task = task_of(group)
     short = replace(
         task,
@@ -133,12 +161,13 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         seeds=task.seeds[:1],
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
-    found = run(short, folder / "sweep", device)
-    return chosen(group, {"not_run": None, "best": found.rows[0], "given": found.given})
+    found = run_sweep(short, folder / "sweep", device)
+    first = found.rows[0]
+    return found.given | settings_at(group, lr=first["lr"], zeta=first["zeta"], k=first["k"])
 
 
 def shortened(config: dict[str, Any]) -> dict[str, Any]:
-    """The run with a budget of two rounds, evaluated on a few samples, in small batches."""
+    """The run with a budget of two rounds, small batches, and evaluations on a few samples."""
     short = copy.deepcopy(config)
     short["budget"] = {"steps": ROUNDS}
     short["log"] = short.get("log", {}) | {"every": 1}

@@ -1,7 +1,7 @@
-"""Learning rates as multiples of the theory's step: worked out where a run is made.
+"""Learning rates as multiples of a theorem's step size, computed when a run is made.
 
-In a planned run `method.lr` is then a mapping with `theory` and `multiple`. What the step is made
-of goes to the run card, so that figures can hold what was measured against the bound.
+In a planned run `method.lr` is then a mapping with `theory` and `multiple`. What the step was
+computed from goes to the run card, so that figures can compare measurements with the bound.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any, Literal
 
 import torch
 
-from wiregrad.core.errors import ConfigError
+from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
-from wiregrad.problems.convex import Logistic
 from wiregrad.problems.convex.rows import OverRows, RowsSpec
 from wiregrad.runs.config import RunConfig
 from wiregrad.theory import asynchronous, conflicts, optimum
 from wiregrad.theory.asynchronous import Sum
+from wiregrad.theory.steps import sum_step_size
 
 Source = Literal["exact", "conflicts"]
-"""Where L and the L_i come from: eigenvalues, or norms of rows and how far their supports meet."""
+"""Where L and the L_i come from: eigenvalues, or the norms of rows and how their supports meet."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What theorems ask about f = Σ f_i, and about x⁰."""
+    """What theorems ask about f = Σ f_i and about x⁰."""
 
     sum: Sum
     dim: int
     f_star: float
-    """f(x*), of the objective that the run's history is of."""
+    """f(x*) of the objective that the run's history shows: the mean of the f_i, or their sum."""
     gap: float
     """f(x⁰) − f*, f the sum."""
     distance2: float
@@ -43,26 +43,24 @@ class Facts:
 
 
 _KNOWN: dict[str, Facts] = {}
-"""Facts of the problems that this process has met."""
+"""Facts of the problems that this process has met, by their configuration."""
 
 
 def resolved(config: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`config` with the rate as a number, and what it was worked out from.
+    """`config` with the learning rate as a number, and what it was computed from.
 
     The second mapping has `theorem`, `constants`, `multiple`, `step` (before it is multiplied),
-    `alpha`, `tau`, the fields of `Sum` and those of `Facts`. Raises ConfigError where no theorem
-    covers the run, DataUnavailable without the data.
+    `alpha`, `tau`, the fields of `Sum` and those of `Facts`. Raises ConfigError, which begins with
+    `where`, if no theorem covers the run, and DataUnavailable without the data.
     """
     wanted = config["method"]["lr"]
     numbers = copy.deepcopy(dict(config))
     numbers["method"]["lr"] = 1.0
     run = RunConfig.parse(numbers, where)
-    tau = int(config["runtime"].get("delay", {}).get("tau", 0))
     try:
         facts = _facts(run, wanted["theory"])
-        alpha = asynchronous.alpha(getattr(run.method, "compressor"), facts.dim)  # noqa: B009
-        theorem, step = _step(run, facts.sum, alpha, tau)
-    except (AttributeError, ValueError) as error:
+        theorem, step, alpha = _step(run, facts)
+    except NotCovered as error:
         raise ConfigError(f"{where}: lr.theory: {error}") from None
     multiple = float(wanted["multiple"])
     numbers["method"]["lr"] = multiple * step
@@ -73,43 +71,40 @@ def resolved(config: Mapping[str, Any], where: str) -> tuple[dict[str, Any], dic
         "multiple": multiple,
         "step": step,
         "alpha": alpha,
-        "tau": tau,
+        "tau": run.runtime.tau or 0,
     }
     return numbers, made_of | about.pop("sum") | about
 
 
-def _step(run: RunConfig, s: Sum, alpha: float, tau: int) -> tuple[str, float]:
-    """The theorem that covers a run, and its step; under given delays that of delays, also at 0."""
-    name, runtime = run.method.name, str(run.runtime.name)
-    if name == "q_gd" and runtime == "simulated":
-        return "T1", asynchronous.q_gd_step(s.L, alpha)
-    if name in {"distributed_q_gd", "q_iag"}:
-        if runtime == "simulated":
-            return "T2", asynchronous.distributed_step(s, alpha)
-        if runtime == "delayed":
-            return "T3", asynchronous.delayed_step(s, alpha, tau)
-    raise ValueError(f"no theorem here covers {name} on the runtime {runtime}")
+def _step(run: RunConfig, facts: Facts) -> tuple[str, float, float]:
+    """The theorem that covers a run, its step and its α; NotCovered if there is none.
+
+    Given delays have their own theorem, even if all of them are 0.
+    """
+    method, runtime = run.method, run.runtime
+    if not runtime.synchronous and runtime.tau is None:
+        raise NotCovered(f"no theorem here covers {method.name} on the runtime {runtime.name}")
+    return sum_step_size(method, facts.sum, d=facts.dim, tau=runtime.tau)
 
 
 def _facts(run: RunConfig, source: Source) -> Facts:
-    """Facts of the run's problem, for all seeds alike; ValueError where it has none."""
+    """Facts of the run's problem, the same for all seeds; NotCovered if it has none."""
     spec = run.problem
     if not isinstance(spec, RowsSpec) or spec.x0 != "zeros":
-        raise ValueError(f"problem {spec.name} has no constants at one x⁰")
+        raise NotCovered(f"problem {spec.name} has no constants at one x⁰")
     key = json.dumps([run.resolved()["problem"], run.runtime.workers, source], sort_keys=True)
     if key not in _KNOWN:
         problem = spec.build(run.runtime.workers, Seeds(0), torch.device("cpu"))
-        _KNOWN[key] = _worked_out(problem, spec, source)
+        _KNOWN[key] = _computed(problem, spec, source)
     return _KNOWN[key]
 
 
-def _worked_out(problem: OverRows, spec: RowsSpec, source: Source) -> Facts:
+def _computed(problem: OverRows, spec: RowsSpec, source: Source) -> Facts:
     n, x0 = problem.workers, problem.x0()
     constants = asynchronous.of_mean(problem.constants())
     if source == "conflicts":
         parts = [problem.part(worker).scipy() for worker in range(n)]
-        curvature = 0.25 if isinstance(problem, Logistic) else 1.0
-        constants = conflicts.smoothness(parts, curvature, constants.strong, spec.lam)
+        constants = conflicts.smoothness(parts, problem.curvature_bound, constants.strong, spec.lam)
     best = optimum.find(problem, x0)
     first, _ = problem.evaluate_batch(x0[None])
     return Facts(

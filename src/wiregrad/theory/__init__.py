@@ -1,6 +1,5 @@
-"""Constants, step sizes and bounds: of problems (`constants`), and of methods, one file a paper."""
+"""Constants of problems (`constants`), and the theorems: step sizes and bounds, one file a paper.
 
-from wiregrad.theory.constants import Constants
-from wiregrad.theory.methods import step_size
-
-__all__ = ["Constants", "step_size"]
+`steps` gives the step size of a configured method. Of the methods, the theory imports what they say
+of themselves (`wiregrad.methods.premises`); `constants` and the files of problems import no method.
+"""

@@ -1,15 +1,15 @@
 """Theory of asynchronous compressed gradients (Khirirat, Feyzmahdavian, Johansson, 1806.06573).
 
-f = Σ f_i over n workers, a sum. Q is unbiased, E‖Q(v)‖² ≤ α‖v‖², and its draws are independent.
-T1 to T5 are derived, valid forms, with the derivations beside them; the paper's constants may
-differ. A step γ below the one that a theorem gives is covered too, and bounds are functions of it.
+f = Σ f_i is a sum over n workers. Q is unbiased, E‖Q(v)‖² ≤ α‖v‖², with independent draws. T1 to
+T5 are valid forms that were derived here, with their derivations; the paper's constants may differ.
+The theorems also cover any smaller step γ than the one they give, and bounds are functions of γ,
+which is `lr` throughout.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +20,8 @@ from wiregrad.compressors.rand_k import RandK
 from wiregrad.compressors.sparsifier import Sparsifier
 from wiregrad.compressors.ternary import Ternary
 from wiregrad.compressors.top_k import TopK
+from wiregrad.core.errors import NotCovered
 from wiregrad.theory.constants import Constants
-
-if TYPE_CHECKING:
-    from wiregrad.theory.conflicts import Conflicts
 
 _SUPPORT_ONLY = (Identity, Ternary, QSGD)
 """Compressors whose constants are those of the vector's nonzeros alone."""
@@ -63,18 +61,18 @@ class Sum:
 
     @property
     def strong(self) -> float:
-        """μ; raises ValueError where f has none."""
+        """μ; raises NotCovered if f has none."""
         if not self.mu:
-            raise ValueError("f is not strongly convex, so this theorem does not cover it")
+            raise NotCovered("f is not strongly convex, so this theorem does not cover it")
         return self.mu
 
-    def sparse(self, workers: Conflicts) -> Sum:
-        """The same where f_i depends on the coordinates of component i of `workers` alone.
+    def sparse(self, overlap: int) -> Sum:
+        """The same for f_i of which at most ω, `overlap`, depend on any one coordinate of x.
 
-        ‖Σ v_i‖² ≤ ω Σ‖v_i‖² for v_i on these supports, so ΣL_i may be replaced by √(ω ΣL_i²)
+        ‖Σ v_i‖² ≤ ω Σ‖v_i‖² for v_i on such supports, so ΣL_i may be replaced by √(ω ΣL_i²)
         (derived: Cauchy and Schwarz in each coordinate, which at most ω of the v_i touch).
         """
-        return replace(self, stale=math.sqrt(workers.overlap * self.squares))
+        return replace(self, stale=math.sqrt(overlap * self.squares))
 
 
 def of_mean(c: Constants) -> Sum:
@@ -87,22 +85,22 @@ def alpha(compressor: Compressor, d: int, nonzeros: int | None = None) -> float:
     """α of an unbiased compressor on vectors `[d]`, of at most `nonzeros` nonzeros where given.
 
     supp Q(v) ⊆ supp v, so ternary and low precision compress as if zeros were not there. Raises
-    ValueError for a compressor that is not unbiased.
+    NotCovered for a compressor that is not unbiased.
     """
     size = d
     if nonzeros is not None and isinstance(compressor, _SUPPORT_ONLY):
         size = max(1, min(d, nonzeros))
     contract = compressor.contract((size,))
     if contract.kind != "unbiased" and contract.error > 0:
-        raise ValueError(f"{compressor.name} is not unbiased, so it has no alpha")
+        raise NotCovered(f"{compressor.name} is not unbiased, so it has no alpha")
     return 1 + contract.error
 
 
 def expected_nonzeros(compressor: Compressor, d: int, nonzeros: int | None = None) -> float:
-    """A c with E‖Q(v)‖₀ ≤ c, v `[d]` of at most `nonzeros` nonzeros where given.
+    """A c with E‖Q(v)‖₀ ≤ c, for v `[d]` of at most `nonzeros` nonzeros where given.
 
     Sparsifier Σp, ternary √d, low precision s(s + √d) (recalled), never above the nonzeros.
-    Raises ValueError for a compressor of which none is known.
+    Raises NotCovered for a compressor for which no c is known.
     """
     most = d if nonzeros is None else min(d, nonzeros)
     match compressor:
@@ -119,7 +117,7 @@ def expected_nonzeros(compressor: Compressor, d: int, nonzeros: int | None = Non
             k, ratio = compressor.k, compressor.ratio
             found = min(d, k if k is not None else max(1, math.floor((ratio or 0) * d)))
         case _:
-            raise ValueError(f"{compressor.name}: no bound on the number of nonzeros is known")
+            raise NotCovered(f"{compressor.name}: no bound on the number of nonzeros is known")
     return min(found, most)
 
 
@@ -169,7 +167,7 @@ def distributed_step(s: Sum, alpha: float) -> float:
 
 
 def distributed_floor(s: Sum, lr: float, alpha: float, sigma2: float) -> float:
-    """T2's floor 2γ(α − 1)σ*²/μ, `sigma2` σ*² = Σ‖∇f_i(x*)‖²: proportional to γ, 0 where σ* is."""
+    """T2's floor 2γ(α − 1)σ*²/μ, σ*² = Σ‖∇f_i(x*)‖² is `sigma2`: proportional to γ, 0 if σ* is."""
     return 2 * lr * (alpha - 1) * sigma2 / s.strong
 
 
@@ -191,7 +189,7 @@ def distributed_bound(
 
 @dataclass(frozen=True)
 class Recursion:
-    """V_{k+1} ≤ p V_k + q max over the last `window` and k of V_s, + r (T4)."""
+    """V_{k+1} ≤ p V_k + q max V_s + r, the maximum over k − `window` ≤ s ≤ k (T4)."""
 
     p: float
     q: float
@@ -199,16 +197,17 @@ class Recursion:
     window: int
 
     def bound(self, k: float, start: float) -> float:
-        """T4: V_k ≤ (p + q)^{k/(1 + window)} V₀ + r/(1 − p − q), V₀ the largest up to k = 0.
+        """T4: V_k ≤ (p + q)^{k/(1 + window)} V₀ + r/(1 − p − q).
 
-        The lemma is recalled; derived: with ρ = `rate`, pρᵏ + qρ^{k−window} ≤ ρ^{k+1}, and the
-        floor is a fixed point. Raises ValueError where p + q ≥ 1.
+        V₀ is `start`, the largest V_s with s ≤ 0. The lemma is recalled; derived: with ρ = `rate`,
+        pρᵏ + qρ^{k−window} ≤ ρ^{k+1}, and the floor is a fixed point. Raises ValueError if
+        p + q ≥ 1.
         """
         return float(self.rate**k * start + self.floor)
 
     @property
     def rate(self) -> float:
-        """(p + q)^{1/(1 + window)}, a step."""
+        """(p + q)^{1/(1 + window)}: the factor that V falls by in a step."""
         return float(self._contraction ** (1 / (1 + self.window)))
 
     @property
@@ -238,9 +237,9 @@ def delayed_step(s: Sum, alpha: float, tau: int) -> float:
 def delayed(s: Sum, lr: float, alpha: float, tau: int, sigma2: float = 0.0) -> Recursion:
     """T3 as a recursion for V_k = E‖x_k − x*‖²: its `bound`, `rate` and `floor`.
 
-    p = 1 − γμ, q = γ²Gc, r = 2(α − 1)σ*²γ²c, c = 1 + γτ²L_Σ²/μ, over the last 2τ. Derived: with
-    the error e of stale gradients, −2γ⟨e, x − x*⟩ ≤ γμ‖x − x*‖² + (γ/μ)‖e‖², and ‖e‖² is at most
-    L_Σ²τ times the sum of the last τ squared moves. Holds wherever q < γμ.
+    p = 1 − γμ, q = γ²Gc, r = 2(α − 1)σ*²γ²c with c = 1 + γτ²L_Σ²/μ, and the window is 2τ. Derived:
+    with the error e of stale gradients, −2γ⟨e, x − x*⟩ ≤ γμ‖x − x*‖² + (γ/μ)‖e‖², and ‖e‖² is at
+    most L_Σ²τ times the sum of the last τ squared moves. Holds for all γ with q < γμ.
     """
     c = 1 + lr * (tau * s.total) ** 2 / s.strong
     q = lr**2 * second_moment(s, alpha) * c
@@ -260,7 +259,7 @@ def delay_threshold(tau: int) -> float:
 
 
 def spectral_radius(gain: float, tau: int) -> float:
-    """The largest |z| with z^{τ+1} = z^τ − `gain`: how that recursion grows a step."""
+    """The largest |z| with z^{τ+1} = z^τ − `gain`: the factor of T5's recursion in a step."""
     polynomial = np.zeros(tau + 2)
     polynomial[0], polynomial[1] = 1, -1
     polynomial[-1] += gain

@@ -1,22 +1,23 @@
 """Theory of 3PC in both directions (EF21-BC, bidirectional 3PC and AdaCGD): step size and bound.
 
-Derived here, and conservative. g_i are the workers' estimates, ḡ their mean, w what the server has
-told everyone, x⁺ = x − γw. With G = mean ‖g_i − ∇f_i‖² and W = ‖w − ḡ‖²:
+Derived here, and conservative. g_i are the workers' estimates, ḡ their mean, w the server's
+estimate, which everyone holds, and x⁺ = x − γw. A, B are the constants of the workers' three-point
+compressor, A_M, B_M those of the server's. With G = mean ‖g_i − ∇f_i‖² and W = ‖w − ḡ‖²:
 
     ‖w − ∇f‖² ≤ 2W + 2G
     G⁺ ≤ (1 − A)G + B L₊²‖x⁺ − x‖²
     W⁺ ≤ (1 − A_M)W + B_M‖ḡ⁺ − ḡ‖²,  ‖ḡ⁺ − ḡ‖² ≤ 3((2 − A)G + (1 + B)L₊²‖x⁺ − x‖²)
 
-and Φ = f − f* + (γ/A_M)W + (γ/A)(1 + 3B_M(2 − A)/A_M)G loses (γ/2)‖∇f‖² a step. The step of the
-uplink alone, which the published runs use, is not covered.
+and Φ = f − f* + (γ/A_M)W + (γ/A)(1 + 3B_M(2 − A)/A_M)G falls by (γ/2)‖∇f‖² a step. The theorem does
+not cover the step for the uplink alone, which the published runs use.
 """
 
 from __future__ import annotations
 
 import math
 
+from wiregrad.methods.premises import AB
 from wiregrad.theory.constants import Constants
-from wiregrad.theory.three_pc import AB
 
 
 def m_squared(workers: AB, server: AB) -> float:
@@ -34,11 +35,11 @@ def step(c: Constants, workers: AB, server: AB) -> float:
 def potential(
     lr: float, gap: float, workers: AB, server: AB, G: float = 0.0, W: float = 0.0
 ) -> float:
-    """Φ = f − f* + (γ/A_M)W + (γ/A)(1 + 3B_M(2 − A)/A_M)G."""
+    """Φ = f − f* + (γ/A_M)W + (γ/A)(1 + 3B_M(2 − A)/A_M)G; γ is `lr`, f − f* is `gap`."""
     weight = (1 + 3 * server.B * (2 - workers.A) / server.A) / workers.A
     return gap + lr * (W / server.A + weight * G)
 
 
 def bound(lr: float, T: int, start: float) -> float:
-    """Mean over x⁰..x^{T−1} of E‖∇f‖² ≤ 2Φ⁰/(γT), `start` Φ⁰ = `potential` at x⁰, γ ≤ `step`."""
+    """Mean over x⁰..x^{T−1} of E‖∇f‖² ≤ 2Φ⁰/(γT): γ = `lr` ≤ `step`, Φ⁰ = `start` at x⁰."""
     return 2 * start / (lr * T)

@@ -1,6 +1,6 @@
 """Theory of COMP-AMS (Li, Karimi, Li, ICLR 2022, arXiv 2205.05632): constants, step size, bounds.
 
-All functions are of one `Setting`. Squared quantities keep their square: `sigma2` is a variance.
+All functions take a `Setting`. A name that ends in 2 is of a squared quantity: `sigma2` is σ².
 """
 
 from __future__ import annotations
@@ -20,16 +20,23 @@ class Setting:
     """
 
     L: float
+    """Smoothness of every f_i, > 0."""
     G: float
+    """Bound on ‖g‖, > 0."""
     q: float
+    """Deviation of the compressor, in [0, 1)."""
     n: int = 1
+    """Number of workers."""
     d: int = 1
+    """Dimension of x."""
     sigma2: float = 0.0
-    """Variance of a worker's gradient."""
+    """σ², a bound on the variance of a worker's gradient."""
     sigma_g2: float = 0.0
-    """Heterogeneity: mean over workers of ‖∇f_i - ∇f‖², at the most."""
+    """σ_g², a bound on the heterogeneity: the mean over workers of ‖∇f_i - ∇f‖²."""
     beta1: float = 0.9
+    """β1, in [0, 1)."""
     eps: float = 1e-8
+    """ε > 0, inside the root."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.q < 1:
@@ -85,11 +92,11 @@ def corollary_step_size(s: Setting, T: int) -> float:
 def gradient_bound(
     s: Setting, lr: float, T: int, delta: float, *, as_printed: bool = False
 ) -> float:
-    """Theorem 1's bound on (1/T) Σ E‖∇f(x_t)‖² after T rounds, with Δ = f(x_1) - f*.
+    """Theorem 1's bound on (1/T) Σ E‖∇f(x_t)‖² after T rounds; η is `lr`, f(x_1) - f* `delta`.
 
-    The printed third term has C1; the proof arrives there through C2 ≤ C1, which is false at
-    β1 = 0.9, so the default keeps C2 (`as_printed` restores C1). Raises ValueError where `lr`
-    is above `step_size_limit`, since the theorem says nothing there.
+    The printed third term has C1; the proof replaces C2 by it because C2 ≤ C1, which is false at
+    β1 = 0.9. So the default keeps C2, and `as_printed` puts C1. Raises ValueError if `lr` is above
+    `step_size_limit`: the theorem does not cover it.
     """
     if lr > step_size_limit(s):
         raise ValueError(f"lr = {lr}, allowed by Theorem 1: at most {step_size_limit(s):.3g}")

@@ -7,8 +7,8 @@ v_i on these supports, ‖Σ v_i‖² ≤ σ Σ‖v_i‖² with σ any of
     1 + Δ_max and √(m(1 + Δ_mean)), of the numbers of conflicts Δ_i of each component.
 
 Derived: ω by Cauchy and Schwarz in each coordinate; the other two bound the largest eigenvalue of
-the conflict graph's adjacency matrix plus I by its row sums and its Frobenius norm. Those who share
-a coordinate all conflict, so that ω is never above either of the other two (which are recalled as
+the conflict graph's adjacency matrix plus I by its row sums and its Frobenius norm. Components that
+share a coordinate all conflict, so ω is never above either of the other two (which are recalled as
 the paper's, arXiv 1806.06573).
 """
 
@@ -26,7 +26,7 @@ from wiregrad.theory.asynchronous import Sum
 from wiregrad.theory.constants import Matrix
 
 _AT_ONCE = 1 << 24
-"""Pairs of components looked at together: bounds the temporaries."""
+"""Pairs of components that are looked at together, to bound the memory."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Conflicts:
     """Supports of m components over d coordinates."""
 
     degrees: npt.NDArray[np.int64]
-    """Δ_i, with how many others component i shares a coordinate, `[m]`."""
+    """Δ_i `[m]`: the number of other components that component i shares a coordinate with."""
     overlap: int
     """ω."""
 
@@ -56,12 +56,12 @@ class Conflicts:
 
 
 def overlap(components: Matrix) -> int:
-    """ω of components `[m, d]` (nonzeros are the support), without looking at pairs."""
+    """ω of `components` `[m, d]`, whose nonzeros are the supports; does not look at pairs."""
     return int(_pattern(components).sum(axis=0).max(initial=0))
 
 
 def conflicts(components: Matrix) -> Conflicts:
-    """All measures of components `[m, d]`; looks at all pairs of different supports."""
+    """All measures of `components` `[m, d]`; looks at all pairs of different supports."""
     from scipy import sparse  # noqa: PLC0415 - slow, seldom used
 
     pattern = _pattern(components)
@@ -84,18 +84,23 @@ def conflicts(components: Matrix) -> Conflicts:
 
 
 def of_workers(parts: Sequence[Matrix]) -> Conflicts:
-    """Of the workers, each touching the coordinates of any of its rows `[m_i, d]`."""
+    """Conflicts of the workers: a worker's support is the union of its rows' `[m_i, d]`."""
     touched = [np.asarray(_pattern(part).sum(axis=0) > 0, dtype=np.int64) for part in parts]
     return conflicts(np.stack(touched))
 
 
 def smoothness(parts: Sequence[Matrix], curvature: float, mu: float, shift: float = 0.0) -> Sum:
-    """Constants of Σ f_i from rows' norms and conflicts alone: no eigenvalues.
+    """Constants of Σ f_i from the rows' norms and conflicts alone, without eigenvalues.
 
-    f_i(x) = mean over the rows a of worker i of a loss of aᵀx with second derivative ≤ `curvature`,
-    plus a part of smoothness `shift`; `mu` is that of f, and known otherwise. A row's part is
-    curvature·‖a‖²-smooth on its support, hence L_i ≤ curvature·ω_i max‖a‖²/m_i + shift, ω_i of
-    the worker's rows, and L ≤ curvature·ω max(‖a‖²/m_i) + n·shift, ω of all rows.
+    f_i(x) is the mean, over the rows a of worker i, of a loss of aᵀx, plus a regulariser. A row's
+    part is curvature·‖a‖²-smooth on its support. Hence L_i ≤ curvature·ω_i max‖a‖²/m_i + shift with
+    ω_i of the worker's rows, and L ≤ curvature·ω max(‖a‖²/m_i) + n·shift with ω of all rows.
+
+    Args:
+        parts: The rows `[m_i, d]` of each worker.
+        curvature: A bound on the loss's second derivative.
+        mu: Strong convexity of Σ f_i, known from elsewhere.
+        shift: Smoothness of a worker's regulariser.
     """
     heaviest = [float(_squares(part).max(initial=0)) / part.shape[0] for part in parts]
     each = [

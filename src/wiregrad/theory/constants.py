@@ -45,28 +45,30 @@ _MOSTLY = 0.5
 
 @dataclass(frozen=True)
 class Eigenvalue:
-    """An eigenvalue of a symmetric matrix H, with a unit vector's word for it.
+    """An eigenvalue of a symmetric matrix H, with the residual as its error bound.
 
-    Some eigenvalue of H lies within `residual` = ‖Hv − value·v‖ of `value`, v the eigenvector that
-    was found (for a symmetric H that is a theorem). That it is the extreme one is exact where H
-    was decomposed, and where Lanczos found it, true but with probability 0.
+    For a symmetric H some eigenvalue lies within `residual` of `value`. That it is the extreme one
+    is certain if H was decomposed; if Lanczos found it from a random start, it holds with
+    probability 1.
     """
 
     value: float
     residual: float
+    """‖Hv − value·v‖, v the unit eigenvector that was found."""
     exact: bool
+    """Whether H was decomposed; else Lanczos found the value."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constants:
-    """Constants of f = mean f_i that the theorems ask for."""
+    """Constants of f = mean f_i that theorems ask for."""
 
     each: tuple[float, ...]
     """L_i, the smoothness of each f_i."""
     minus: float
     """L₋, that of f."""
     mu: float | None = None
-    """Strong convexity or PL constant of f; None where there is none to be had."""
+    """Strong convexity or PL constant of f; None if it has none, or none is known."""
     certificate: tuple[Eigenvalue, ...] = field(default=(), repr=False)
     """The eigenvalues behind L₋, the L_i and μ, in this order."""
 
@@ -89,12 +91,17 @@ class Constants:
 def logistic(
     parts: Sequence[Matrix], lam: float, regulariser: str, *, dense_up_to: int = DENSE_UP_TO
 ) -> Constants:
-    """Of mean log(1 + exp(−y aᵀx)) + λ r(x) over the rows `[m_i, d]` of each worker.
+    """Constants of logistic regression, f_i = mean log(1 + exp(−y aᵀx)) + λ r(x).
 
-    `regulariser`: ``nonconvex``, r = Σ x²/(1 + x²), 2λ is added and there is no μ; ``l2``,
-    r = ‖x‖²/2, μ = λ; ``none``. Labels ±1 may be multiplied in: they change nothing. The curvature
-    of log(1 + exp(·)) is 1/4 at the most.
-    Source: arXiv 2106.05203 and 2202.00998, experiments.
+    The second derivative of log(1 + exp(·)) is 1/4 at most. Raises ValueError for an unknown
+    regulariser. Source: arXiv 2106.05203 and 2202.00998, experiments.
+
+    Args:
+        parts: The rows a `[m_i, d]` of each worker; multiplied by their labels ±1 or not.
+        lam: λ.
+        regulariser: ``nonconvex``: r = Σ x²/(1 + x²), which adds 2λ, and there is no μ; ``l2``:
+            r = ‖x‖²/2, μ = λ; ``none``: r = 0.
+        dense_up_to: Up to this dimension eigenvalues are exact.
     """
     shift = {"nonconvex": 2 * lam, "l2": lam, "none": 0.0}
     if regulariser not in shift:
@@ -111,7 +118,7 @@ def logistic(
 def least_squares(
     parts: Sequence[Matrix], lam: float = 0.0, *, dense_up_to: int = DENSE_UP_TO
 ) -> Constants:
-    """Of ‖A_i x − b_i‖²/(2m_i) + λ‖x‖²/2, A_i `[m_i, d]`.
+    """Constants of f_i = ‖A_i x − b_i‖²/(2m_i) + λ‖x‖²/2, A_i `[m_i, d]`; λ is `lam`.
 
     f is PL with μ the smallest eigenvalue of its Hessian that is not zero, to rounding, plus λ
     (of all eigenvalues where λ > 0). Above `dense_up_to` dimensions μ is λ, or None.
@@ -131,9 +138,10 @@ def least_squares(
 
 
 def quadratics(hessians: Sequence[Array] | Array, *, mean: Array | None = None) -> Constants:
-    """Of xᵀH_i x/2 − b_iᵀx, H_i `[n, d, d]` symmetric, by their eigenvalues.
+    """Constants of f_i = xᵀH_i x/2 − b_iᵀx by the eigenvalues of the symmetric H_i `[n, d, d]`.
 
-    L_i is the largest |eigenvalue| (H_i may be indefinite, as those of 3PC are).
+    L_i is the largest |eigenvalue|, as the H_i of 3PC may be indefinite. `mean` is that of the H_i,
+    if it is at hand.
     """
     total = np.mean(np.asarray(hessians), axis=0) if mean is None else mean
     each = [_extreme(np.asarray(h)) for h in hessians]
@@ -147,7 +155,7 @@ def quadratics(hessians: Sequence[Array] | Array, *, mean: Array | None = None) 
 
 
 def tridiagonal_quadratics(scales: Sequence[float], shift: float, d: int) -> Constants:
-    """Of xᵀA_i x/2 − b_iᵀx with A_i = (scale_i/4)·tridiag(−1, 2, −1) + shift·I, in closed form.
+    """Constants of f_i = xᵀA_i x/2 − b_iᵀx, A_i = (scale_i/4)·tridiag(−1, 2, −1) + shift·I.
 
     The eigenvalues of tridiag(−1, 2, −1) `[d, d]` are 2 − 2cos(kπ/(d + 1)), k = 1..d. The shift of
     3PC's quadratics is λ − λ_min of the mean, so that μ = λ.
@@ -168,7 +176,7 @@ def tridiagonal_quadratics(scales: Sequence[float], shift: float, d: int) -> Con
 def largest_eigenvalue(
     rows: Sequence[Matrix], weights: Sequence[float], *, dense_up_to: int = DENSE_UP_TO
 ) -> Eigenvalue:
-    """λ_max of Σ w_i A_iᵀA_i: decomposed up to `dense_up_to` dimensions, else by Lanczos."""
+    """λ_max of Σ w_i A_iᵀA_i, by decomposition up to `dense_up_to` dimensions, else by Lanczos."""
     d = rows[0].shape[1]
     if d <= dense_up_to:
         total = np.zeros((d, d))

@@ -1,4 +1,4 @@
-"""The minimiser of a smooth, strongly convex mean of the workers' f_i, to rounding."""
+"""The minimiser of a smooth, strongly convex mean of the workers' f_i, to rounding error."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from wiregrad.core.errors import NotCovered
 from wiregrad.theory.constants import DENSE_UP_TO
 
 _STEPS = 100
+"""Of Newton's method, at most."""
 _ENOUGH = 1e-13
-"""Of ‖∇f(x⁰)‖: smaller gradients are rounding."""
+"""As a share of ‖∇f(x⁰)‖: smaller gradients are rounding errors."""
 
 
 class Smooth(Protocol):
-    """What is asked of a problem (see `wiregrad.problems.convex`)."""
+    """What Newton's method asks of a problem (see `wiregrad.problems.convex`)."""
 
     def gradients_batch(self, x: torch.Tensor) -> torch.Tensor:
         """∇f_i `[R, n, d]` at `x` `[R, d]`."""
@@ -30,19 +32,23 @@ class Smooth(Protocol):
 
 @dataclass(frozen=True)
 class Optimum:
-    """x* `[d]` of f = mean f_i, f(x*), and what is left of the gradient there."""
+    """The minimiser of f = mean f_i."""
 
     x: torch.Tensor
+    """x* `[d]`."""
     value: float
+    """f(x*)."""
     grad_norm: float
+    """‖∇f(x*)‖, which rounding leaves."""
     sigma2: float
     """σ*² = Σ‖∇f_i(x*)‖²."""
 
 
 def find(problem: Smooth, x0: torch.Tensor) -> Optimum:
-    """Newton's method from `x0` `[d]`; systems above `DENSE_UP_TO` by conjugate gradients.
+    """The minimiser by Newton's method from `x0` `[d]`; each step is halved until ‖∇f‖ falls.
 
-    A step is halved until ‖∇f‖ falls. Raises ValueError where it stops short of 1e-9 ‖∇f(x⁰)‖.
+    Linear systems above `DENSE_UP_TO` dimensions are solved by conjugate gradients. Raises
+    NotCovered if ‖∇f‖ does not fall to 1e-9 ‖∇f(x⁰)‖.
     """
     x, grads = x0.clone(), problem.gradients_batch(x0[None])[0]
     first = norm = float(grads.mean(0).norm())
@@ -61,7 +67,7 @@ def find(problem: Smooth, x0: torch.Tensor) -> Optimum:
             break
         x, grads, norm = moved, there, smaller
     if norm > 1e-9 * max(first, 1e-300):
-        raise ValueError(f"no minimiser found: ‖∇f‖ = {norm:.3g} after {first:.3g} at x0")
+        raise NotCovered(f"no minimiser found: ‖∇f‖ = {norm:.3g} after {first:.3g} at x0")
     value, _ = problem.evaluate_batch(x[None])
     return Optimum(x, float(value), norm, float(grads.square().sum()))
 

@@ -1,1 +1,1 @@
-"""Figures, one module a kind."""
+"""Figures: a specification in a paper's configuration, drawn from results as SVG and PNG."""

@@ -1,223 +1,66 @@
-"""Figures as data: what `figures:` of a paper's configuration describes is drawn from histories.
+"""The base classes of figure kinds and their registry.
 
-A figure's files are a function of its histories and its description. Their digest is written into
-the SVG, so a picture that is up to date is recognised without drawing it.
+A kind is a frozen dataclass in a module of `figures.kinds` that registers itself. Its fields are
+the keys of an entry under `figures:` in a paper's configuration.
 """
 
 from __future__ import annotations
 
 import abc
-import hashlib
-import inspect
-import json
-import re
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from matplotlib.figure import Figure
 
+from wiregrad.analysis.exhibit import Exhibit
 from wiregrad.analysis.figures import style
-from wiregrad.analysis.results import budget
-from wiregrad.analysis.results.aggregate import GroupResult, Results, known_experiment, not_run
-from wiregrad.analysis.results.statistics import BOOTSTRAP_FROM
-from wiregrad.core.errors import ConfigError
-from wiregrad.core.files import write_atomic
+from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.core.registry import Registry
-from wiregrad.runs.provenance import code_sha256
 
-if TYPE_CHECKING:
-    from wiregrad.studies.schema import Paper
-
-PARTS = {
-    "train_limit": "{:,} to train",
-    "eval_train": "train loss on {:,}",
-    "eval_test": "tested on {:,}",
-}
-"""Settings of a problem that take a part of the data, and how a picture says so."""
-
-kinds: Registry[FigureSpec] = Registry("figure kind")
+figure_kinds: Registry[FigureSpec] = Registry("figure kind")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FigureSpec(abc.ABC):
-    """Base of all figure kinds: a heading, a caption and the experiment that is shown."""
+class FigureSpec(Exhibit, abc.ABC):
+    """Base of all figure kinds."""
 
     medians: ClassVar[bool] = True
     """Whether a line is the median over seeds."""
 
-    title: str
-    caption: str
-    experiment: str
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The experiments that it is made of."""
-        return (self.experiment,)
-
-    def gathered(self, results: Results, paper: str) -> Results:
-        """The part of all results that it is made of."""
-        return results.of(paper, *self.reads)
-
     @abc.abstractmethod
     def draw(self, results: Results) -> tuple[Figure, list[str]]:
-        """The picture and notes for its footer, from the results that it `gathered`.
+        """The figure and notes for its footer, from the results that it `gathered`.
 
         At least one method has runs.
         """
 
     def shown(self, results: Results) -> tuple[GroupResult, ...]:
-        """The groups that belong in the picture, run or not."""
+        """The groups that belong in the figure, run or not."""
         return results.groups
 
-
-def parse(paper: Paper) -> dict[str, FigureSpec]:
-    """The figures of a paper's configuration by id; ConfigError names the figure and the key."""
-    from wiregrad.analysis.figures import (  # noqa: F401  (they register the kinds)
-        arena,
-        bounds,
-        descent,
-        heatmap,
-        levels,
-        rates,
-        speedup,
-    )
-    from wiregrad.analysis.figures.asynchrony import by_clock, by_rounds  # noqa: F401
-
-    specs = {}
-    for name, entry in paper.figures.items():
-        where = f"config/papers/{paper.paper}: figures.{name}"
-        fields = dict(entry)
-        kind = fields.pop("kind", None)
-        if not isinstance(kind, str):
-            raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
-        specs[name] = kinds.build({"name": kind, **fields}, where)
-        for experiment in specs[name].reads:
-            known_experiment(paper, experiment, f"{where}.experiment")
-    return specs
+    def looks(self, results: Results) -> dict[str, style.Look]:
+        """The look of each method, the same in all figures of a paper."""
+        return style.looks(results.labels or [g.label for g in results.groups], results.colours)
 
 
-def draw(spec: FigureSpec, paper: str, results: Results) -> Figure:
-    """The figure from its paper's results, or a placeholder that says why there is none."""
-    mine = spec.gathered(results, paper)
-    if not any(group.cards for group in spec.shown(mine)):
-        return placeholder(spec, mine)
-    figure, notes = spec.draw(mine)
-    style.title(figure, spec.title)
-    style.footer(figure, footer_lines(spec, mine) + notes)
-    return figure
+@dataclass(frozen=True, kw_only=True)
+class MethodsFigure(FigureSpec):
+    """Base of figures that show some methods of an experiment."""
+
+    methods: tuple[str, ...] = ()
+    """Labels; empty: all methods of the experiment."""
+
+    def shown(self, results: Results) -> tuple[GroupResult, ...]:
+        """See FigureSpec."""
+        return tuple(g for g in results.groups if not self.methods or g.label in self.methods)
 
 
-def placeholder(spec: FigureSpec, mine: Results) -> Figure:
-    """A picture that says that nothing was run, and why."""
-    figure = Figure(figsize=(7.2, 1.7))
-    style.title(figure, spec.title)
-    text = "\n".join(why_empty(spec, mine))
-    figure.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color="#555555", wrap=True)
-    style.footer(figure, [f"wiregrad · scale {mine.scale}"])
-    return figure
+@dataclass(frozen=True, kw_only=True)
+class MethodFigure(FigureSpec):
+    """Base of figures that show one method of an experiment."""
 
+    label: str
 
-def why_empty(spec: FigureSpec, mine: Results) -> list[str]:
-    """Why there is nothing to draw."""
-    reasons = sorted({not_run(group.reason) for group in spec.shown(mine)})
-    return reasons or [f"not run: {', '.join(spec.reads)} is not part of scale {mine.scale}"]
-
-
-def footer_lines(spec: FigureSpec, mine: Results) -> list[str]:
-    """Scale, revision, data and seeds; then what is missing or diverged, by name."""
-    groups = spec.shown(mine)
-    revisions = ", ".join(revision[:7] for revision in mine.revisions)
-    about = [
-        f"scale {mine.scale}",
-        f"revision {revisions}",
-        data_names(groups),
-        _seeds(groups, spec.medians),
-    ]
-    lines = [" · ".join(["wiregrad", *about]), *budget.lines(mine)]
-    missing: dict[str, list[str]] = {}
-    for group in groups:
-        if not group.cards:
-            missing.setdefault(not_run(group.reason), []).append(group.title)
-    lines += [f"{', '.join(who)}: {why}." for why, who in missing.items()]
-    diverged = [f"{g.title} ({g.diverged} of {len(g.cards)} runs)" for g in groups if g.diverged]
-    if diverged:
-        lines.append(f"Diverged (× marks where): {', '.join(diverged)}.")
-    return lines
-
-
-def _seeds(groups: tuple[GroupResult, ...], medians: bool) -> str:
-    counts = sorted({group.seeds for group in groups if group.cards})
-    if counts[-1] == 1:
-        return "one seed"
-    counted = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
-    if not medians:
-        return f"{counted} seeds"
-    spread = "95 % interval" if counts[-1] >= BOOTSTRAP_FROM else "their range"
-    return f"line: median of {counted} seeds, band: {spread}"
-
-
-def data_names(groups: tuple[GroupResult, ...]) -> str:
-    """The data sets, variants and parts the runs used, e.g. "data mnist (5,000 to train)"."""
-    named = set()
-    for card in (card for group in groups for card in group.cards):
-        name, variant = str(card.data.get("name", "?")), str(card.data.get("variant") or "")
-        problem = card.config.get("problem", {})
-        notes = [variant] if variant not in {"", name} else []
-        notes += [text.format(problem[key]) for key, text in PARTS.items() if problem.get(key)]
-        named.add(f"{name} ({', '.join(notes)})" if notes else name)
-    return "data " + ", ".join(sorted(named))
-
-
-def digest(spec: FigureSpec, paper: str, results: Results) -> str:
-    """Hex sha256 of all that the picture is a function of.
-
-    That is its description, the histories, and the code of its kind with what that imports of the
-    analysis.
-    """
-    mine = spec.gathered(results, paper)
-    content = {
-        "kind": type(spec).__name__,
-        "spec": asdict(spec),
-        "scale": mine.scale,
-        "groups": [(g.label, g.title, g.reason, g.planned) for g in mine.groups],
-        "histories": mine.history_digests,
-        "sweeps": mine.sweep_digests,
-        "revisions": mine.revisions,
-        "labels": mine.labels,
-        "colours": dict(mine.colours),
-        "code": code_sha256(Path(inspect.getfile(type(spec))), "wiregrad.analysis"),
-    }
-    text = json.dumps(content, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def up_to_date(path: Path, wanted: str) -> bool:
-    """Whether the SVG at `path` carries the digest `wanted` and its PNG is beside it."""
-    if not (path.exists() and path.with_suffix(".png").exists()):
-        return False
-    found = re.search(r"digest ([0-9a-f]{64})", path.read_text(encoding="utf-8")[:4000])
-    return bool(found and found.group(1) == wanted)
-
-
-def write(spec: FigureSpec, paper: str, results: Results, svg: Path) -> list[Path]:
-    """Draw the figure to `svg` and to a PNG beside it, each atomically."""
-    with style.shared_style():
-        figure = draw(spec, paper, results)
-        found = digest(spec, paper, results)
-        description = f"{spec.title}; scale {results.scale}; digest {found}"
-        contents = {
-            svg.with_suffix(".png"): style.png_bytes(figure, description),
-            svg: style.svg_bytes(figure, description),
-        }
-    for path, content in contents.items():
-        with write_atomic(path) as temporary:
-            temporary.write_bytes(content)
-    return [svg, svg.with_suffix(".png")]
-
-
-def ensure(spec: FigureSpec, paper: str, results: Results, svg: Path) -> list[Path]:
-    """As `write`, unless the files are up to date already."""
-    if up_to_date(svg, digest(spec, paper, results)):
-        return [svg, svg.with_suffix(".png")]
-    return write(spec, paper, results, svg)
+    def shown(self, results: Results) -> tuple[GroupResult, ...]:
+        """See FigureSpec."""
+        return tuple(group for group in results.groups if group.label == self.label)

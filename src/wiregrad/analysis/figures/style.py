@@ -1,4 +1,4 @@
-"""One look for every picture: colours and dashes that stay with a method, fonts, footer, bytes."""
+"""One style for all figures: a look for each method, fonts, title and footer, and files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
@@ -25,8 +25,8 @@ COLOURS = {
     "grey": "#8a8a8a",
     "brown": "#a0703c",
 }
-"""Okabe and Ito's colour-blind-safe palette: without its yellow, too faint on white; with grey and
-brown added; purple is darkened."""
+"""Okabe and Ito's colour-blind-safe palette, without its yellow (too faint on white), with a darker
+purple, and with grey and brown added."""
 
 LineStyle = Literal["-"] | tuple[float, tuple[float, ...]]
 DASHES: dict[str, LineStyle] = {
@@ -36,7 +36,15 @@ DASHES: dict[str, LineStyle] = {
     "dotted": (0, (1, 1.3)),
 }
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+INK = "#444444"
+"""Colour of axes and of all that belongs to no method."""
 FOOTER_COLOUR = "#6b6b6b"
+BOUND_LINE: LineStyle = (0, (1, 1.2))
+"""The line of a bound, in the colour of its method."""
+VARIANT_LINE: LineStyle = (0, (4, 1.8))
+"""The line of one of two variants of a method, the other being solid."""
+GUIDE: dict[str, Any] = {"color": INK, "linestyle": (0, (2, 2))}
+"""The line of a target, a tolerance or an expected slope."""
 PNG_DPI = 200
 
 
@@ -54,8 +62,8 @@ class Look:
         return DASHES[self.dash]
 
 
-# A family shares its colour: full precision is black, top-k blue, sign vermillion, and so on;
-# the variant used as a comparison is the dotted or dashed one.
+# A family shares its colour: full precision is black, Top-k blue, sign vermillion, and so on.
+# A variant that serves as a comparison is dotted or dashed.
 _KNOWN = {
     "dist_ams": Look("black", "solid", "o"),
     "comp_ams_top_k": Look("blue", "solid", "s"),
@@ -72,7 +80,7 @@ _KNOWN = {
     "naive_sign": Look("brown", "dotted", "*"),
     "comp_ams_top_k_01": Look("sky", "solid", "d"),
 }
-# AdaCGD's family, which is never in one picture with the methods above.
+# AdaCGD's family, which shares only the arena's figure with the methods above.
 _FAMILY = {
     "gd": Look("black", "solid", "o"),
     "ef21": Look("blue", "solid", "s"),
@@ -103,11 +111,11 @@ _FAMILY = {
 
 
 def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> dict[str, Look]:
-    """A look for each label; `labels` in the order of the method list, which decides new ones.
+    """A look for each label; `labels` are in the order of the method list.
 
-    A label with no look of its own takes the next free pair of colour and dash, so a method that
-    is appended never changes the look of another. `colours` (a palette name or a hex code, from
-    the method list) overrides the colour only.
+    A label without a look of its own takes the next free pair of colour and dash, so a method that
+    is appended never changes the look of another. `colours`, by label, are names of the palette or
+    hex codes and override the colour only.
     """
     taken = {(look.colour, look.dash) for look in _KNOWN.values()}
     free = _free_looks(taken)
@@ -120,9 +128,9 @@ def looks(labels: Iterable[str], colours: Mapping[str, str] | None = None) -> di
 
 
 def distinct(chosen: Mapping[str, Look]) -> dict[str, Look]:
-    """The looks with no colour twice, for pictures whose dashes say something else than the method.
+    """The looks with no colour twice, for figures whose dashes do not tell methods apart.
 
-    A label keeps its colour unless one before it has it; colours come again once all are used.
+    A label keeps its colour unless one before it has the same; colours repeat once all are used.
     """
     found: dict[str, Look] = {}
     for label, look in chosen.items():
@@ -135,14 +143,14 @@ def distinct(chosen: Mapping[str, Look]) -> dict[str, Look]:
 
 def _free_looks(taken: set[tuple[str, str]]) -> Iterator[Look]:
     pairs = [(c, d) for d in DASHES for c in COLOURS if (c, d) not in taken]
-    # Once every pair is used they come round again with other markers.
+    # Once every pair is used, they repeat with other markers.
     for (colour, dash), marker in zip(itertools.cycle(pairs), itertools.cycle(reversed(MARKERS))):
         yield Look(colour, dash, marker)
 
 
 @contextmanager
 def shared_style() -> Iterator[None]:
-    """Within the block figures are drawn in the project's style, with reproducible SVG ids."""
+    """A context in which figures are drawn in the project's style, with reproducible SVG ids."""
     with mpl.rc_context():
         mpl.use("agg")
         sns.set_theme(context="paper", style="ticks", font="DejaVu Sans", rc=_RC)
@@ -161,7 +169,7 @@ _RC = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.linewidth": 0.7,
-    "axes.edgecolor": "#444444",
+    "axes.edgecolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -183,9 +191,9 @@ _RC = {
 
 
 def footer(figure: Figure, lines: Iterable[str]) -> None:
-    """Small grey lines under the picture: scale, revision, seeds, and what is missing.
+    """Put small grey lines under the panels.
 
-    The figure grows by their height, so that its panels keep theirs.
+    The figure grows by the height of the lines, so that its panels keep theirs.
     """
     width = int(figure.get_figwidth() * 20)
     wrapped = [part for line in lines for part in textwrap.wrap(line, width)]
@@ -196,7 +204,7 @@ def footer(figure: Figure, lines: Iterable[str]) -> None:
 
 
 def title(figure: Figure, text: str) -> None:
-    """The figure's heading, at its left edge."""
+    """Put the heading at the left edge of the figure."""
     figure.suptitle(text, x=0.012, ha="left", fontsize=10, fontweight="bold")
 
 

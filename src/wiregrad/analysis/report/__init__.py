@@ -1,1 +1,1 @@
-"""The report, the explorer, and publication."""
+"""The report and the explorer (two pages that open without a network), and publication."""

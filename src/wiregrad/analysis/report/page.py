@@ -1,4 +1,4 @@
-"""report.html: one self-contained page with verdicts, figures, tables, provenance and gaps."""
+"""report.html: one self-contained page of verdicts, figures, tables, gaps and provenance."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from wiregrad import __version__
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
-from wiregrad.analysis.figures.descent import point_text
+from wiregrad.analysis.claims.catalogue import parse as parse_claims
+from wiregrad.analysis.claims.claim import Claim
+from wiregrad.analysis.claims.judge import Judged, judge_all
+from wiregrad.analysis.figures.catalogue import parse as parse_figures
+from wiregrad.analysis.figures.render import data_names, ensure, why_empty
+from wiregrad.analysis.figures.spec import FigureSpec
 from wiregrad.analysis.results import aggregate
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.analysis.results.statistics import Verdict
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.tables.catalogue import parse as parse_tables
+from wiregrad.analysis.tables.render import notes, text
 from wiregrad.core.files import write_text
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def environment() -> jinja2.Environment:
-    """Templates of the package; everything that is inserted is escaped unless marked safe."""
+    """The templates of the package; inserted text is escaped unless marked safe."""
     return jinja2.Environment(
         loader=jinja2.PackageLoader("wiregrad.analysis.report", "templates"),
         autoescape=True,
@@ -46,63 +49,62 @@ class PaperPart:
     name: str
     paper: Paper
     results: Results
-    verdicts: list[claims.Judged]
+    verdicts: list[Judged]
     pictures: Path
 
     @cached_property
-    def claims_by_id(self) -> dict[str, claims.Claim]:
-        """The claims as written, for tolerance and reasons."""
-        return {claim.id: claim for claim in claims.parse(self.paper)}
+    def claims_by_id(self) -> dict[str, Claim]:
+        """The claims as the configuration has them, by id."""
+        return {claim.id: claim for claim in parse_claims(self.paper)}
 
     @cached_property
     def drawn(self) -> list[dict[str, str]]:
-        """Id, title, caption and picture of every figure that has runs."""
+        """Id, title, caption and SVG (base64) of every figure that has runs."""
         return [self._figure(name, spec) for name, spec, mine in self._specs() if mine]
 
     @cached_property
     def not_drawn(self) -> list[tuple[str, str, str]]:
-        """Id, title and reason of every figure that has none."""
+        """Id, title and reason of every figure that has no runs."""
         missing = [(name, spec) for name, spec, mine in self._specs() if not mine]
         return [
             (
                 name,
                 spec.title,
-                "; ".join(figures.why_empty(spec, spec.gathered(self.results, self.name))),
+                "; ".join(why_empty(spec, spec.gathered(self.results, self.name))),
             )
             for name, spec in missing
         ]
 
-    def _specs(self) -> Iterator[tuple[str, figures.FigureSpec, bool]]:
-        for name, spec in figures.parse(self.paper).items():
+    def _specs(self) -> Iterator[tuple[str, FigureSpec, bool]]:
+        for name, spec in parse_figures(self.paper).items():
             shown = spec.shown(spec.gathered(self.results, self.name))
             yield name, spec, any(group.cards for group in shown)
 
     def _of(self, experiment: str) -> Results:
         return self.results.of(self.name, experiment)
 
-    def _figure(self, name: str, spec: figures.FigureSpec) -> dict[str, str]:
+    def _figure(self, name: str, spec: FigureSpec) -> dict[str, str]:
         svg = self.pictures / self.name / f"{name}.svg"
-        figures.ensure(spec, self.name, self.results, svg)
+        ensure(spec, self.name, self.results, svg)
         data = base64.b64encode(svg.read_bytes()).decode()
         return {"id": name, "title": spec.title, "caption": spec.caption, "svg": data}
 
     @cached_property
     def tabulated(self) -> list[dict[str, Any]]:
-        """Id, title, caption, rows of (text, is best) and notes of every table that has runs."""
+        """Id, title, caption, head, rows of (text, is best) and notes of every table with runs."""
         found = []
-        for name, spec in tables.parse(self.paper).items():
+        for name, spec in parse_tables(self.paper).items():
             mine = spec.gathered(self.results, self.name)
             if not any(group.cards for group in mine.groups):
                 continue
-            shown, best = typeset.text(spec, mine)
+            shown, best = text(spec, mine)
             rows = [
                 list(zip(*row, strict=True))
                 for row in zip(shown.to_numpy().tolist(), best.to_numpy().tolist(), strict=True)
             ]
             about = {"id": name, "title": spec.title, "caption": spec.caption}
             found.append(
-                about
-                | {"head": list(shown.columns), "rows": rows, "notes": typeset.notes(spec, mine)}
+                about | {"head": list(shown.columns), "rows": rows, "notes": notes(spec, mine)}
             )
         return found
 
@@ -119,7 +121,7 @@ class PaperPart:
         return {
             "id": name,
             "title": entry.title,
-            "data": figures.data_names(groups).removeprefix("data ") if cards else "—",
+            "data": data_names(groups).removeprefix("data ") if cards else "—",
             "dim": ", ".join(f"{d:,}" for d in sorted({card.dim for card in cards})) or "—",
             "workers": ", ".join(map(str, workers)) or "—",
             "seeds": ", ".join(map(str, sorted({card.seed for card in cards}))) or "—",
@@ -135,14 +137,14 @@ class PaperPart:
 
     @cached_property
     def swept(self) -> list[dict[str, Any]]:
-        """One row a sweep: grid, how its runs ended, the point that won, and whether at an edge."""
+        """One row a sweep: how its runs ended, its best point, and whether that is at an edge."""
         return [
             {
                 "experiment": group.experiment,
                 "title": group.title,
                 "runs": len(group.sweep.rows),
                 "outcomes": dict(sorted(Counter(group.sweep.rows["outcome"]).items())),
-                "point": point_text(group).strip(" ()") or "—",
+                "point": group.point or "—",
                 "reached": bool(group.sweep.best and group.sweep.best.reached),
                 "edge": ", ".join(group.sweep.edge),
             }
@@ -166,7 +168,7 @@ class PaperPart:
 
     @cached_property
     def diverged(self) -> list[tuple[str, str, str]]:
-        """Experiment, method and how many of its runs diverged."""
+        """Experiment, method and number of diverged runs, for each method that has some."""
         return [
             (group.experiment, group.title, f"{group.diverged} of {len(group.cards)}")
             for group in self.results.groups
@@ -193,7 +195,7 @@ def provenance(results: Results) -> dict[str, list[str]]:
 
 
 def budget_text(budget: Mapping[str, Any]) -> str:
-    """A budget in words, e.g. "20 epochs"; a target with its metric."""
+    """A budget in words, e.g. "20 epochs", or a target with its metric."""
     texts = []
     for key, value in budget.items():
         if isinstance(value, dict):
@@ -203,11 +205,11 @@ def budget_text(budget: Mapping[str, Any]) -> str:
     return ", ".join(texts)
 
 
-def budget_sentence(verdicts: list[claims.Judged], scale: str) -> str:
-    """What a budget as small as this scale's can test, in plain words."""
+def budget_sentence(verdicts: list[Judged], scale: str) -> str:
+    """How many claims this scale can test, in plain words."""
     tested = [row.id for row in verdicts if row.verdict != Verdict.NOT_TESTED]
     if not verdicts:
-        return "No claims are written down for these papers."
+        return "These papers have no claims in the configuration."
     if not tested:
         return f"Scale {scale} tests none of the {len(verdicts)} claims: see the reasons below."
     rest = len(verdicts) - len(tested)
@@ -215,14 +217,14 @@ def budget_sentence(verdicts: list[claims.Judged], scale: str) -> str:
     if rest:
         text += (
             f" The other {rest} need a larger budget, more data or runs that this scale leaves out;"
-            " where there are runs their effect is shown, but it is no verdict."
+            " where they have runs, the effect is shown without a verdict."
         )
     return text
 
 
 def render(plan: Plan, results: Results, pictures: Path) -> str:
-    """The page as HTML; pictures that are missing or out of date are drawn into `pictures`."""
-    verdicts = claims.judge_all(plan, results)
+    """The page as HTML; figures that are missing or out of date are drawn into `pictures`."""
+    verdicts = judge_all(plan, results)
     parts = [
         PaperPart(name, paper, results.of(name), [v for v in verdicts if v.paper == name], pictures)
         for name, paper in plan.papers.items()

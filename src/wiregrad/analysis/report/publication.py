@@ -1,4 +1,4 @@
-"""Copying the results of a scale to where they are committed, each folder replaced as a whole."""
+"""Copies the results of a scale to where they are committed, replacing each folder as a whole."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wiregrad.analysis.claims import verdicts as claims
-from wiregrad.analysis.figures import spec as figures
+from wiregrad.analysis.claims.judge import judge_all
+from wiregrad.analysis.claims.render import write as write_claims
+from wiregrad.analysis.figures.catalogue import parse as parse_figures
+from wiregrad.analysis.figures.render import write as write_figure
 from wiregrad.analysis.results import aggregate
-from wiregrad.analysis.tables import spec as tables
-from wiregrad.analysis.tables import typeset
+from wiregrad.analysis.tables.catalogue import parse as parse_tables
+from wiregrad.analysis.tables.render import write as write_table
 from wiregrad.core.errors import RecordError
 from wiregrad.runs import record
+from wiregrad.studies.files import read_manifest
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
 
 
 def publish(plan: Plan, results: Path, pictures: Path) -> list[Path]:
-    """Fill `results` with histories, run cards, tables and claims, `pictures` with figures.
+    """Fill `results` with histories, run cards, tables and claims, and `pictures` with figures.
 
     Only runs that a group.json lists are copied, after their sha256 was checked; timings and
-    checkpoints are left. Raises RecordError when nothing was run or a file is malformed, and then
-    both folders stay as they were.
+    checkpoints are not. Raises RecordError when nothing was run or a file is malformed; both
+    folders then stay as they were.
     """
     found = aggregate.collect(plan)
     if not any(group.cards for group in found.groups):
         raise RecordError(
-            f"{plan.results / plan.scale}: nothing was run, there is nothing to publish"
+            f"{plan.results / plan.scale}: nothing was run, so there is nothing to publish"
         )
-    verdicts = claims.judge_all(plan, found)
+    verdicts = judge_all(plan, found)
     with _replacing(results) as new:
         for group in plan.groups:
             _copy_group(group, new / group.directory.relative_to(plan.results / plan.scale))
-        claims.write(verdicts, plan.scale, new)
+        write_claims(verdicts, plan.scale, new)
         for paper in plan.papers.values():
-            for name, table in tables.parse(paper).items():
+            for name, table in parse_tables(paper).items():
                 if any(group.cards for group in table.gathered(found, paper.paper).groups):
-                    typeset.write(table, name, paper.paper, found, new / "tables")
+                    write_table(table, name, paper.paper, found, new / "tables")
     with _replacing(pictures) as new:
         for paper in plan.papers.values():
-            for name, spec in figures.parse(paper).items():
+            for name, spec in parse_figures(paper).items():
                 mine = spec.gathered(found, paper.paper)
                 if any(group.cards for group in spec.shown(mine)):
-                    figures.write(spec, paper.paper, found, new / paper.paper / f"{name}.svg")
+                    write_figure(spec, paper.paper, found, new / paper.paper / f"{name}.svg")
     return [results, pictures]
 
 
@@ -55,7 +58,7 @@ def _copy_group(group: Group, target: Path) -> None:
     if not group.manifest.exists():
         return
     target.mkdir(parents=True)
-    listed = aggregate.read_manifest(group.manifest)
+    listed = read_manifest(group.manifest)
     shutil.copyfile(group.manifest, target / group.manifest.name)
     for path in (group.tuning_file, group.sweep_file, group.best_file):
         if path.exists():
@@ -70,7 +73,7 @@ def _copy_group(group: Group, target: Path) -> None:
 
 @contextmanager
 def _replacing(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; on success it takes its place, else it is removed."""
+    """Yield a new folder that takes the place of `folder` on success, and is removed otherwise."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:

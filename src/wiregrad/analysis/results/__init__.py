@@ -1,1 +1,1 @@
-"""Numbers taken from histories."""
+"""Numbers taken from histories: values, intervals over seeds, comparisons, ranks and bounds."""

@@ -1,8 +1,8 @@
 """Histories of a plan as one tidy table, with the groups that were not run and why.
 
-Columns are those of the history (`wiregrad.runs.record.HISTORY_SCHEMA`), what is derived of them
-(`derived`), and paper, experiment, label, title, workers, seed, run_id, outcome;
-one row per logged step of each run.
+There is one row per logged step of each run. Columns are those of the history
+(`wiregrad.runs.record.HISTORY_SCHEMA`), what is derived from them (`derived.DERIVED`), and
+`RUN_COLUMNS`.
 """
 
 from __future__ import annotations
@@ -11,54 +11,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
-import pydantic
 
 from wiregrad.analysis.results import derived, sweeps
 from wiregrad.analysis.results.sweeps import Swept
-from wiregrad.core.errors import ConfigError, RecordError
+from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
 from wiregrad.runs import record
+from wiregrad.studies.files import (
+    ListedRun,
+    NotRunKind,
+    TuningResult,
+    read_manifest,
+    read_tuning,
+)
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
-    from wiregrad.studies.schema import Paper
 
 RUN_COLUMNS = ["paper", "experiment", "label", "title", "workers", "seed", "run_id", "outcome"]
 COLUMNS = [*record.HISTORY_SCHEMA.names, *derived.DERIVED, *RUN_COLUMNS]
 
 NOT_YET = "not run yet"
-
-
-class ListedRun(pydantic.BaseModel):
-    """One entry of `runs` in group.json."""
-
-    id: Annotated[str, pydantic.Field(pattern=r"^[A-Za-z0-9._-]+$")]
-    seed: int
-    workers: int
-    outcome: str
-    history_sha256: str
-
-
-class Manifest(pydantic.BaseModel):
-    """group.json: what one train job did."""
-
-    runs: list[ListedRun] = []
-    not_run: str | None = None
-
-
-class Tuned(pydantic.BaseModel):
-    """tuning.json: the grid of learning rates and the one that won on the validation split."""
-
-    grid: list[float]
-    best: float | None = None
-    edge: bool = False
-    metric: str = ""
-    scores: dict[str, list[float | None]] = {}
-    seeds: list[int] = []
-    budget: dict[str, Any] = {}
 
 
 def not_run(reason: str | None) -> str:
@@ -77,17 +53,31 @@ class GroupResult:
     title: str
     planned: int
     reason: str | None = None
+    """Why there are no runs, in words."""
+    not_run: NotRunKind | None = None
+    """Why there are no runs, where the group's files say so."""
     cards: tuple[record.RunCard, ...] = ()
     runs: tuple[str, ...] = ()
     """Ids of the runs, one a card."""
-    tuning: Tuned | None = None
+    tuning: TuningResult | None = None
     sweep: Swept | None = None
     directory: Path | None = None
 
     @property
+    def point(self) -> str:
+        """The point of the grid that won the sweep, in words; empty where there was no sweep."""
+        best = None if self.sweep is None else self.sweep.best
+        return "" if best is None else best.text
+
+    @property
+    def title_and_point(self) -> str:
+        """The title and `point`, e.g. "CLAG (K = 1, ζ = 128, 8×)"."""
+        return f"{self.title} ({self.point})" if self.point else self.title
+
+    @property
     def diverged(self) -> int:
         """Number of runs that diverged."""
-        return sum(card.outcome == "diverged" for card in self.cards)
+        return sum(card.outcome == record.Outcome.DIVERGED for card in self.cards)
 
     @property
     def rates(self) -> tuple[float, ...]:
@@ -111,7 +101,7 @@ class GroupResult:
 
     @property
     def at_edge(self) -> bool:
-        """Whether what was chosen is at the end of its grid."""
+        """Whether the chosen rate or point is at the edge of its grid."""
         return bool((self.tuning and self.tuning.edge) or (self.sweep and self.sweep.edge))
 
 
@@ -124,10 +114,10 @@ class Results:
     groups: tuple[GroupResult, ...]
     colours: Mapping[str, str] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
-    """All method labels, in the order of the method list (which decides colours)."""
+    """All method labels, in the order of the method list, which decides their looks."""
 
     def of(self, paper: str, *experiments: str) -> Results:
-        """The part that belongs to one paper, or to some of its experiments."""
+        """The part of one paper, or of the named experiments of it."""
         frame = self.frame[self.frame["paper"] == paper]
         groups = [group for group in self.groups if group.paper == paper]
         if experiments:
@@ -136,8 +126,13 @@ class Results:
         return replace(self, frame=frame, groups=tuple(groups))
 
     def group(self, label: str) -> GroupResult | None:
-        """The group of `label`; call it on the results of one experiment."""
+        """The group of `label`, in the results of one experiment."""
         return next((group for group in self.groups if group.label == label), None)
+
+    def title(self, label: str) -> str:
+        """The title of `label`, or the label itself where it has no group here."""
+        group = self.group(label)
+        return group.title if group else label
 
     @cached_property
     def revisions(self) -> tuple[str, ...]:
@@ -146,12 +141,12 @@ class Results:
 
     @cached_property
     def history_digests(self) -> tuple[str, ...]:
-        """The sha256 of every history, sorted: what these results are a function of."""
+        """The sha256 of every history, sorted."""
         return tuple(sorted(c.history_sha256 for g in self.groups for c in g.cards))
 
     @cached_property
     def sweep_digests(self) -> tuple[str, ...]:
-        """The sha256 of every sweep and of every table of choices, sorted: likewise."""
+        """The sha256 of every sweep and of every table of choices, sorted."""
         swept = [g.sweep.sha256 for g in self.groups if g.sweep is not None]
         chosen = [c.choices_sha256 for g in self.groups for c in g.cards if c.choices_sha256]
         return tuple(sorted(swept + chosen))
@@ -199,7 +194,7 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
     )
     if planned.sweep is not None and planned.skip is None:
         swept, why = sweeps.read(planned, planned.sweep)
-        base = replace(base, sweep=swept, reason=why)
+        base = replace(base, sweep=swept, reason=why.text if why else None)
     if not planned.manifest.exists():
         return replace(base, reason=base.reason or planned.skip or NOT_YET), []
     listed = read_manifest(planned.manifest)
@@ -208,14 +203,14 @@ def read_group(planned: Group) -> tuple[GroupResult, list[pd.DataFrame]]:
         card, history = _read_run(planned.directory / run.id, run.history_sha256)
         cards.append(card)
         frames.append(_labelled(history, base, run, card))
+    why = listed.not_run
     found = replace(
         base,
-        reason=listed.not_run or (None if cards else base.reason or planned.skip or NOT_YET),
+        reason=why.text if why else (None if cards else base.reason or planned.skip or NOT_YET),
+        not_run=why.kind if why else None,
         cards=tuple(cards),
         runs=tuple(run.id for run in listed.runs),
-        tuning=record.read_model(Tuned, planned.tuning_file)
-        if planned.tuning_file.exists()
-        else None,
+        tuning=read_tuning(planned.tuning_file) if planned.tuning_file.exists() else None,
     )
     return found, frames
 
@@ -244,19 +239,6 @@ def _labelled(
         workers=run.workers,
         seed=card.seed,
         run_id=run.id,
-        outcome=card.outcome,
+        outcome=str(card.outcome),
     )
     return derived.with_derived(about)[COLUMNS]
-
-
-def read_manifest(path: Path) -> Manifest:
-    """The group.json at `path`; RecordError names the file and the key that is wrong."""
-    return record.read_model(Manifest, path)
-
-
-def known_experiment(paper: Paper, experiment: str, where: str) -> None:
-    """Raise ConfigError unless the paper's configuration has the experiment `where` names."""
-    if experiment not in paper.experiments:
-        raise ConfigError(
-            f"{where}: {experiment!r} is no experiment (known: {', '.join(paper.experiments)})"
-        )

@@ -1,6 +1,6 @@
 """Numbers of runs with stale or compressed gradients: gaps to f*, bounds, rounds, clocks.
 
-What theory says of a run is in its card (`theory`, see `wiregrad.studies.theory_step`).
+The constants of the theorem that a run is held against are in its card, as `theory`.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Run:
     @property
     def diverged(self) -> bool:
         """Whether it did."""
-        return self.card.outcome == "diverged"
+        return self.card.outcome == record.Outcome.DIVERGED
 
     def setting(self, key: str) -> Any:
-        """A value of its configuration, or of `theory`, by dotted key; None where there is none."""
+        """A value of the configuration, or of ``theory``, by dotted key; None where absent."""
         node: Any = self.card.config | {"theory": self.card.theory}
         for part in key.split("."):
             node = node.get(part) if isinstance(node, Mapping) else None
@@ -51,7 +51,7 @@ class Run:
 
     @property
     def gaps(self) -> Array:
-        """The gap f − f* at each row, as a share of that at x⁰; NaN without theory."""
+        """The gap f − f* at each row, as a share of that at x⁰; NaN without ``theory``."""
         loss = self.frame["loss_train"].to_numpy(dtype="float64")
         gap = loss - float(self.card.theory.get("f_star", math.nan))
         shares: Array = gap / gap[0]
@@ -64,7 +64,7 @@ class Run:
 
 
 def runs(results: Results, labels: Sequence[str] = ()) -> Iterator[Run]:
-    """The runs of these labels (all), in their order; `results` is that of one experiment."""
+    """The runs of these labels (of all, if none is given), in the results of one experiment."""
     for group in results.groups:
         if labels and group.label not in labels:
             continue
@@ -75,9 +75,9 @@ def runs(results: Results, labels: Sequence[str] = ()) -> Iterator[Run]:
 
 
 def rounds_until(run: Run, column: str, below: float) -> float:
-    """The first logged round with `column` (a column of histories, or ``gap``) at or below a value.
+    """The first logged round at which `column`, a column or ``gap``, is at or below `below`.
 
-    Infinite where the run never got there.
+    Infinite where it never was, or where the run diverged.
     """
     values = run.gaps if column == "gap" else run.frame[column].to_numpy(dtype="float64")
     met = np.flatnonzero(values <= below)
@@ -85,18 +85,18 @@ def rounds_until(run: Run, column: str, below: float) -> float:
 
 
 def bits_until(run: Run, below: float, column: str = "uplink_bits_paper") -> float:
-    """Bits until the gap was a share `below` of that at x⁰; infinite where it never was."""
+    """Bits in `column` until the gap was a share `below` of that at x⁰; infinite if never."""
     met = np.flatnonzero(run.gaps <= below)
     if run.diverged or met.size == 0:
         return math.inf
     return float(run.frame[column].to_numpy(dtype="float64")[met[0]])
 
 
-def bounds(run: Run) -> tuple[Array, Array] | None:
+def stale_bound(run: Run) -> tuple[Array, Array] | None:
     """The bound on E f(x_k) − f* at each row as a share of the gap at x⁰, and its transient part.
 
-    T1 is of the gap itself; T2 and T3 are of ‖x − x*‖², and f − f* ≤ (L/2)‖x − x*‖². None where the
-    rate is above the theorem's step, or no theorem was asked.
+    Theorem T1 bounds the gap itself. T2 and T3 bound ‖x − x*‖², from which the gap follows by
+    f − f* ≤ (L/2)‖x − x*‖². None where the step is above the theorem's, or the run has no theorem.
     """
     from wiregrad.theory import asynchronous as theory  # it imports torch
 
@@ -121,8 +121,11 @@ def bounds(run: Run) -> tuple[Array, Array] | None:
 
 
 def guaranteed(run: Run, below: float) -> float:
-    """Rounds after which the transient part of the bound is at most `below` of the gap at x⁰."""
-    found = bounds(run)
+    """Rounds until the transient part of the bound is a share `below` of the gap at x⁰.
+
+    NaN where there is no bound, infinite where it does not fall.
+    """
+    found = stale_bound(run)
     if found is None:
         return math.nan
     transient = found[1]
@@ -140,7 +143,7 @@ def plateau(run: Run, share: float = 1 / 3) -> float:
 
 
 def gradients(run: Run) -> pd.DataFrame | None:
-    """Every gradient that was applied (see `wiregrad.runs.record.STALENESS_SCHEMA`); None without.
+    """Every gradient that was applied, by `wiregrad.runs.record.STALENESS_SCHEMA`; None if unknown.
 
     Raises RecordError where the file is not the one that the run card names.
     """
@@ -157,7 +160,7 @@ def gradients(run: Run) -> pd.DataFrame | None:
 
 
 def clock(run: Run) -> Array | None:
-    """The runtime's seconds at each row of the history; None where it keeps none."""
+    """Seconds on the runtime's clock at each row of the history; None where it has no clock."""
     applied = gradients(run)
     if applied is None or applied.empty:
         return None
@@ -169,7 +172,10 @@ def clock(run: Run) -> Array | None:
 
 
 def seconds_until(run: Run, column: str, target: float, *, rising: bool) -> float:
-    """Seconds on the runtime's clock until `column` was first at `target`; infinite if never."""
+    """Seconds on the runtime's clock until `column` first reached `target`.
+
+    Infinite where it never did, NaN where the runtime has no clock.
+    """
     at = clock(run)
     if at is None:
         return math.nan

@@ -1,4 +1,4 @@
-"""What runs were given, in words: rounds, epochs, workers, and what tuning was given."""
+"""The budget of runs in words: rounds, epochs, samples, workers, and tuning."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ def lines(mine: Results) -> list[str]:
     """The budget of the runs, a line for each experiment; none where nothing was run."""
     done = mine.frame[mine.frame["outcome"] == "completed"]
     parts = {str(name): part for name, part in done.groupby("experiment", sort=False)}
-    if (
-        len(parts) > 1
-    ):  # the groups of several experiments may be joined, and their tuning with them
+    if len(parts) > 1:  # groups may span several experiments, and their tuning with them
         return [f"{name}: {_spent(part)}." for name, part in parts.items()]
     return [f"Budget of a run: {_spent(part)}{_tuning(mine.groups)}." for part in parts.values()]
 
@@ -25,14 +23,14 @@ def _spent(done: pd.DataFrame) -> str:
     ends = done.groupby("run_id")[["step", "epoch", "samples"]].max()
     rounds = _range(ends["step"])
     parts = [f"{rounds} rounds"]
-    # Where every round takes the whole set, or nothing has samples, an epoch is a round.
+    # With full batches, or without samples, an epoch is a round.
     if not (ends["epoch"] == ends["step"]).all():
         parts.append(f"{_range(ends['epoch'])} epochs, {_range(ends['samples'])} samples")
     return f"{', '.join(parts)}, {_range(done['workers'].unique())} workers"
 
 
 def _tuning(groups: Iterable[GroupResult]) -> str:
-    """What tuning was given; nothing where there was none."""
+    """The budget of tuning; empty where nothing was tuned."""
     tuned = next((group.tuning for group in groups if group.tuning is not None), None)
     if tuned is None or not tuned.grid:
         return ""
@@ -43,7 +41,7 @@ def _tuning(groups: Iterable[GroupResult]) -> str:
 
 
 def _range(values: Iterable[float]) -> str:
-    """The values, or their ends if they differ."""
+    """The value, or the smallest and the largest if they differ."""
     found = sorted({float(value) for value in values})
     ends = dict.fromkeys(f"{value:,.4g}" if value < 1000 else f"{value:,.0f}" for value in found)
     named = list(ends)

@@ -1,7 +1,7 @@
-"""Columns that follow from those of a history: totals of bits over links, perplexity.
+"""Columns derived from those of a history: bits summed over links, and perplexity.
 
 A history counts uplink bits as the mean over workers and downlink bits as one copy of the
-broadcast. Totals over all links of n workers say how often they count that copy.
+broadcast. Sums over all links of n workers say how often they count that copy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ broadcast, on the wire; `all_bits_each`: n uplinks and n copies; `perplexity`: e
 
 
 def with_derived(frame: pd.DataFrame) -> pd.DataFrame:
-    """`frame`, a history with the column `workers`, and the columns of `DERIVED`."""
+    """`frame`, a history with a column `workers`, with the columns of `DERIVED` added."""
     up, down, n = (frame[c] for c in ("uplink_bits_wire", "downlink_bits_wire", "workers"))
     with np.errstate(over="ignore"):
         perplexity = np.exp(frame["loss_test"].astype("float64"))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from wiregrad.analysis.results import statistics
 from wiregrad.analysis.results.aggregate import RUN_COLUMNS
 
 RUN_KEYS = ["label", "workers", "seed"]
@@ -19,8 +20,8 @@ At = Literal["final"] | Mapping[str, float]
 def per_run(frame: pd.DataFrame, column: str, at: At = "final") -> pd.DataFrame:
     """One row a run: label, workers, seed, run_id, diverged, value of `column` at `at`.
 
-    At the end it is the last measured value; at a given epoch (or step) it is interpolated
-    between logged rows. NaN when the run did not get there, and when it diverged.
+    At the end it is the last measured value. At a given epoch, or in a unit of another column, it
+    is interpolated linearly between logged rows. NaN where the run ended before, or diverged.
     """
     rows = []
     for run_id, run in frame.groupby([*RUN_KEYS, "run_id"]):
@@ -48,7 +49,7 @@ def _value_at(run: pd.DataFrame, column: str, at: At) -> float:
 def first_crossing(
     frame: pd.DataFrame, column: str, target: float, x: str, *, rising: bool = False
 ) -> pd.DataFrame:
-    """What each run spent, in units of column `x`, until `column` first reached `target`.
+    """What each run spent, in units of the column `x`, until `column` first reached `target`.
 
     One row a run: label, workers, seed, censored, value (interpolated linearly between logged
     rows; NaN if censored) and spent (x at the run's end). A run that never got there is censored.
@@ -73,6 +74,16 @@ def _crossing(run: pd.DataFrame, column: str, target: float, x: str, rising: boo
         return float(xs[0])
     share = gap[i - 1] / (gap[i - 1] - gap[i])
     return float(xs[i - 1] + share * (xs[i] - xs[i - 1]))
+
+
+def speedup_slopes(table: pd.DataFrame) -> pd.Series:
+    """The log-log slope of `value` on `workers` in each seed, of a table of `first_crossing`."""
+    fits = {
+        seed: statistics.loglog_slope(part["workers"].to_numpy(), part["value"].to_numpy()).value
+        for seed, part in table.dropna(subset="value").groupby("seed")
+        if part["workers"].nunique() >= 2
+    }
+    return pd.Series(fits, dtype="float64")
 
 
 def on_common_x(frame: pd.DataFrame, x: str, columns: Sequence[str]) -> pd.DataFrame:

@@ -32,15 +32,25 @@ class Verdict(StrEnum):
     INCONCLUSIVE = "inconclusive"
     NOT_TESTED = "not tested at this scale"
 
+    @classmethod
+    def of(cls, held: bool) -> Verdict:
+        """The verdict on a statement that exact numbers decide."""
+        return cls.REPRODUCED if held else cls.NOT_REPRODUCED
+
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, from `n` seeds; the ends are NaN where `n` is too small."""
+    """A value with its interval, from `n` seeds; its ends are NaN where `n` is too small."""
 
     value: float
     low: float
     high: float
     n: int
+
+    @classmethod
+    def exact(cls, value: float, n: int = 1) -> Estimate:
+        """A value without spread, such as a count of bits, from `n` seeds (at least one)."""
+        return cls(value, value, value, max(1, n))
 
     @property
     def half_width(self) -> float:
@@ -48,9 +58,13 @@ class Estimate:
         return max(self.value - self.low, self.high - self.value)
 
     def scaled(self, factor: float) -> Estimate:
-        """The same estimate in another unit; a negative factor swaps the ends."""
+        """The estimate times `factor`; a negative factor swaps the ends."""
         ends = sorted((self.low * factor, self.high * factor))
         return Estimate(self.value * factor, ends[0], ends[1], self.n)
+
+
+UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
+"""No value, from no seed."""
 
 
 def mean_interval(
@@ -64,7 +78,7 @@ def mean_interval(
     sample = sample[np.isfinite(sample)]
     n = sample.size
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan, 0)
+        return UNKNOWN
     mean = float(sample.mean())
     if n == 1:
         return Estimate(mean, math.nan, math.nan, 1)
@@ -96,7 +110,7 @@ def _bootstrap(sample: Floats, confidence: float) -> tuple[float, float]:
 
 
 def paired(left: pd.Series, right: pd.Series) -> pd.DataFrame:
-    """Two series indexed by seed as one frame, columns `left` and `right`, common seeds only."""
+    """Two series by seed as one frame with columns `left` and `right`, of their common seeds."""
     return pd.DataFrame({"left": left, "right": right}).dropna().sort_index()
 
 
@@ -105,7 +119,7 @@ def paired_difference(
 ) -> Estimate:
     """Mean of left − right over the seeds that both have; of log(left/right) if `ratio`.
 
-    Pairing by seed takes out what two methods share: the initial point and the order of the data.
+    Pairing by seed removes what the methods share: the initial point and the order of the data.
     """
     both = paired(left, right)
     if ratio:
@@ -163,7 +177,7 @@ def judge_above(estimate: Estimate, bound: float) -> Verdict:
 
 
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a claim that needs each of its parts; of no parts: not tested."""
+    """The verdict on a claim all of whose parts must hold; not tested if there are none."""
     order = (Verdict.NOT_REPRODUCED, Verdict.NOT_TESTED, Verdict.INCONCLUSIVE, Verdict.REPRODUCED)
     return next((v for v in order if v in verdicts), Verdict.NOT_TESTED)
 

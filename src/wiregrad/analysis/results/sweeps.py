@@ -1,6 +1,6 @@
-"""What sweeps left behind, for figures, tables and checks: how every run of a grid ended.
+"""Sweeps as read from their files: how every run of a grid of steps, k and ζ ended.
 
-A cell is one k and one ζ; its cost is that of the cheapest step that met the tolerance.
+A cell of the grid is one k and one ζ. Its cost is that of the cheapest step that met the tolerance.
 """
 
 from __future__ import annotations
@@ -13,46 +13,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
-import pydantic
 
-from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
-from wiregrad.runs import record
+from wiregrad.studies.files import NotRun, SweepPoint, read_sweep
+from wiregrad.studies.sweep.rows import read_table
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group
     from wiregrad.studies.schema import Sweep
 
-Books = Literal["paper", "indexed", "wire"]
-BOOKS: dict[Books, tuple[str, str]] = {
+Convention = Literal["paper", "indexed", "wire"]
+"""A way of counting the uplink bits of a sweep's runs."""
+BITS: dict[Convention, tuple[str, str]] = {
     "paper": ("uplink_bits_paper", "values only"),
     "indexed": ("uplink_bits_indexed", "values and indices"),
     "wire": ("uplink_bits_wire", "on the wire"),
 }
-"""Column of sweep.parquet, and what is counted."""
+"""The column of sweep.parquet for each convention, and what it counts."""
 
 POINT = ["k", "zeta", "multiple", "lr"]
-_VERSION = b"wiregrad_sweep"
-
-
-class Best(pydantic.BaseModel):
-    """The point of the grid that won: fewest bits (values only) to the tolerance."""
-
-    k: int | None = None
-    zeta: float | None = None
-    multiple: float
-    lr: float
-    reached: bool
-
-
-class Chosen(pydantic.BaseModel):
-    """sweep.json."""
-
-    not_run: str | None = None
-    best: Best | None = None
-    edge: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -60,43 +39,43 @@ class Swept:
     """The sweep of one label."""
 
     rows: pd.DataFrame
-    best: Best | None
+    best: SweepPoint | None
     edge: tuple[str, ...]
     tolerance: float
-    """On ‖∇f‖."""
+    """The bound on ‖∇f‖ that ends a run."""
     sha256: str
 
     @cached_property
     def points(self) -> pd.DataFrame:
-        """One row a point of the grid, over its seeds.
+        """One row for each point of the grid, over its seeds.
 
         Columns: k, zeta, multiple, lr, reached (by all seeds), diverged (any), and the means of
         the bits and rounds.
         """
-        means = ["iterations", "grad_norm", *(column for column, _ in BOOKS.values())]
+        means = ["iterations", "grad_norm", *(column for column, _ in BITS.values())]
         outcome = self.rows["outcome"]
         rows = self.rows.assign(reached=outcome == "reached", diverged=outcome == "diverged")
         grouped = rows.groupby(POINT, dropna=False, sort=True)
         flags = {"reached": grouped["reached"].all(), "diverged": grouped["diverged"].any()}
         return grouped[means].mean().assign(**flags).reset_index()
 
-    def cheapest(self, books: Books = "paper") -> pd.Series | None:
-        """The point with the fewest bits to the tolerance in these books; None if none met it."""
+    def cheapest(self, convention: Convention = "paper") -> pd.Series | None:
+        """The point with the fewest bits to the tolerance; None if none met it."""
         met = self.points[self.points["reached"]]
-        column = BOOKS[books][0]
+        column = BITS[convention][0]
         met = met[met[column].notna()]
         if met.empty:
             return None
         return met.sort_values([column, "iterations", "lr"]).iloc[0]
 
-    def bits(self, books: Books = "paper") -> float:
-        """Uplink bits a worker to the tolerance, at the cheapest point; infinite if never met."""
-        point = self.cheapest(books)
-        return math.inf if point is None else float(point[BOOKS[books][0]])
+    def bits(self, convention: Convention = "paper") -> float:
+        """Uplink bits per worker to the tolerance at the cheapest point; infinite if never met."""
+        point = self.cheapest(convention)
+        return math.inf if point is None else float(point[BITS[convention][0]])
 
-    def cells(self, books: Books = "paper") -> pd.DataFrame:
-        """One row a cell: k, zeta, bits (NaN if no step met the tolerance), all_diverged."""
-        column = BOOKS[books][0]
+    def cells(self, convention: Convention = "paper") -> pd.DataFrame:
+        """One row for each cell: k, zeta, bits (NaN if no step met the tolerance), all_diverged."""
+        column = BITS[convention][0]
         points = self.points.assign(bits=self.points[column].where(self.points["reached"]))
         grouped = points.groupby(["k", "zeta"], dropna=False, sort=True)
         cells = grouped.agg(bits=("bits", "min"), all_diverged=("diverged", "all"))
@@ -104,21 +83,21 @@ class Swept:
 
     @property
     def constants(self) -> Mapping[str, float]:
-        """L_minus, L_plus and mu of the problem; NaN where there is none to be had."""
+        """L_minus, L_plus and mu of the problem; NaN where they are not known."""
         if self.rows.empty:
             return dict.fromkeys(("L_minus", "L_plus", "mu"), math.nan)
         first = self.rows.iloc[0]
         return {name: float(first[name]) for name in ("L_minus", "L_plus", "mu")}
 
 
-def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
+def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, NotRun | None]:
     """The sweep of a group, or why there is none (None if it was simply not run yet).
 
     Raises RecordError where a file is malformed.
     """
     if not (planned.sweep_file.exists() and planned.best_file.exists()):
         return None, None
-    chosen = record.read_model(Chosen, planned.best_file)
+    chosen = read_sweep(planned.best_file)
     if chosen.not_run is not None:
         return None, chosen.not_run
     found = Swept(
@@ -132,26 +111,6 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, str | None]:
 
 
 def _rows(path: Path) -> pd.DataFrame:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise RecordError(f"{path}: not a readable sweep ({error})") from None
-    if _VERSION not in (table.schema.metadata or {}):
-        raise RecordError(f"{path}: not a sweep")
-    frame: pd.DataFrame = table.to_pandas()
-    wanted = [*POINT, "outcome", "iterations", "L_minus", "L_plus", "mu"]
-    for column in (*wanted, *(column for column, _ in BOOKS.values())):
-        if column not in frame:
-            raise RecordError(f"{path}: column {column!r} is missing")
-    floats = ["k", "zeta", "multiple", "lr", "mu", *(column for column, _ in BOOKS.values())]
+    frame: pd.DataFrame = read_table(path).to_pandas()
+    floats = ["k", "zeta", "multiple", "lr", "mu", *(column for column, _ in BITS.values())]
     return frame.astype(dict.fromkeys(floats, "float64"))
-
-
-def short_bits(value: float) -> str:
-    """Three significant digits with an SI prefix, e.g. 12.4 k."""
-    if not math.isfinite(value):
-        return "—"
-    power = min(max(math.floor(math.log10(max(value, 1.0))) // 3, 0), 4)
-    scaled = value / 1000.0**power
-    decimals = 0 if power == 0 or scaled >= 100 else 1 if scaled >= 10 else 2
-    return f"{scaled:,.{decimals}f}" + ("", " k", " M", " G", " T")[power]

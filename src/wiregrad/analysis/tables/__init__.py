@@ -1,1 +1,1 @@
-"""Tables."""
+"""Tables: one row a method, one column a quantity, written as CSV, Markdown and LaTeX."""

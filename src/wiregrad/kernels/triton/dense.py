@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from wiregrad.kernels.triton.launch import blocks, rows_of, run
+from wiregrad.kernels.triton.launch import blocks, rows_of, run, supports
 
 _BLOCK = 1024
 
@@ -68,11 +68,11 @@ def amsgrad_step(
     beta2: float,
     eps: float,
     eps_inside: bool,
-) -> None:
+) -> bool:
     """Twin of `kernels.dense.amsgrad_step`."""
     state = [t for t in (x, m, v, v_hat, g) if t is not None]
-    for each in state:
-        rows_of(each)
+    if x.dim() != 1 or not all(supports(t) for t in state):
+        return False
     if any(t.shape != (x.numel(),) or t.device != x.device for t in state):
         raise ValueError(f"vectors of one size expected, got {[list(t.shape) for t in state]}")
     run(
@@ -80,3 +80,4 @@ def amsgrad_step(
         x.numel(), -lr, 1 - beta1, beta2, 1 - beta2, eps,
         KEEP=v_hat is not None, INSIDE=eps_inside, BLOCK=_BLOCK,
     )  # fmt: skip
+    return True

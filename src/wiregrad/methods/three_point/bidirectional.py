@@ -11,17 +11,20 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.methods.base import Method, State, Step, register
-from wiregrad.methods.three_point import adacgd, mechanisms
-from wiregrad.methods.three_point.gradient_descent import Workers, advance, estimates
-from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
+from wiregrad.methods.base import Method, Step, register
+from wiregrad.methods.premises import Dimensions, ThreePointBothWays
+from wiregrad.methods.state import State
+from wiregrad.methods.three_point.adacgd import AdaCGD
+from wiregrad.methods.three_point.gradient_descent import EstimatesAndPrevious, advance, estimates
+from wiregrad.methods.three_point.mechanisms import EF21Mechanism, ThreePointCompressor
 
 
 @dataclass
-class Server:
-    """The mean g of the workers' estimates `[..., d]`; of the server's own, h and y `[..., 1, d]`.
+class BidirectionalServer:
+    """The mean g of the workers' estimates `[..., d]`; the server's own h and y `[..., 1, d]`.
 
-    h is what it has told everyone, y the mean of the round before (`[..., 1, 0]` if unused).
+    h is `own`, what it has told everyone; y is `before`, g of the previous round, `[..., 1, 0]` if
+    unused.
     """
 
     g: torch.Tensor
@@ -30,7 +33,7 @@ class Server:
 
 
 @dataclass
-class Replica:
+class BidirectionalReplica:
     """x and the server's estimate w, each `[..., d]`: the workers move x themselves."""
 
     x: torch.Tensor
@@ -38,40 +41,56 @@ class Replica:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TwoWay(Method):
-    """Base of the methods with a three-point compressor each way."""
+class Bidirectional(Method):
+    """Base of the methods that have a three-point compressor for each link."""
 
+    sweepable = True
+
+    @property
     @abstractmethod
     def mechanisms(self) -> tuple[ThreePointCompressor, ThreePointCompressor]:
-        """The one of the workers and the one of the server."""
+        """The one of the workers, and the one of the server."""
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        uplink, downlink = self.mechanisms()
-        server = estimates(downlink, x0, 1)
+        uplink, downlink = self.mechanisms
+        own = estimates(downlink, x0, 1)
         return State(
             estimates(uplink, x0, n),
-            Server(torch.zeros_like(x0), server.h, server.y),
-            Replica(x0.clone(), torch.zeros_like(x0)),
+            BidirectionalServer(torch.zeros_like(x0), own.h, own.y),
+            BidirectionalReplica(x0.clone(), torch.zeros_like(x0)),
         )
 
     def work(
-        self, workers: Workers, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self,
+        workers: EstimatesAndPrevious,
+        replica: BidirectionalReplica,
+        grads: torch.Tensor,
+        up: Channel,
+        step: Step,
     ) -> None:
-        advance(self.mechanisms()[0], workers, grads, up, step)
+        uplink, _ = self.mechanisms
+        advance(uplink, workers, grads, up, step)
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
+    def serve(
+        self, server: BidirectionalServer, received: Received, down: Channel, step: Step
+    ) -> None:
+        _, downlink = self.mechanisms
         server.g += received.mean()
-        own = Workers(server.own, server.before)
-        advance(self.mechanisms()[1], own, server.g[..., None, :], down, step)
+        own = EstimatesAndPrevious(server.own, server.before)
+        advance(downlink, own, server.g[..., None, :], down, step)
 
-    def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
+    def move(self, replica: BidirectionalReplica, broadcast: torch.Tensor, step: Step) -> None:
         replica.w += broadcast
         replica.x -= step.lr * replica.w
+
+    def premises(self, size: Dimensions) -> ThreePointBothWays:
+        uplink, downlink = (each.constants(size) for each in self.mechanisms)
+        return ThreePointBothWays(uplink, downlink)
 
 
 @register("ef21_bc")
 @dataclass(frozen=True, kw_only=True)
-class EF21BC(TwoWay):
+class EF21BC(Bidirectional):
     """EF21-BC: EF21 both ways.
 
     round 1
@@ -84,25 +103,28 @@ class EF21BC(TwoWay):
     """
 
     source = "arXiv 2110.03294 (EF21-BC)"
+    partial = "padded"
 
     compressor: Compressor
+    """C, of the workers; contractive."""
     server_compressor: Compressor
-    """C_M."""
+    """C_M, of the server; contractive."""
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {"server_compressor": {"name": "top_k", "k": 3}}
 
-    def mechanisms(self) -> tuple[ThreePointCompressor, ThreePointCompressor]:
+    @property
+    def mechanisms(self) -> tuple[EF21Mechanism, EF21Mechanism]:
         return (
-            mechanisms.EF21(compressor=self.compressor),
-            mechanisms.EF21(compressor=self.server_compressor),
+            EF21Mechanism(compressor=self.compressor),
+            EF21Mechanism(compressor=self.server_compressor),
         )
 
 
 @register("bidirectional_3pc")
 @dataclass(frozen=True, kw_only=True)
-class Bidirectional3PC(TwoWay):
+class Bidirectional3PC(Bidirectional):
     """Bidirectional 3PC; with AdaCGD both ways, bidirectional AdaCGD.
 
     round 1
@@ -124,9 +146,10 @@ class Bidirectional3PC(TwoWay):
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {
-            "uplink": {"name": "adacgd", **adacgd.AdaCGD.example()},
+            "uplink": {"name": "adacgd", **AdaCGD.example()},
             "downlink": {"name": "lag", "zeta": 1.0},
         }
 
+    @property
     def mechanisms(self) -> tuple[ThreePointCompressor, ThreePointCompressor]:
         return self.uplink, self.downlink

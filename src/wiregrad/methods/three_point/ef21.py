@@ -9,10 +9,13 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.compressors import Compressor
-from wiregrad.methods.base import Method, Replica, State, Step, register
-from wiregrad.methods.three_point import mechanisms
-from wiregrad.methods.three_point.gradient_descent import ThreePC, rows_like
-from wiregrad.methods.three_point.mechanisms import square, without_draws
+from wiregrad.methods.base import Method, Step, register
+from wiregrad.methods.premises import Dimensions, ThreePoint
+from wiregrad.methods.rows import rows_like, square
+from wiregrad.methods.state import Estimates, Replica, State
+from wiregrad.methods.three_point import constants
+from wiregrad.methods.three_point.gradient_descent import ThreePC
+from wiregrad.methods.three_point.mechanisms import EF21Mechanism, without_draws
 
 PLAIN = 1
 """Tag of a message that is C(∇f_i) itself, not a change of g_i."""
@@ -20,7 +23,7 @@ PLAIN = 1
 
 @register("ef21")
 @dataclass(frozen=True, kw_only=True)
-class EF21(ThreePC, mechanisms.EF21):
+class EF21(ThreePC):
     """EF21; on stochastic gradients, EF21-SGD.
 
     round 1
@@ -28,20 +31,23 @@ class EF21(ThreePC, mechanisms.EF21):
     then
     worker  c_i = C(∇f_i - g_i);  g_i <- g_i + c_i;  send c_i
     server  g <- g + mean c_i;  x <- x - lr g;  broadcast x
+
+    lr is the paper's γ.
     """
 
     source = "arXiv 2106.05203, Algorithm 2 (EF21); arXiv 2110.03294 (EF21-SGD)"
+    partial = "padded"
+
+    compressor: Compressor
+    """C, contractive."""
+
+    @property
+    def mechanism(self) -> EF21Mechanism:
+        return EF21Mechanism(compressor=self.compressor)
 
 
 @dataclass
-class Estimates:
-    """Estimates g_i `[..., n, d]`."""
-
-    h: torch.Tensor
-
-
-@dataclass
-class Server:
+class EstimatesServer:
     """x `[..., d]` and every worker's estimate `[..., n, d]`, since a message may replace it."""
 
     x: torch.Tensor
@@ -60,19 +66,21 @@ class EF21Plus(Method):
             g_i <- m, send C(∇f_i - g_i), where ‖m - ∇f_i‖² <= ‖b - ∇f_i‖²;  else g_i <- b, send b
     server  the same g_i;  x <- x - lr mean g_i;  broadcast x
 
-    A mark on the message tells b from a change of g_i. The server keeps n vectors.
+    A tag on the message tells b from a change of g_i. The server keeps n vectors.
     """
 
     source = "arXiv 2106.05203 (EF21+)"
+    partial = "padded"
+    sweepable = True
 
     compressor: Compressor
-    """Contractive, without draws: it is tried on two vectors."""
+    """C, contractive and without draws: it is tried on two vectors."""
 
     def __post_init__(self) -> None:
         without_draws(self.compressor, "EF21+")
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        server = Server(x0.clone(), rows_like(x0, n))
+        server = EstimatesServer(x0.clone(), rows_like(x0, n))
         return State(Estimates(rows_like(x0, n)), server, Replica(x0.clone()))
 
     def work(
@@ -87,8 +95,11 @@ class EF21Plus(Method):
         base = workers.h.masked_fill(plain[..., None], 0)
         workers.h.copy_(base + up(self.compressor, grads - base, tag=PLAIN * plain.long()))
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
+    def serve(self, server: EstimatesServer, received: Received, down: Channel, step: Step) -> None:
         server.h.masked_fill_((received.tags == PLAIN)[..., None], 0)
         server.h += received.rows()
         server.x -= step.lr * server.h.mean(-2)
         down.dense(server.x)
+
+    def premises(self, size: Dimensions) -> ThreePoint:
+        return ThreePoint(constants.ef21(size.alpha(self.compressor)))

@@ -13,10 +13,13 @@ import torch
 from wiregrad.comm.channel import Channel
 from wiregrad.comm.received import Received
 from wiregrad.core.errors import ConfigError
-from wiregrad.methods.base import Method, PositiveFloat, State, Step, register
-from wiregrad.methods.three_point import mechanisms
-from wiregrad.methods.three_point.gradient_descent import Server, ThreePC, rows_like
-from wiregrad.methods.three_point.mechanisms import square
+from wiregrad.methods.base import Method, NonNegative, PositiveFloat, Step, register
+from wiregrad.methods.premises import Dimensions, ThreePoint
+from wiregrad.methods.rows import rows_like, square
+from wiregrad.methods.state import Estimates, GradientServer, State
+from wiregrad.methods.three_point import constants
+from wiregrad.methods.three_point.gradient_descent import ThreePC
+from wiregrad.methods.three_point.mechanisms import LAGMechanism
 
 Memory = Annotated[int, pydantic.Field(ge=1)]
 Smoothness = Annotated[tuple[PositiveFloat, ...], pydantic.Field(min_length=1)]
@@ -24,7 +27,7 @@ Smoothness = Annotated[tuple[PositiveFloat, ...], pydantic.Field(min_length=1)]
 
 @register("lag")
 @dataclass(frozen=True, kw_only=True)
-class LAG(ThreePC, mechanisms.LAG):
+class LAG(ThreePC):
     """LAG in the form of 3PC: the trigger is a change of the worker's own gradient.
 
     worker  where ‖∇f_i - g_i‖² > zeta ‖∇f_i - previous ∇f_i‖²:  send ∇f_i - g_i;  g_i <- ∇f_i
@@ -34,24 +37,24 @@ class LAG(ThreePC, mechanisms.LAG):
 
     source = "arXiv 2202.00998 (LAG); arXiv 1805.09965"
 
+    zeta: NonNegative
+    """ζ, of the trigger: >= 0; 0 is gradient descent."""
+
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {"zeta": 1.0}
 
+    @property
+    def mechanism(self) -> LAGMechanism:
+        return LAGMechanism(zeta=self.zeta)
+
 
 @dataclass
-class Replica:
+class LagReplica:
     """x `[..., d]`, and ‖x^k - x^{k-1}‖² of the last D steps `[..., D]`, the newest first."""
 
     x: torch.Tensor
     moves: torch.Tensor
-
-
-@dataclass
-class Gradients:
-    """The gradients that the server holds, g_i `[..., n, d]`."""
-
-    h: torch.Tensor
 
 
 @dataclass
@@ -65,29 +68,32 @@ class Points:
 
 @dataclass(frozen=True, kw_only=True)
 class Lazy(Method):
-    """Base of LAG's two rules: a worker is lazy where an error is small against the last D steps.
+    """Base of LAG's two rules: a worker is lazy if an error is small against the last D steps.
 
-    The paper minimises the sum of the f_i with step α; for their mean lr = αM, and its 1/(α²M²) is
-    1/lr².
+    The paper minimises the sum of the f_i over M workers with step α. For their mean the same step
+    is lr = αM, and its 1/(α²M²) is 1/lr².
     """
 
-    xi: mechanisms.NonNegative
-    memory: Memory = 10
-    """D."""
+    sweepable = True
 
-    def replica(self, x0: torch.Tensor) -> Replica:
+    xi: NonNegative
+    """ξ >= 0, the same for each of the last D steps: the larger, the lazier."""
+    memory: Memory = 10
+    """D, >= 1: how many of the last steps of x the rule looks at."""
+
+    def replica(self, x0: torch.Tensor) -> LagReplica:
         """What every worker holds before round 1."""
-        return Replica(x0.clone(), x0.new_zeros(*x0.shape[:-1], self.memory))
+        return LagReplica(x0.clone(), x0.new_zeros(*x0.shape[:-1], self.memory))
 
     @abstractmethod
-    def error(self, workers: Any, replica: Replica, grads: torch.Tensor) -> torch.Tensor:
-        """What the rule holds against the last steps `[..., n]`."""
+    def error(self, workers: Any, replica: LagReplica, grads: torch.Tensor) -> torch.Tensor:
+        """What the rule compares with the last steps `[..., n]`."""
 
-    def uploaded(self, workers: Any, replica: Replica, where: torch.Tensor) -> None:
+    def uploaded(self, workers: Any, replica: LagReplica, where: torch.Tensor) -> None:
         """Note which workers `[..., n]` have sent their gradient at replica.x."""
 
     def work(
-        self, workers: Any, replica: Replica, grads: torch.Tensor, up: Channel, step: Step
+        self, workers: Any, replica: LagReplica, grads: torch.Tensor, up: Channel, step: Step
     ) -> None:
         allowed = self.xi / step.lr**2 * replica.moves.sum(-1, keepdim=True)
         error = self.error(workers, replica, grads)
@@ -96,15 +102,19 @@ class Lazy(Method):
         torch.where(news[..., None], grads, workers.h, out=workers.h)
         self.uploaded(workers, replica, news)
 
-    def serve(self, server: Server, received: Received, down: Channel, step: Step) -> None:
+    def serve(self, server: GradientServer, received: Received, down: Channel, step: Step) -> None:
         server.g += received.mean()
         server.x -= step.lr * server.g
         down.dense(server.x)
 
-    def move(self, replica: Replica, broadcast: torch.Tensor, step: Step) -> None:
+    def move(self, replica: LagReplica, broadcast: torch.Tensor, step: Step) -> None:
         replica.moves.copy_(replica.moves.roll(1, -1))
         replica.moves[..., 0] = square(broadcast - replica.x)
         replica.x.copy_(broadcast)
+
+    def premises(self, size: Dimensions) -> ThreePoint:
+        """No theorem: the paper's runs take the step of gradient descent, 1/L."""
+        return ThreePoint(constants.gd(), proven=False)
 
 
 @register("lag_wk")
@@ -121,13 +131,13 @@ class LagWK(Lazy):
 
     source = "arXiv 1805.09965, Algorithm 1 (LAG-WK), xi = 1/D"
 
-    xi: mechanisms.NonNegative = 0.1
+    xi: NonNegative = 0.1
 
     def init(self, x0: torch.Tensor, n: int) -> State:
-        server = Server(x0.clone(), torch.zeros_like(x0))
-        return State(Gradients(rows_like(x0, n)), server, self.replica(x0))
+        server = GradientServer(x0.clone(), torch.zeros_like(x0))
+        return State(Estimates(rows_like(x0, n)), server, self.replica(x0))
 
-    def error(self, workers: Gradients, replica: Replica, grads: torch.Tensor) -> torch.Tensor:
+    def error(self, workers: Estimates, replica: LagReplica, grads: torch.Tensor) -> torch.Tensor:
         """‖∇f_i - g_i‖²."""
         return square(grads - workers.h)
 
@@ -141,22 +151,22 @@ class LagPS(Lazy):
     worker  send ∇f_i - g_i;  g_i <- ∇f_i;  x_i <- x;  else nothing
     server  g <- g + mean of what was sent;  x <- x - lr g;  broadcast x
 
-    The server asks, in the paper; here each worker works out the same answer from the x's that it
-    was sent, and the downlink is counted as ever. All send in round 1.
+    In the paper the server asks the workers. Here each worker works out the same answer from the
+    x's that it was sent, so no question is sent or counted. All send in round 1.
     """
 
     source = "arXiv 1805.09965, Algorithm 2 (LAG-PS), xi = 10/D"
 
-    xi: mechanisms.NonNegative = 1.0
+    xi: NonNegative = 1.0
     smoothness: Smoothness | Literal["theory"]
-    """L_i of each worker, or one number for all; theory: those of the problem that is swept."""
+    """L_i of each worker, or one number for all; theory: a sweep takes those of its problem."""
 
     @classmethod
     def example(cls) -> dict[str, Any]:
         return {"smoothness": (1.0,)}
 
     def informed(self, smoothness: Sequence[float]) -> LagPS:
-        """With the L_i of a problem, where those are asked for."""
+        """With the L_i of a problem if `smoothness` is theory."""
         asked = self.smoothness == "theory"
         return replace(self, smoothness=tuple(smoothness)) if asked else self
 
@@ -168,12 +178,12 @@ class LagPS(Lazy):
             raise ConfigError(f"method.smoothness: {given} numbers, allowed: 1 or {n} (workers)")
         L = x0.new_tensor(self.smoothness).expand(*x0.shape[:-1], n).clone()
         workers = Points(rows_like(x0, n), rows_like(x0, n), L)
-        server = Server(x0.clone(), torch.zeros_like(x0))
+        server = GradientServer(x0.clone(), torch.zeros_like(x0))
         return State(workers, server, self.replica(x0))
 
-    def error(self, workers: Points, replica: Replica, grads: torch.Tensor) -> torch.Tensor:
+    def error(self, workers: Points, replica: LagReplica, grads: torch.Tensor) -> torch.Tensor:
         """L_i² ‖x_i - x‖²."""
         return workers.smoothness.square() * square(workers.at - replica.x[..., None, :])
 
-    def uploaded(self, workers: Points, replica: Replica, where: torch.Tensor) -> None:
+    def uploaded(self, workers: Points, replica: LagReplica, where: torch.Tensor) -> None:
         torch.where(where[..., None], replica.x[..., None, :], workers.at, out=workers.at)

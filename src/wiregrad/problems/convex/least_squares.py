@@ -24,6 +24,7 @@ class LeastSquares(OverRows):
     once; a point's bits may then differ between batches.
     """
 
+    curvature_bound = 1.0
     _spec: LeastSquaresSpec
 
     def gradients_batch(

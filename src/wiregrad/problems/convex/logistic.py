@@ -51,6 +51,7 @@ class Logistic(OverRows):
     pass over the rows, and a point's bits are the same in any batch and for any choice of workers.
     """
 
+    curvature_bound = 0.25
     _spec: LogisticSpec
     _evaluated: tuple[torch.Tensor, torch.Tensor] | None = None
     """The point `[1, d]` that was evaluated last, and the gradients `[1, n, d]` there."""

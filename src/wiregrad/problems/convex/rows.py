@@ -53,6 +53,8 @@ class OverRows(Convex):
     from the generator ``worker/i/step/t``; else gradients are exact.
     """
 
+    curvature_bound: ClassVar[float]
+    """A bound on the second derivative of the loss."""
     _spec: RowsSpec
 
     def __init__(self, parts: Parts, spec: RowsSpec, seeds: Seeds, device: torch.device) -> None:

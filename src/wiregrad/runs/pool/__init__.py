@@ -1,1 +1,1 @@
-"""Processes that share the gradients of one run."""
+"""Processes that share the gradients of one run, to the same bits as one process."""

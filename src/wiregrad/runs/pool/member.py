@@ -18,43 +18,44 @@ import torch
 from wiregrad.core.rng import Seeds
 from wiregrad.problems.base import Divisible
 from wiregrad.runs.config import RunConfig
-from wiregrad.runs.pool.pool import MESSAGE_BYTES, Arena, compute, score, shares
+from wiregrad.runs.pool.pool import MESSAGE_BYTES
+from wiregrad.runs.pool.shared import SharedTensors, assign_portions, compute, score
 
 
 @dataclass
 class Work:
-    """The problem of the run at hand, and this process's part in it."""
+    """The problem of the current run, and this process's share of the work."""
 
     problem: Divisible
-    arena: Arena
+    shared: SharedTensors
     rank: int
     size: int
 
     @staticmethod
     def build(order: Mapping[str, Any], fd: int) -> Work:
-        """From the run's configuration, and the memory that the processes share."""
+        """Build the problem of an order's configuration on the shared file `fd`."""
         config = RunConfig.parse(order["config"], "pool")
         cpu = torch.device("cpu")
         problem = config.problem.build(config.runtime.workers, Seeds(config.seed), cpu)
         assert isinstance(problem, Divisible)
-        arena = Arena(problem, fd)
-        arena.close()
-        problem.settle(arena.x)
-        problem.share_state(arena.state)
-        return Work(problem, arena, order["rank"], order["size"])
+        shared = SharedTensors(problem, fd)
+        shared.close()
+        problem.settle(shared.x)
+        problem.share_state(shared.state)
+        return Work(problem, shared, order["rank"], order["size"])
 
     def gradients(self, step: int) -> None:
-        """This process's portions of a round."""
-        mine = shares(len(self.problem.portions()), self.size)[self.rank]
-        compute(self.problem, self.arena, step, mine)
+        """Compute this process's portions of the gradients of a round."""
+        mine = assign_portions(len(self.problem.portions()), self.size)[self.rank]
+        compute(self.problem, self.shared, step, mine)
 
     def score(self) -> None:
-        """This process's parts of an evaluation."""
-        score(self.problem, self.arena, self.rank, self.size)
+        """Compute this process's parts of an evaluation."""
+        score(self.problem, self.shared, self.rank, self.size)
 
 
 def serve(orders: socket.socket) -> None:
-    """Carry out orders, one after the other; an error goes back in one line."""
+    """Carry out orders, one after the other; an error is answered in one line."""
     work: Work | None = None
     while True:
         packet, fds, _, _ = socket.recv_fds(orders, MESSAGE_BYTES, 1)
@@ -64,7 +65,7 @@ def serve(orders: socket.socket) -> None:
         error = None
         try:
             if order["do"] == "build":
-                work = None  # its memory first
+                work = None  # free its memory first
                 work = Work.build(order, fds[0])
             elif work is None:
                 raise RuntimeError("no problem was built")

@@ -1,21 +1,20 @@
 """A pool of processes, one thread each, that share the gradients of one run.
 
-The process that drives the run is one of them. Every member builds the same problem from the same
+The process that drives the run is one of them. Every process builds the same problem from the same
 configuration and seeds; x, the gradients `[n, d]` and the scores of an evaluation lie in memory
-that all of them map. Which workers are computed together, and in which order is summed, is fixed
-by the run (`wiregrad.problems.base.Divisible`), so that a history has the same bytes whatever the
-size of the pool; the size is no part of a run's configuration.
+that all of them map. The run alone fixes which workers are computed together and in which order
+terms are summed (`wiregrad.problems.base.Divisible`). A history therefore has the same bytes
+whatever the size of the pool, and the size is not part of a run's configuration.
 
-Members wait for orders on a socket, at no cost, and end when it closes: however the driving process
-ends, they end too, and their memory with them. One that dies or fails ends the run with one line.
-Nothing is pickled: orders are JSON, data are memory.
+The other processes, the members, wait for orders on a socket without using a core. They end when it
+closes, so they never outlive the driving process. A member that dies or fails ends the run with one
+line. Nothing is pickled: orders are JSON, tensors are shared memory.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import mmap
 import os
 import select
 import signal
@@ -32,19 +31,18 @@ import torch
 from wiregrad.core.errors import ConfigError, RuntimeFailure
 from wiregrad.problems.base import Divisible, Evaluation, Problem
 from wiregrad.runs.config import RunConfig
+from wiregrad.runs.pool.shared import SharedTensors, assign_portions, compute, score
 
 _log = logging.getLogger("wiregrad.runs.pool.pool")
 
 MESSAGE_BYTES = 1 << 16
-"""An order or an answer is a packet of at most so many bytes."""
+"""Largest size of an order or an answer, in bytes."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-"""Of a member, from before it imports torch: one thread, which never spins."""
-ALIGNMENT = 64
-"""Bytes, as torch aligns its own: some kernels sum in another order otherwise."""
+"""Of a member, set before it imports torch: one thread, which never spins."""
 
 
 def parse_size(text: str) -> int:
-    """The number of processes that `--processes` means; `auto` is the cores at hand."""
+    """The number of processes that `--processes` means; `auto`: one per available core."""
     if text == "auto":
         return len(os.sched_getaffinity(0))
     if text.isdecimal() and int(text) > 0:
@@ -52,59 +50,9 @@ def parse_size(text: str) -> int:
     raise ConfigError(f"--processes: {text!r}, allowed: auto or a whole number from 1")
 
 
-def shares(portions: int, size: int) -> list[list[int]]:
-    """Which portions each process computes: the first stays with process 0, which has least."""
-    dealt: list[list[int]] = [[] for _ in range(size)]
-    for portion in range(portions):
-        dealt[portion if portion < size else (portion - size + 1) % size].append(portion)
-    return dealt
-
-
-class Arena:
-    """What the processes of a pool share of one problem, in one mapped file without a name."""
-
-    def __init__(self, problem: Divisible, fd: int | None = None) -> None:
-        n, d = problem.workers, problem.dim
-        state = problem.state_dict()
-        wanted = {
-            "x": ((d,), problem.dtype),
-            "gradients": ((n, d), problem.dtype),
-            "scores": ((problem.parts, 2), torch.float64),
-        } | {f"state/{name}": (tuple(t.shape), t.dtype) for name, t in state.items()}
-        places, end = {}, 0
-        for name, (shape, dtype) in wanted.items():
-            places[name] = end
-            size = max(1, torch.Size(shape).numel()) * dtype.itemsize
-            end += -(-size // ALIGNMENT) * ALIGNMENT
-        self.nbytes = end
-        self.fd = os.memfd_create("wiregrad-pool") if fd is None else fd
-        try:
-            if fd is None:
-                os.truncate(self.fd, end)
-            elif os.fstat(fd).st_size != end:
-                raise RuntimeFailure("the processes of the pool did not build the same problem")
-            memory = mmap.mmap(self.fd, end)
-        except BaseException:
-            os.close(self.fd)
-            raise
-        tensors = {
-            name: torch.frombuffer(
-                memory, dtype=dtype, count=torch.Size(shape).numel(), offset=places[name]
-            ).view(shape)
-            for name, (shape, dtype) in wanted.items()
-        }
-        self.x, self.gradients = tensors["x"], tensors["gradients"]
-        self.scores = tensors["scores"]
-        self.state = {name: tensors[f"state/{name}"] for name in state}
-
-    def close(self) -> None:
-        """Close the file; what is mapped stays while its tensors live."""
-        os.close(self.fd)
-
-
 @dataclass
 class Member:
-    """A process of the pool besides the driving one, and the socket to it."""
+    """A process of the pool other than the driving one, and the socket to it."""
 
     rank: int
     process: subprocess.Popen[bytes]
@@ -112,7 +60,7 @@ class Member:
 
     @staticmethod
     def start(rank: int) -> Member:
-        """A process that waits for orders. Ctrl-C on the terminal does not reach it."""
+        """Start a process that waits for orders. Ctrl-C on the terminal does not reach it."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-m", "wiregrad.runs.pool.member", str(theirs.fileno())]
@@ -126,16 +74,16 @@ class Member:
             )
         return Member(rank, process, ours)
 
-    def order(self, order: Mapping[str, Any], fd: int | None = None) -> None:
-        """Send an order, and a file with it."""
+    def send(self, order: Mapping[str, Any], fd: int | None = None) -> None:
+        """Send an order, and with it an open file; raises RuntimeFailure."""
         fds = [] if fd is None else [fd]
         try:
             socket.send_fds(self.socket, [json.dumps(order).encode()], fds)
         except ConnectionError:
             raise self._lost() from None
 
-    def answer(self) -> None:
-        """Wait for the answer to an order. Raises RuntimeFailure for any but "done"."""
+    def wait(self) -> None:
+        """Wait until the last order is carried out; raises RuntimeFailure where it failed."""
         try:
             packet = self.socket.recv(MESSAGE_BYTES)
         except ConnectionError:
@@ -157,7 +105,7 @@ class Member:
         return f"process {self.rank} of the pool (pid {self.process.pid})"
 
     def end(self) -> None:
-        """Close the socket and see the process off; it holds nothing that is worth waiting for."""
+        """Close the socket and kill the process, which has nothing to save."""
         self.socket.close()
         self.process.kill()
         self.process.wait()
@@ -167,7 +115,7 @@ class Member:
 class Pool:
     """`size` processes for the runs that this process executes, one after the other.
 
-    Members start with the first run that can use them. A context manager: they end with it.
+    Members start with the first run that can use them. On leaving the context they are ended.
     """
 
     size: int
@@ -187,7 +135,10 @@ class Pool:
         self.members.clear()
 
     def share(self, config: RunConfig, problem: Problem) -> Problem:
-        """`problem`, built from `config`, with its work shared; itself where that is no use."""
+        """`problem`, built from `config`, with its gradients and evaluations shared by the pool.
+
+        `problem` itself where they cannot be: it is not divisible, not on the CPU, or `size` is 1.
+        """
         if self.size == 1 or not isinstance(problem, Divisible):
             return problem
         if problem.device.type != "cpu":
@@ -196,17 +147,17 @@ class Pool:
         self.members += [Member.start(i) for i in range(len(self.members) + 1, self.size)]
         return Pooled(self, config, problem)
 
-    def all(self, order: Mapping[str, Any]) -> None:
-        """Give all members an order."""
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Send an order to all members; raises RuntimeFailure."""
         for member in self.members:
-            member.order(order)
+            member.send(order)
 
     def wait(self) -> None:
-        """Until all members have carried out the last order; raises RuntimeFailure."""
+        """Wait until all members have carried out the last order; raises RuntimeFailure."""
         open_ = {member.socket: member for member in self.members}
         while open_:
             for ready in select.select(list(open_), [], [])[0]:
-                open_.pop(ready).answer()
+                open_.pop(ready).wait()
 
 
 class Pooled(Problem):
@@ -214,18 +165,18 @@ class Pooled(Problem):
 
     def __init__(self, pool: Pool, config: RunConfig, problem: Divisible) -> None:
         self._pool, self._inner = pool, problem
-        self._arena = Arena(problem)
+        self._shared = SharedTensors(problem)
         for name, value in problem.state_dict().items():
-            self._arena.state[name].copy_(value)
+            self._shared.state[name].copy_(value)
         try:
             order = {"do": "build", "config": config.resolved(), "size": pool.size}
             for member in pool.members:
-                member.order(order | {"rank": member.rank}, self._arena.fd)
+                member.send(order | {"rank": member.rank}, self._shared.fd)
         finally:
-            self._arena.close()
-        problem.settle(self._arena.x)
-        problem.share_state(self._arena.state)
-        self._mine = shares(len(problem.portions()), pool.size)[0]
+            self._shared.close()
+        problem.settle(self._shared.x)
+        problem.share_state(self._shared.state)
+        self._mine = assign_portions(len(problem.portions()), pool.size)[0]
         self.layout, self.provenance = problem.layout, problem.provenance
         self.workers, self.device, self.dtype = problem.workers, problem.device, problem.dtype
         self.train_size, self.steps_per_epoch = problem.train_size, problem.steps_per_epoch
@@ -238,7 +189,7 @@ class Pooled(Problem):
 
     def gradient_buffer(self, rows: int) -> torch.Tensor:
         """See Problem: the memory that all processes write to."""
-        return self._arena.gradients[:rows]
+        return self._shared.gradients[:rows]
 
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
@@ -246,20 +197,20 @@ class Pooled(Problem):
         """See Problem; the workers must be all, in order. Raises RuntimeFailure."""
         if len(workers) != self.workers:
             raise ValueError("a pool computes the gradients of all workers at once")
-        self._arena.x.copy_(x)
-        self._pool.all({"do": "gradients", "step": step})
-        compute(self._inner, self._arena, step, self._mine)
+        self._shared.x.copy_(x)
+        self._pool.send({"do": "gradients", "step": step})
+        compute(self._inner, self._shared, step, self._mine)
         self._pool.wait()
-        if out.data_ptr() != self._arena.gradients.data_ptr():
-            out.copy_(self._arena.gradients)
+        if out.data_ptr() != self._shared.gradients.data_ptr():
+            out.copy_(self._shared.gradients)
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
         """See Problem. Raises RuntimeFailure."""
-        self._arena.x.copy_(x)
-        self._pool.all({"do": "score"})
-        score(self._inner, self._arena, 0, self._pool.size)
+        self._shared.x.copy_(x)
+        self._pool.send({"do": "score"})
+        score(self._inner, self._shared, 0, self._pool.size)
         self._pool.wait()
-        return self._inner.evaluation(self._arena.scores)
+        return self._inner.evaluation(self._shared.scores)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """See Problem: the state of all workers is in the memory that all processes share."""
@@ -268,18 +219,3 @@ class Pooled(Problem):
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
         """See Problem."""
         self._inner.load_state_dict(state)
-
-
-def compute(problem: Divisible, arena: Arena, step: int, mine: Sequence[int]) -> None:
-    """The gradients of one process's portions, into their rows."""
-    portions = problem.portions()
-    for index in mine:
-        rows = portions[index]
-        out = arena.gradients[rows[0] : rows[-1] + 1]
-        problem.gradients(arena.x, step, out, rows)
-
-
-def score(problem: Divisible, arena: Arena, rank: int, size: int) -> None:
-    """One process's parts of an evaluation."""
-    for part in range(rank, problem.parts, size):
-        problem.score(arena.x, part, arena.scores[part])

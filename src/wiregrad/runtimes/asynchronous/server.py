@@ -9,14 +9,27 @@ import torch
 from wiregrad.comm.message import Message
 from wiregrad.comm.message_channel import MessageChannel, Meter
 from wiregrad.comm.received import ReceivedRows
-from wiregrad.methods.base import Method, Step
+from wiregrad.core.errors import ConfigError
+from wiregrad.methods.base import Method, Partial, Step
 from wiregrad.problems.base import Problem
 from wiregrad.runtimes.asynchronous.bound import StalenessBound
 from wiregrad.runtimes.base import AppliedGradient, Bits, Order
-from wiregrad.runtimes.partial import partial_form
 from wiregrad.runtimes.settings import Staleness
 
 _EMPTY = Message(())
+
+
+def partial_form(method: Method) -> Partial:
+    """How `method` takes the messages of some workers (see `Method.partial`).
+
+    Raises ConfigError for a method that needs to hear all of them in every update.
+    """
+    if method.partial is None:
+        raise ConfigError(
+            f"method.name: {method.name} needs the messages of all workers in every update; "
+            "allowed with it: runtime.apply: all, or a synchronous runtime"
+        )
+    return method.partial
 
 
 class AsynchronousServer:

@@ -42,8 +42,9 @@ class World:
             rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         except (KeyError, ValueError):
             raise ConfigError(
-                "runtime.name: distributed needs one process a worker: start it with "
-                f"`wiregrad launch -n {workers}` or torchrun (RANK and WORLD_SIZE are not set)"
+                "runtime.name: distributed runs one process per worker: start it with "
+                f"`wiregrad launch -n {workers} CONFIG` or torchrun, or simulate it in one process "
+                "with runtime.name: simulated (RANK and WORLD_SIZE are not set)"
             ) from None
         if size != workers:
             raise ConfigError(

@@ -13,7 +13,7 @@ from wiregrad.methods.base import Method
 from wiregrad.problems.base import Problem
 from wiregrad.runtimes.asynchronous.compute import ComputeTime, Constant, registry
 from wiregrad.runtimes.base import Runtime
-from wiregrad.runtimes.settings import Count, RuntimeSpec, Staleness, register
+from wiregrad.runtimes.settings import Count, Processes, RuntimeSpec, Staleness, register
 
 
 @register("parameter_server")
@@ -24,6 +24,8 @@ class ParameterServerSpec(RuntimeSpec):
     What happens when depends on the machine: two runs differ. A worker process that is lost is
     started anew, with a fresh state, until `restarts` are used up; then the run goes on without it.
     """
+
+    processes = Processes.SERVED
 
     compute: Annotated[ComputeTime, Named(registry)] = Constant(mean=0.0)
     """Seconds that a worker sleeps for each gradient, on top of its work."""

@@ -1,4 +1,4 @@
-"""A batch of runs from its first round until every run has ended."""
+"""A batch of runs, from its first round until every run has ended."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
 from wiregrad.problems.convex.base import mean_norm
 from wiregrad.runtimes.batched import Batched
+from wiregrad.studies.sweep.rows import Ending
 
 RUNAWAY = 1e10
 """A run has diverged once ‖∇f‖ is this many times what it was at x⁰."""
@@ -30,23 +31,29 @@ class Point:
 
 @dataclass(frozen=True)
 class Stop:
-    """When a run ends, and in which books runs of a cell compete."""
+    """When a run ends, and whether the runs of a cell compete."""
 
     norm: float
+    """The tolerance on ‖∇f‖."""
     max_rounds: int
     max_bits: int | None = None
+    """Uplink bits on the wire, per worker."""
     prune: bool = True
+    """Whether to drop the runs that can no longer be the cheapest of their cell."""
 
 
 @dataclass(frozen=True)
 class Ended:
     """How a run ended, at `x` `[d]`."""
 
-    outcome: str
+    outcome: Ending
     iterations: int
     wire: int
+    """Uplink bits on the wire, per worker."""
     priced: tuple[int, ...]
+    """Uplink bits per worker, by convention."""
     downlink: int
+    """Bits of the broadcasts on the wire."""
     grad_norm: float
     x: torch.Tensor
 
@@ -59,10 +66,11 @@ def advance(
     stop: Stop,
     conventions: Sequence[Convention],
 ) -> list[Ended]:
-    """Run all `points` of `method` as one batch; how each ended, in their order.
+    """Run all `points` of `method` as one batch; returns how each ended, in their order.
 
-    `method` has the compressor of the points; `lr`, and `zeta` where it has one, are theirs; the
-    seed is one for all. The first of `conventions` is the book in which runs of a cell compete.
+    `method` has the compressor of the points; `lr`, and `zeta` if it has one, are theirs; all share
+    the seed. Runs of a cell compete in the bits of the first of `conventions`. Raises ConfigError
+    for a method that cannot be swept.
     """
     return _Advance(problem, method, seeds, points, stop, conventions).run()
 
@@ -102,17 +110,16 @@ class _Advance:
             norm = mean_norm(grads)
             if self.first is None:
                 self.first = norm
-            keep = self._settle(t, norm)
-            if not len(keep):
+            going = self._end_finished(t, norm)
+            if not len(going):
                 break
-            if len(keep) < len(norm):
-                self._keep(keep)
-                grads = grads[keep]
-                norm = norm[keep]
+            if len(going) < len(norm):
+                self._continue_with(going)
+                grads = grads[going]
             before = self._meters()
             failed = self.batch.round(t + 1, self.stop.max_rounds, grads)
             if bool(failed.any()):
-                self._lose(t + 1, failed, before)
+                self._end_failed(t + 1, failed, before)
                 if not len(self.alive):
                     break
         return [end for end in self.ended if end is not None]
@@ -122,12 +129,18 @@ class _Advance:
         return self.problem.gradients_batch(self.batch.x, out)
 
     def _meters(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Uplink bits on the wire `[R]` and in the books `[b, R]`, a worker; downlink `[R]`."""
+        """Bits so far: uplink per worker on the wire `[R]`, by convention `[b, R]`; downlink `[R]`.
+
+        R: the runs of the batch; b: the conventions.
+        """
         n, up = self.problem.workers, self.batch.up
         return up.wire // n, up.priced // n, self.batch.down.wire.clone()
 
-    def _settle(self, t: int, norm: torch.Tensor) -> torch.Tensor:
-        """Note who has ended after t rounds; the places of the others in the batch."""
+    def _end_finished(self, t: int, norm: torch.Tensor) -> torch.Tensor:
+        """Record the runs that have ended after t rounds, where ‖∇f‖ is `norm` `[R]`.
+
+        Returns the places of the others in the batch.
+        """
         meters = self._meters()
         wire, bits = meters[0], meters[1][0]
         assert self.first is not None
@@ -142,10 +155,10 @@ class _Advance:
         if self.stop.prune:
             dominated = bits >= self.best[cell]
         outcomes = {
-            "reached": reached,
-            "diverged": diverged,
-            "exhausted": over,
-            "dominated": dominated,
+            Ending.REACHED: reached,
+            Ending.DIVERGED: diverged,
+            Ending.EXHAUSTED: over,
+            Ending.DOMINATED: dominated,
         }
         going = torch.ones_like(reached)
         for outcome, mask in outcomes.items():
@@ -154,14 +167,17 @@ class _Advance:
             going &= ~mask
         return going.nonzero()[:, 0]
 
-    def _lose(self, t: int, failed: torch.Tensor, meters: tuple[torch.Tensor, ...]) -> None:
-        """Drop the runs that sent something not finite in round t, which does not count."""
+    def _end_failed(self, t: int, failed: torch.Tensor, meters: tuple[torch.Tensor, ...]) -> None:
+        """Record and drop the runs that sent something not finite in round t.
+
+        That round does not count: `meters` are of before it.
+        """
         for place in failed.nonzero()[:, 0].tolist():
-            self._end(place, "diverged", t, meters, float("nan"))
-        self._keep((~failed).nonzero()[:, 0])
+            self._end(place, Ending.DIVERGED, t, meters, float("nan"))
+        self._continue_with((~failed).nonzero()[:, 0])
 
     def _end(
-        self, place: int, outcome: str, t: int, meters: tuple[torch.Tensor, ...], norm: float
+        self, place: int, outcome: Ending, t: int, meters: tuple[torch.Tensor, ...], norm: float
     ) -> None:
         wire, priced, downlink = meters
         self.ended[int(self.alive[place])] = Ended(
@@ -174,7 +190,8 @@ class _Advance:
             self.batch.x[place].clone(),
         )
 
-    def _keep(self, runs: torch.Tensor) -> None:
+    def _continue_with(self, runs: torch.Tensor) -> None:
+        """Drop all runs of the batch but those at these places."""
         assert self.first is not None
         self.batch.keep(runs)
         self.alive, self.first = self.alive[runs], self.first[runs]

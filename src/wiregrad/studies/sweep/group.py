@@ -1,28 +1,34 @@
-"""The sweep of a group of a plan: its rows and the point that won, which its runs are then of."""
+"""The sweep of a group of a plan: its rows, and the best point, whose settings its runs take."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wiregrad import data
-from wiregrad.core.errors import AllDiverged, ConfigError, DataUnavailable
-from wiregrad.core.files import write_json
-from wiregrad.runs.execute import git_revision
+from wiregrad.core.errors import ConfigError, DataUnavailable, RecordError
+from wiregrad.runs.environment import git_revision
 from wiregrad.runs.provenance import method_code_sha256
+from wiregrad.studies.files import (
+    NotRun,
+    NotRunKind,
+    SweepPoint,
+    SweepResult,
+    read_sweep,
+    write,
+)
 from wiregrad.studies.plan import Group
 from wiregrad.studies.schema import Sweep
 from wiregrad.studies.sweep.advance import Stop
-from wiregrad.studies.sweep.rows import Row, best, write
-from wiregrad.studies.sweep.task import COMPRESSED, Found, Task, run, with_k
+from wiregrad.studies.sweep.rows import best_point, write_rows
+from wiregrad.studies.sweep.task import COMPRESSED, Swept, Task, run_sweep, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
-
 Say = Callable[[str], None]
+Axis = Literal["multiples", "k", "zeta"]
 
 
 def task_of(group: Group) -> Task:
@@ -43,92 +49,124 @@ def task_of(group: Group) -> Task:
     )
 
 
-def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> dict[str, Any]:
-    """Sweep `group`; write sweep.parquet, then sweep.json, which is returned.
+def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepResult:
+    """Sweep `group`; write sweep.parquet, then sweep.json, and return what the latter holds.
 
-    One that is finished, of this grid and this method's code, is kept as it is. Without the data,
-    or with a `skip` of the configuration, there are no rows, and the reason.
+    A finished sweep of this grid, of this method's code and of the data as they are now is kept.
+    Where the data set is not available, or the configuration says `skip`, there are no rows and the
+    result says why. Raises ConfigError.
     """
-    task, where = task_of(group), f"{group.paper}/{group.experiment}/{group.label}"
-    plugins = [group.entry.plugin] if group.entry.plugin else []
-    identity = f"{group.digest()}/{method_code_sha256(group.entry.method, plugins)}"
-    found, why = Found([], {}, {}), group.skip
-    if why is None:
+    task = task_of(group)
+    swept, not_run = Swept([], {}, {}), None
+    if group.skip is not None:
+        not_run = NotRun(kind=NotRunKind.SKIPPED, detail=group.skip)
+    else:
         try:
-            kept = _finished(group, identity)
+            kept = _finished(group)
             if kept is not None:
                 return kept
-            found = run(task, group.directory / PARTS, device)
+            swept = run_sweep(task, group.directory / PARTS, device)
         except DataUnavailable as error:
-            why = f"no data: {error}"
-    write(group.sweep_file, found.rows)
-    outcomes = Counter(row["outcome"] for row in found.rows)
-    point = best(found.rows)
-    result = {
-        "identity": identity,
-        "not_run": why,
-        "best": point,
-        "edge": None if point is None else edges(point, group.sweep, group.label),
-        "given": found.given,
-        "outcomes": dict(outcomes),
-        "git_revision": git_revision(),
-        "data": found.data,
-    }
-    write_json(group.best_file, result)
+            not_run = NotRun(kind=NotRunKind.NO_DATA, detail=str(error))
+    write_rows(group.sweep_file, swept.rows)
+    result = _result(group, swept, not_run)
+    write(group.best_file, result)
     _remove(group.directory / PARTS)
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
-    say(f"{where}: {why or f'{len(found.rows)} runs: {counts}'}")
-    if point is not None and not point["reached"]:
-        say(
-            f"warning: {where}: no run reached the tolerance; the best is that of the smallest norm"
-        )
-    if result["edge"]:
-        say(f"warning: {where}: the best is at the grid's edge in {', '.join(result['edge'])}")
+    _tell(group, result, say)
     return result
 
 
-def edges(found: Row, sweep: Sweep | None, label: str) -> list[str]:
+def _result(group: Group, swept: Swept, not_run: NotRun | None) -> SweepResult:
+    best = best_point(swept.rows)
+    return SweepResult(
+        best=best,
+        edge=None if best is None else edges(best, group.sweep, group.label),
+        given=swept.given,
+        outcomes=Counter(str(row["outcome"]) for row in swept.rows),
+        identity=_identity(group),
+        git_revision=git_revision(),
+        data=swept.data,
+        not_run=not_run,
+    )
+
+
+def _tell(group: Group, result: SweepResult, say: Say) -> None:
+    """Say how the runs of a sweep ended, and what is to be known of the best point."""
+    where = f"{group.paper}/{group.experiment}/{group.label}"
+    if result.not_run is not None:
+        say(f"{where}: {result.not_run.text}")
+        return
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
+    say(f"{where}: {sum(result.outcomes.values())} runs: {counts}")
+    if result.best is not None and not result.best.reached:
+        say(
+            f"warning: {where}: no run reached the tolerance; the best is that of the smallest norm"
+        )
+    if result.edge:
+        say(f"warning: {where}: the best is at the grid's edge in {', '.join(result.edge)}")
+
+
+def edges(best: SweepPoint, sweep: Sweep | None, label: str) -> tuple[Axis, ...]:
     """The axes of more than one value at whose end the best point is."""
     if sweep is None:
-        return []
-    place = {"multiples": found["multiple"], "k": found["k"], "zeta": found["zeta"]}
-    at_end = []
-    for name in ("multiples", "k", "zeta"):
+        return ()
+    place: dict[Axis, float | None] = {
+        "multiples": best.multiple,
+        "k": best.k,
+        "zeta": best.zeta,
+    }
+    at_end: list[Axis] = []
+    for name, value in place.items():
         values = sweep.axis(name, label)
-        if place[name] is not None and len(values) > 1:
-            at_end += [name] if place[name] in (min(values), max(values)) else []
-    return at_end
+        if value is not None and len(values) > 1 and value in (min(values), max(values)):
+            at_end.append(name)
+    return tuple(at_end)
 
 
-def chosen(group: Group, result: Mapping[str, Any]) -> dict[str, Any]:
-    """The hyper-parameters that won in a sweep, by dotted key of a run configuration.
+def chosen_settings(group: Group, result: SweepResult) -> dict[str, Any] | NotRun:
+    """The hyper-parameters that won a sweep, by dotted key of a run configuration.
 
-    Raises DataUnavailable where the sweep was not run for want of data, and AllDiverged.
+    The reason instead where the sweep was not run, or every point of it diverged.
     """
-    if result["not_run"]:
-        raise DataUnavailable(str(result["not_run"]).removeprefix("no data: "))
-    point = result["best"]
-    if point is None:
-        raise AllDiverged("every point of the sweep diverged (smaller multiples, or another grid)")
-    settings = {"method.lr": point["lr"], **result.get("given", {})}
-    if point["zeta"] is not None:
-        settings["method.zeta"] = point["zeta"]
-    if point["k"] is not None:
-        method = with_k(group.runs[0].config["method"], point["k"])
+    if result.not_run is not None:
+        return result.not_run
+    if result.best is None:
+        detail = "every point of the sweep diverged (smaller multiples, or another grid)"
+        return NotRun(kind=NotRunKind.DIVERGED, detail=detail)
+    best = result.best
+    return result.given | settings_at(group, lr=best.lr, zeta=best.zeta, k=best.k)
+
+
+def settings_at(group: Group, *, lr: float, zeta: float | None, k: int | None) -> dict[str, Any]:
+    """The hyper-parameters of one point of a sweep, by dotted key of a run configuration."""
+    settings: dict[str, Any] = {"method.lr": lr}
+    if zeta is not None:
+        settings["method.zeta"] = zeta
+    if k is not None:
+        method = with_k(group.runs[0].config["method"], k)
         settings |= {f"method.{key}": method[key] for key in COMPRESSED if key in method}
     return settings
 
 
-def _finished(group: Group, identity: str) -> dict[str, Any] | None:
-    """What sweep.json says, if it is of this sweep and of the data as they are now."""
+def _identity(group: Group) -> str:
+    """Digests of a group's grid and of its method's code."""
+    plugins = [group.entry.plugin] if group.entry.plugin else []
+    return f"{group.digest()}/{method_code_sha256(group.entry.method, plugins)}"
+
+
+def _finished(group: Group) -> SweepResult | None:
+    """What sweep.json holds, if it is of this sweep and of the data as they are now.
+
+    Raises DataUnavailable.
+    """
     try:
-        found: dict[str, Any] = json.loads(group.best_file.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError):
+        found = read_sweep(group.best_file)
+    except RecordError:
         return None
-    same = found.get("identity") == identity and found["not_run"] is None
+    same = found.identity == _identity(group) and found.not_run is None
     name = group.runs[0].config["problem"].get("data")
     if same and name is not None:
-        same = found["data"].get("sha256") == data.load(name).digest
+        same = found.data.get("sha256") == data.load(name).digest
     return found if same and group.sweep_file.is_file() else None
 
 

@@ -1,9 +1,10 @@
-"""What a sweep leaves behind: a row a run, in Parquet, and the best point of its grid."""
+"""sweep.parquet, one row per run of a sweep, and the best point of its grid. Needs no torch."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,21 @@ import pyarrow.parquet as pq
 
 from wiregrad.core.errors import RecordError
 from wiregrad.core.files import write_atomic
+from wiregrad.studies.files import SweepPoint
+
+
+class Ending(StrEnum):
+    """How a run of a sweep ended."""
+
+    REACHED = "reached"
+    """‖∇f‖ was at the tolerance or below."""
+    DIVERGED = "diverged"
+    """Something was not finite, or ‖∇f‖ was `RUNAWAY` times what it was at x⁰."""
+    EXHAUSTED = "exhausted"
+    """Rounds or bits were used up."""
+    DOMINATED = "dominated"
+    """Another run of its cell had reached the tolerance with no more bits than this one sent."""
+
 
 SCHEMA = pa.schema(
     [
@@ -35,54 +51,64 @@ SCHEMA = pa.schema(
     ],
     metadata={"wiregrad_sweep": "1"},
 )
-"""One row a run, at its last point x. `k` and `zeta` are null where the method has none.
+"""One row per run, at its last point x. `k` and `zeta` are null where the method has none.
 
-`lr` is `multiple` times the theory's step; L₋, L₊ and μ (null where there is none to be had) are
-the constants that this step is made of. `outcome`: ``reached`` the tolerance, ``diverged``
-(something not finite, or ‖∇f‖ above `RUNAWAY` times what it was at x⁰), ``exhausted`` rounds or
-bits, or ``dominated``: dropped, as another run of the cell had reached the tolerance with no more
-bits than this one had sent. Bits are as in a history: of the uplink as a mean over workers.
+`lr` is `multiple` times the theory's step; L₋, L₊ and μ (null where it is not known) are the
+constants that this step is made of. `outcome` is an `Ending`. Bits are as in a history: of the
+uplink as a mean over workers.
 """
 
 Row = dict[str, Any]
 
 
-def best(rows: Sequence[Row]) -> Row | None:
+def best_point(rows: Sequence[Row]) -> SweepPoint | None:
     """The point of the grid with the fewest uplink bits (paper) to the tolerance, over all seeds.
 
-    Of equals the one with fewer rounds, then the smaller step. Where no point reached it with
-    every seed (``reached`` false), the one with the smallest ‖∇f‖ at its last x; None where all
-    diverged. Bits, rounds and norms are means over the seeds.
+    Of equals the one with fewer rounds, then the smaller step. Where no point reached the tolerance
+    with every seed (``reached`` false), the one with the smallest ‖∇f‖ at its last x; None where
+    every point has a diverged run. Bits, rounds and norms are means over the seeds.
     """
     grid: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         grid.setdefault((row["k"], row["zeta"], row["multiple"], row["lr"]), []).append(row)
     found = []
     for (k, zeta, multiple, lr), cell in grid.items():
-        if any(row["outcome"] == "diverged" for row in cell):
+        if any(row["outcome"] == Ending.DIVERGED for row in cell):
             continue
-        point = {"k": k, "zeta": zeta, "multiple": multiple, "lr": lr}
-        point["reached"] = all(row["outcome"] == "reached" for row in cell)
-        for name in ("uplink_bits_paper", "iterations", "grad_norm"):
-            point[name] = statistics.fmean(row[name] for row in cell)
+        means = ("uplink_bits_paper", "iterations", "grad_norm")
+        point = SweepPoint(
+            k=k,
+            zeta=zeta,
+            multiple=multiple,
+            lr=lr,
+            reached=all(row["outcome"] == Ending.REACHED for row in cell),
+            **{name: statistics.fmean(row[name] for row in cell) for name in means},
+        )
         found.append(point)
     return min(found, key=_rank, default=None)
 
 
-def _rank(point: Row) -> tuple[Any, ...]:
-    order = ("uplink_bits_paper", "iterations", "lr") if point["reached"] else ("grad_norm", "lr")
-    return (not point["reached"], *(point[name] for name in order))
+def _rank(point: SweepPoint) -> tuple[float, ...]:
+    if point.reached:
+        return (0, point.uplink_bits_paper, point.iterations, point.lr)
+    return (1, point.grad_norm, point.lr)
 
 
-def write(path: Path, rows: Sequence[Row]) -> None:
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
     """Write rows as Parquet, atomically; the bytes depend on the rows alone."""
     table = pa.Table.from_pylist(list(rows), schema=SCHEMA)
     with write_atomic(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", version="2.6")
 
 
-def read(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[Row]:
     """The rows at `path`; RecordError where it is no sweep."""
+    rows: list[Row] = read_table(path).to_pylist()
+    return rows
+
+
+def read_table(path: Path) -> pa.Table:
+    """The rows at `path` as a table of `SCHEMA`; RecordError where it is no sweep."""
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:
@@ -91,5 +117,4 @@ def read(path: Path) -> list[Row]:
         ) from None
     if not table.schema.equals(SCHEMA, check_metadata=True):
         raise RecordError(f"{path}: not a sweep of this version")
-    rows: list[Row] = table.to_pylist()
-    return rows
+    return table

@@ -1,4 +1,4 @@
-"""A sweep as a configuration asks for it: the grid of one label, batch after batch."""
+"""A sweep: the grid of one label, batch after batch."""
 
 from __future__ import annotations
 
@@ -9,39 +9,33 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import torch
 
 from wiregrad.comm.accounting import CONVENTIONS
-from wiregrad.core.errors import ConfigError
+from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
+from wiregrad.runtimes.batched import require_sweepable
 from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
-from wiregrad.studies.sweep.rows import Row, read, write
+from wiregrad.studies.sweep.rows import Row, read_rows, write_rows
 from wiregrad.theory.constants import Constants
-from wiregrad.theory.methods import Regime, step_size
+from wiregrad.theory.steps import Regime, step_size
 
 COMPRESSED = ("compressor", "compressors")
-"""Keys of a method's configuration under which k is."""
+"""Keys of a method's configuration whose compressors have the k."""
 _AT_ONCE = 512
-"""Runs in a batch at the most."""
+"""Runs in a batch, at most."""
 _EVALUATED = 64
-
-
-@runtime_checkable
-class AsksTheory(Protocol):
-    """A method with parameters that the theory of the problem can give, such as LAG-PS."""
-
-    def informed(self, smoothness: Sequence[float]) -> Method:
-        """With the L_i of a problem, where those are asked for."""
+"""Points whose objective is computed together."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """A sweep of one label: what is common to its runs, the grid, and when a run ends."""
+    """A sweep of one label: what its runs have in common, the grid, and when a run ends."""
 
     label: str
     config: Mapping[str, Any]
@@ -55,52 +49,53 @@ class Task:
     regime: Regime = "nonconvex"
 
     @property
-    def books(self) -> list[str]:
+    def conventions(self) -> list[str]:
         """The conventions that count a run's bits: the paper's, and the one with indices."""
         paper = self.config["log"]["convention"]
         return [paper] if self.indexed is None else [paper, self.indexed]
 
     def digest(self, k: int | None, seed: int) -> str:
-        """Of everything that the batch of this k and seed depends on."""
+        """Digest of all that the batch of this k and seed depends on."""
         content = dataclasses.asdict(self) | {"k": k, "seeds": seed}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Found(NamedTuple):
+class Swept(NamedTuple):
     """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
 
     rows: list[Row]
     data: dict[str, Any]
     given: dict[str, Any]
-    """What the theory of the problem gave all its runs, by dotted key of a run configuration."""
+    """What the theory of the problem gave all runs, by dotted key of a run configuration."""
 
 
-def run(task: Task, parts: Path | None = None, device: str = "cpu") -> Found:
-    """Sweep.
+def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+    """Execute all runs of a sweep.
 
-    `parts`: a folder for the rows of each batch; those found there are not run again. Raises
-    ConfigError where the problem or the method cannot be swept, DataUnavailable without the data.
+    `parts`: a folder for the rows of each finished batch; batches found there are not executed
+    again. Raises ConfigError where the problem or the method cannot be swept, DataUnavailable
+    without the data.
     """
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the order of a sum is part of the result
+    torch.set_num_threads(1)  # the order in which a sum is added is part of the result
     try:
-        bench = _Bench.of(task, device)
-        rows = [row for batch in _batches(bench, parts) for row in batch]
-        return Found(rows, dict(bench.problem.provenance), bench.given)
+        loaded = _LoadedTask.of(task, device)
+        rows = [row for batch in _batches(loaded, parts) for row in batch]
+        return Swept(rows, dict(loaded.problem.provenance), loaded.given)
     finally:
         torch.set_num_threads(threads)
 
 
-def _batches(bench: _Bench, parts: Path | None) -> Iterator[list[Row]]:
-    task = bench.task
+def _batches(loaded: _LoadedTask, parts: Path | None) -> Iterator[list[Row]]:
+    task = loaded.task
     for k, seed in itertools.product(_axis(task, "k"), task.seeds):
         path = None if parts is None else parts / f"{task.digest(k, seed)[:16]}.parquet"
         if path is not None and path.is_file():
-            yield read(path)
+            yield read_rows(path)
             continue
-        rows = list(bench.rows(k, seed))
+        rows = list(loaded.rows(k, seed))
         if path is not None:
-            write(path, rows)
+            write_rows(path, rows)
         yield rows
 
 
@@ -113,7 +108,7 @@ def _axis(task: Task, name: str) -> tuple[Any, ...]:
 
 
 def _finest(method: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The compressor whose k is swept: a method's one, or the last of its several."""
+    """The compressor whose k is swept: the method's only one, or the last of several."""
     found = method.get("compressor") or (method.get("compressors") or [None])[-1]
     return found if isinstance(found, Mapping) and "k" in found else None
 
@@ -121,8 +116,7 @@ def _finest(method: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
     """The configuration of a method with this k in its compressor.
 
-    Of several compressors it is that of the last, the finest; others with as large a k are left
-    out.
+    Of several compressors the last, the finest, takes it; others with as large a k are left out.
     """
     if "compressor" in method:
         return {**method, "compressor": {**method["compressor"], "k": k}}
@@ -132,7 +126,7 @@ def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
 
 
 def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
-    """The run of this k and ζ, its step still to come."""
+    """The run of this k and ζ, before its learning rate is known."""
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
     if k is not None:
@@ -143,7 +137,7 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
 
 
 @dataclass(frozen=True)
-class _Bench:
+class _LoadedTask:
     """A task with its problem loaded."""
 
     task: Task
@@ -151,21 +145,22 @@ class _Bench:
     constants: Constants
 
     @staticmethod
-    def of(task: Task, device: str) -> _Bench:
-        """Load the data; raises ConfigError where they or the problem are of another kind."""
+    def of(task: Task, device: str) -> _LoadedTask:
+        """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
+        require_sweepable(config.method)
         seeds = Seeds(config.seed)
         problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
             raise ConfigError("problem: a sweep takes a convex problem with batch: full")
-        return _Bench(task, problem, problem.constants())
+        return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
-        """Run the grid of this k; whole cells in a batch, so that their runs compete."""
+        """Execute the grid of this k. Batches hold whole cells, whose runs compete."""
         task, method = self.task, self._method(k)
         zetas = _axis(task, "zeta")
         size = max(1, _AT_ONCE // len(task.multiples))
-        conventions = [CONVENTIONS[name] for name in task.books]
+        conventions = [CONVENTIONS[name] for name in task.conventions]
         for start in range(0, len(zetas), size):
             points = list(self._points(method, zetas[start : start + size]))
             ends = advance(self.problem, method, Seeds(seed), points, task.stop, conventions)
@@ -174,19 +169,23 @@ class _Bench:
 
     @property
     def given(self) -> dict[str, Any]:
-        """See Found."""
+        """See Swept."""
         asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 
     def _method(self, k: int | None) -> Method:
         method = _parsed(self.task, k, None).method
-        return method.informed(self.constants.each) if isinstance(method, AsksTheory) else method
+        return method.informed(self.constants.each)
 
     def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
         for zeta in zetas:
             one = method if zeta is None else _with(method, zeta=zeta)
             n, d = self.problem.workers, self.problem.dim
-            step = step_size(one, self.constants, n=n, d=d, regime=self.task.regime)
+            try:
+                step = step_size(one, self.constants, n=n, d=d, regime=self.task.regime)
+            except NotCovered as error:
+                where = f"sweep of {self.task.label}: method.name: {one.name}"
+                raise ConfigError(f"{where} cannot be swept: {error}") from None
             for multiple in self.task.multiples:
                 yield Point(multiple, zeta, multiple * step)
 

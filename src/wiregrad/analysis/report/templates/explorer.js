@@ -20,11 +20,11 @@ const task = () => DATA.tasks.find((t) => t.id === $("task").value) || DATA.task
 const key = (curve) => `${curve.label}/${curve.workers}`;
 const severalN = () => new Set(task().curves.map((c) => c.workers)).size > 1;
 const name = (curve) => curve.title + (severalN() ? `, n = ${curve.workers}` : "");
-/* Black takes the colour of the text, so that it shows on a dark page. */
+/* Black lines take the colour of the text, so that they show on a dark page. */
 const ink = (curve) => curve.colour === DATA.black ? "currentColor" : curve.colour;
 const usable = (value, log) => value !== null && (!log || value > 0);
 
-/* A map from values to pixels, with its ticks. */
+/* A map from values to pixels, and its ticks. */
 function scale(values, log, from, to) {
   const f = log ? Math.log10 : (v) => v;
   let low = Math.min(...values.map(f)), high = Math.max(...values.map(f));
@@ -64,7 +64,7 @@ function draw() {
   const shown = task().curves.filter((c) => !hidden.has(key(c)));
   const lines = shown.map((c) => ({ curve: c, at: points(c, xKey, 0, logX, logY) })).filter((l) => l.at.length);
   if (!lines.length) {
-    element(svg, "text", { x: 410, y: 230, "text-anchor": "middle" }, "nothing to show: not measured, or no method chosen");
+    element(svg, "text", { x: 410, y: 230, "text-anchor": "middle" }, "Nothing to show: not measured, or no method is chosen.");
     return;
   }
   const all = lines.flatMap((l) => l.at);

@@ -1,1 +1,0 @@
-"""Figures of runs under delay and asynchrony."""

@@ -1,0 +1,1 @@
+"""The figure kinds, one module a kind; each registers itself."""

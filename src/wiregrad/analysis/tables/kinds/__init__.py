@@ -1,0 +1,1 @@
+"""The table kinds, one module a kind; each registers itself."""

@@ -1,0 +1,144 @@
+"""`wiregrad plan`, `preflight`, `train`, `tune`, `sweep`: what config/ asks for, and doing it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wiregrad.cli.options import (
+    Device,
+    ExecutionOptions,
+    GroupOptions,
+    Papers,
+    PlanOptions,
+    Scale,
+    bundled,
+)
+from wiregrad.runs import startup
+
+if TYPE_CHECKING:
+    from wiregrad.studies.job import Job
+
+app = typer.Typer()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperScale(PlanOptions):
+    """The same options, with the scale of the papers as the default."""
+
+    scale: Scale = "paper"
+
+
+Experiments = Annotated[list[str], typer.Option("--experiment", help="Only these experiments.")]
+
+
+@app.command()
+@bundled
+def plan(options: PlanOptions, paper: Papers = []) -> None:
+    """List the groups of runs that a scale asks for: runs, tuning trials, or why it is skipped."""
+    for group in options.load(paper or None).groups:
+        parts = [f"{len(group.runs)} runs"]
+        parts += [f"{len(group.tuning_runs)} tuning trials"] if group.tuning else []
+        parts += ["a sweep"] if group.sweep else []
+        what = f"skipped: {group.skip}" if group.skip else ", ".join(parts)
+        typer.echo(f"{group.paper}/{group.experiment}/{group.label}: {what}")
+
+
+@app.command()
+@bundled
+def preflight(
+    options: PaperScale,
+    paper: Papers = [],
+    experiment: Experiments = [],
+    device: Device = "cpu",
+    jobs: Annotated[int, typer.Option(min=1, help="Processes that check side by side.")] = 1,
+) -> None:
+    """Run two rounds of every job shape of a scale, to prove that it would run."""
+    startup.load_suite()
+    from collections import Counter
+
+    from wiregrad.studies.preflight import State, checks
+
+    planned = options.load(paper or None)
+    states: Counter[State] = Counter()
+    for result in checks(planned, experiment, device, jobs):
+        states[result.state] += 1
+        size = [f"d = {result.dim}, {result.seconds:.1f} s"] if result.dim else []
+        about = ", ".join([*size, *filter(None, [result.detail])])
+        typer.echo(f"{result.state:9}{result.shape}  {about}")
+    typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
+    if states[State.DIVERGED]:
+        raise typer.Exit(1)
+
+
+@app.command()
+@bundled
+def train(
+    options: GroupOptions,
+    execution: ExecutionOptions,
+    data_report: Annotated[
+        Path | None,
+        typer.Option(help="A report of `wiregrad data fetch`: without the data nothing is run."),
+    ] = None,
+) -> None:
+    """Tune (or sweep) one label in one experiment, then train its runs; finished runs are kept."""
+    from wiregrad.studies import files
+
+    group = options.group()
+    report = None if data_report is None else files.read_data_report(data_report)
+    if report is not None and report.reason is not None:  # no need to load torch
+        why = files.NotRun(kind=files.NotRunKind.NO_DATA, detail=report.reason)
+        files.write(group.manifest, files.Manifest(**group.labels, not_run=why))
+        typer.echo(f"{group.experiment}/{group.label}: not run: {why.text}")
+        return
+    with _job(execution) as job:
+        from wiregrad.studies.groups import train as train_group
+
+        train_group(group, job)
+
+
+@app.command()
+@bundled
+def tune(options: GroupOptions, execution: ExecutionOptions) -> None:
+    """Choose one label's learning rate on the validation split, as `train` does first."""
+    with _job(execution) as job:
+        from wiregrad.studies.tuning import tune as tune_group
+
+        result = tune_group(options.group(), job)
+    typer.echo(f"{options.label}: best learning rate {result.best} by {result.metric}")
+
+
+@app.command()
+@bundled
+def sweep(options: GroupOptions, device: Device = "cpu") -> None:
+    """Run the whole grid of one label's steps, k and zeta as batches; choose the best point.
+
+    Writes sweep.parquet, one row per run, and sweep.json; an interrupted sweep resumes with its
+    next batch. `wiregrad train` does this first.
+    """
+    startup.load_suite()
+    from wiregrad.studies.sweep.group import sweep_group
+
+    best = sweep_group(options.group(), device, typer.echo).best
+    if best is not None:
+        point = ", ".join(f"{name} = {value:g}" for name, value in best if value is not None)
+        typer.echo(f"{options.label}: best: {point}")
+
+
+@contextmanager
+def _job(execution: ExecutionOptions) -> Iterator[Job]:
+    """Claim a GPU where there is one, load the suite, and start the pool."""
+    from wiregrad.runs import gpu
+
+    gpu.claim(execution.device)
+    startup.load_suite()
+    from wiregrad.runs.pool.pool import Pool, parse_size
+    from wiregrad.studies.job import Job
+
+    with Pool(parse_size(execution.processes)) as pool:
+        yield Job(execution.device, execution.checkpoint, typer.echo, pool)
