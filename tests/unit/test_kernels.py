@@ -139,8 +139,8 @@ def test_sign_feedback_of_torch_alone(d: int, adds: bool) -> None:
     for name in ("auto", "off"):
         with kernels.using(name):
             residual = e.clone()
-            code = ScaledSign().feedback(residual, g, None, (d,))
-            found.append((residual.numpy().tobytes(), [code.body(row) for row in range(3)]))
+            block = ScaledSign().encode_block_with_feedback(residual, g, None, (d,))
+            found.append((residual.numpy().tobytes(), [block.body(row) for row in range(3)]))
     assert found[0] == found[1]
 
 

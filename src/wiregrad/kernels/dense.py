@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from wiregrad.kernels import supports, native, require, rows_of, with_twins
+from wiregrad.kernels import native, require, rows_of, supports, with_twins
 
 
 @with_twins
