@@ -1,4 +1,4 @@
-"""`pytest benchmarks`: measures the rows, prints one table, and with --report writes them down."""
+"""`pytest benchmarks` measures the rows and prints them as a table; --report also writes files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-# Before torch is imported: one thread, which waits without spinning.
+# To be set before torch is imported: one thread, which does not spin while it waits.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,7 +25,9 @@ ROWS = pytest.StashKey[list[Row]]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("wiregrad benchmarks")
     group.addoption("--report", type=Path, help="folder for report.md, rows.json and the chart")
-    group.addoption("--quick", action="store_true", help="tiny sizes: proves that it runs, no more")
+    group.addoption(
+        "--quick", action="store_true", help="tiny sizes: shows that it runs, measures nothing"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,7 +53,7 @@ def quick(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 def table(request: pytest.FixtureRequest) -> list[Row]:
-    """Rows are appended to it."""
+    """The rows so far; each benchmark appends its own."""
     return request.config.stash[ROWS]
 
 

@@ -1,17 +1,16 @@
-"""An end-to-end step of n workers: wiregrad's against the loop that one would write first.
+"""A whole step of 16 workers: wiregrad's, against the loop that one would write first.
 
-The step is a gradient of each of 16 workers, error feedback with the scaled sign of the whole
-vector, the mean at the server, and AMSGrad. The naive loop is plain PyTorch in one process of two
-threads; wiregrad's is the run `wiregrad run` executes, in a pool of two processes of one thread.
-Both read the same prepared data in memory, normalise and augment by the same vectorised code, and
-draw dropout: the naive loop pays for nothing that a naive loop need not pay for. It packs no bits
-and counts none.
+A step is the gradients of 16 workers, error feedback with the scaled sign of the whole vector, the
+mean at the server, and AMSGrad. The naive loop is plain PyTorch in one process with two threads.
+wiregrad's step is the one that `wiregrad run` executes, in a pool of two processes with one thread
+each. Both read the same prepared data from memory, normalise and augment with the same vectorised
+code, and draw dropout, so the naive loop does no avoidable work. It neither packs nor counts bits.
 
     python benchmarks/naive_step.py                     both problems, a table
     python benchmarks/naive_step.py mnist_cnn --rounds 40 --repeats 9
 
-Each side is a process of its own, told what to do on its standard input, so that their rounds
-alternate on the same machine in the same minutes; the figure of each is the least of its repeats.
+Each side is a process that receives its orders on standard input, so that the rounds of both
+alternate on the same machine in the same minutes. The least of a side's repeats is its result.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ PROBLEMS = ("mnist_cnn", "cifar_lenet")
 DATA = {"mnist_cnn": "mnist|mnist-5k", "cifar_lenet": "cifar10|cifar10-mirror"}
 WORKERS, BATCH = 16, 32
 SIDES = {"naive": 2, "wiregrad": 1}
-"""Threads of each side's (parent) process."""
+"""Threads of each side's main process."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Milliseconds a step: least over the repeats, and wiregrad's part that is gradients."""
+    """Milliseconds of a step, the least over the repeats: each side, and wiregrad's gradients."""
 
     problem: str
     naive: float
@@ -43,7 +42,7 @@ class Comparison:
 
     @property
     def ratio(self) -> float:
-        """How many times faster wiregrad's step is."""
+        """How many times as fast wiregrad's step is."""
         return self.naive / self.wiregrad
 
     @property
@@ -70,7 +69,7 @@ class Naive:
         self.m, self.v, self.v_hat = torch.zeros(d), torch.zeros(d), torch.zeros(d)
         self.order = torch.randperm(len(self.labels))
         self.seconds = 0.0
-        """Spent on gradients so far."""
+        """Seconds spent on gradients so far."""
 
     def batch(self, step: int, worker: int) -> tuple[Any, Any]:
         import torch
@@ -148,7 +147,7 @@ def _lenet() -> Any:
 
 
 class Wiregrad:
-    """The simulated runtime of a run configuration; its gradients in a pool."""
+    """The simulated runtime of a run configuration, with its gradients computed by a pool."""
 
     def __init__(self, problem: str, processes: int = 2) -> None:
         import torch
@@ -172,7 +171,7 @@ class Wiregrad:
         problem = config.problem.build(WORKERS, seeds, torch.device("cpu"))
         problem = Pool(processes).share(config, problem)
         self.seconds = 0.0
-        """Spent on gradients so far."""
+        """Seconds spent on gradients so far."""
         compute = problem.gradients
 
         def timed(*arguments: Any) -> None:
@@ -192,7 +191,10 @@ class Wiregrad:
 
 
 def serve(side: str, problem: str) -> None:
-    """Answer each line, a number of rounds, with seconds a step and those of its gradients."""
+    """Read numbers of rounds from standard input, one a line, and execute that many steps.
+
+    Print, for each line, the mean seconds of a step and of its gradients.
+    """
     import torch
 
     torch.set_num_threads(SIDES[side])
@@ -209,7 +211,7 @@ def serve(side: str, problem: str) -> None:
 
 
 def start(side: str, problem: str) -> subprocess.Popen[str]:
-    """One side, waiting for lines."""
+    """Start the process of one side, which then waits for lines."""
     return subprocess.Popen(
         [sys.executable, __file__, problem, "--serve", side],
         stdin=subprocess.PIPE,
@@ -220,7 +222,7 @@ def start(side: str, problem: str) -> subprocess.Popen[str]:
 
 
 def ask(process: subprocess.Popen[str], rounds: int) -> list[float]:
-    """Seconds a step over `rounds` steps, and those of its gradients."""
+    """The mean seconds of a step, and of its gradients, over `rounds` steps."""
     assert process.stdin is not None
     assert process.stdout is not None
     print(rounds, file=process.stdin, flush=True)
@@ -229,7 +231,7 @@ def ask(process: subprocess.Popen[str], rounds: int) -> list[float]:
 
 
 def compare(problem: str, rounds: int = 10, repeats: int = 7) -> Comparison:
-    """Both sides in turn, `repeats` times; the first turn of each warms up and is not counted."""
+    """Time both sides alternately, `repeats` times, after one turn that warms up."""
     sides = {side: start(side, problem) for side in SIDES}
     taken: dict[str, list[list[float]]] = {side: [] for side in SIDES}
     try:

@@ -1,4 +1,4 @@
-"""A row of the table, and the one way in which the sides of a ratio are timed."""
+"""A row of the table, and the timing of the two sides of a ratio."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Goal:
-    """What a value must reach: at least that, or at most where `at_most`."""
+    """The bound that a value must meet: at least `minimum`, or at most it if `at_most`.
+
+    `stretch` is a stricter bound of the same kind.
+    """
 
     minimum: float
     stretch: float | None = None
     at_most: bool = False
 
     def met(self, value: float, bound: float | None) -> bool:
-        """Whether `value` is on the good side of `bound`; no bound is never met."""
+        """Whether `value` meets `bound`; False where there is no bound."""
         return bound is not None and (value <= bound if self.at_most else value >= bound)
 
     def mark(self, value: float) -> str:
@@ -31,10 +34,10 @@ class Goal:
 
 @dataclass(frozen=True)
 class Row:
-    """One line: `what` was measured against what, the value, and its goal, if it has one.
+    """One line of the table: what was measured, against what, the value, and its goal, if any.
 
-    A value in % is a share (0.6), in × how many times as fast, in s seconds. `detail` says what
-    the two sides took.
+    The unit of `value`: % is a share (0.6 means 60 %), × is how many times as fast, s is seconds.
+    `detail` is the time of each side.
     """
 
     group: str
@@ -51,33 +54,33 @@ class Row:
         return self.goal.mark(self.value) if self.goal else ""
 
     def text(self, value: float | None) -> str:
-        """`value` in the row's unit, with the sign of a bound from above."""
+        """`value` in the row's unit; empty for None."""
         if value is None:
             return ""
         return {"%": f"{100 * value:.3g} %", "×": f"{value:.3g}×", "s": f"{value:.2f} s"}[self.unit]
 
     def bound(self, value: float | None) -> str:
-        """`value` as a bound: ≥ or ≤."""
+        """`value` as a bound, with ≥ or ≤; empty where there is no goal."""
         if value is None or self.goal is None:
             return ""
         return f"{'≤' if self.goal.at_most else '≥'} {self.text(value)}"
 
     def as_json(self) -> dict[str, Any]:
-        """The row for programs."""
+        """The row as JSON values."""
         return asdict(self) | {"mark": self.mark}
 
 
 def milliseconds(seconds: Mapping[str, float]) -> str:
-    """`ours 12.3 ms, e += g 9.8 ms`."""
+    """Each side with its time: `ours 12.3 ms, e += g 9.8 ms`."""
     return ", ".join(f"{name} {1e3 * value:.3g} ms" for name, value in seconds.items())
 
 
 class Turns:
-    """Times the sides of a ratio in turn, A B A B …, in one process.
+    """Times the sides of a ratio alternately, A B A B …, in one process.
 
-    pytest-benchmark times ours; what it is held against is timed in the set-up of each of its
-    rounds. So a slow minute of the machine slows all sides, and the least of each is compared.
-    `clock` is the one that pytest-benchmark reads.
+    pytest-benchmark times our side. The other sides are timed in the set-up of each of its rounds,
+    by the same `clock`. So a slow minute of the machine slows all sides. The least time of each
+    side is compared.
     """
 
     def __init__(self, benchmark: Any, rounds: int, clock: Callable[[], float]) -> None:
@@ -90,10 +93,10 @@ class Turns:
         before: Call | None = None,
         rounds: int | None = None,
     ) -> dict[str, float]:
-        """Least seconds of each side, ours as "ours".
+        """The least seconds of each side; our side has the key "ours".
 
-        `before` is called, untimed, ahead of every call of any side. One turn warms up.
-        `rounds`: fewer turns than usual, for sides that take long.
+        `before` is called before every timed call of any side, and is not timed. The first turn
+        warms up and does not count. `rounds` limits the number of turns, for sides that take long.
         """
         taken: dict[str, list[float]] = {name: [] for name in others}
 

@@ -1,4 +1,4 @@
-"""The table of a run of the benchmarks: on the terminal, in Markdown and JSON, and as a chart."""
+"""The results of the benchmarks: as a table on the terminal, in Markdown, in JSON, as a chart."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ COLOURS = {"stretch": "green", "pass": "sky", "MISSED": "vermillion", "": "grey"
 
 
 def machine() -> dict[str, str]:
-    """What the numbers were taken on."""
+    """The machine, the revision and the versions that the numbers were measured with."""
     return {
         "cpu": f"{_cpu()}, {os.cpu_count()} cores",
         "system": f"{platform.system()} {platform.machine()}",
@@ -58,12 +58,12 @@ def _kernels() -> str:
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
-    """By group; within one as they were measured, goals before comparisons."""
+    """The rows by group; within a group those with a goal first, else in the order measured."""
     return sorted(rows, key=lambda row: (GROUPS.index(row.group), row.goal is None))
 
 
 def cells(row: Row) -> tuple[str, ...]:
-    """A row as the table shows it."""
+    """The cells of a row, as the table shows them."""
     least = row.goal.minimum if row.goal else None
     most = row.goal.stretch if row.goal else None
     measured = row.text(row.value)
@@ -75,7 +75,7 @@ HEADER = ("what", "against", "measured", "minimum", "stretch", "mark", "")
 
 
 def summary(rows: list[Row]) -> str:
-    """How many goals were met."""
+    """How many goals were met, in words."""
     marks = [row.mark for row in rows if row.goal]
     met = len(marks) - marks.count("MISSED")
     return f"{met} of {len(marks)} minimums met, {marks.count('stretch')} at the stretch goal"
@@ -106,7 +106,7 @@ def _about(about: dict[str, str]) -> str:
 
 
 def write(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
-    """Leave report.md, rows.json, benchmarks.svg and benchmarks.png in `folder`."""
+    """Write report.md, rows.json, benchmarks.svg and .png to `folder`; return their paths."""
     write_text(folder / "report.md", markdown(rows, about))
     write_json(
         folder / "rows.json", {"schema": 1, "about": about, "rows": [r.as_json() for r in rows]}
@@ -115,10 +115,10 @@ def write(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
 
 
 def markdown(rows: list[Row], about: dict[str, str]) -> str:
-    """The table and what it was taken on."""
+    """The table and the machine, in Markdown."""
     lines = ["# Benchmarks", "", summary(rows) + ".", ""]
     lines += [f"- {key}: {value}" for key, value in about.items()]
-    lines += ["", "What each row shows is said in [../README.md](../README.md).", ""]
+    lines += ["", "[../README.md](../README.md) explains each row.", ""]
     lines += ["![Measured values relative to their minimum](benchmarks.svg)", ""]
     for group in GROUPS:
         mine = [row for row in rows if row.group == group]
@@ -133,7 +133,7 @@ def _line(values: Iterable[str]) -> str:
 
 
 def chart(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
-    """Bars of measured ÷ minimum, with the stretch goals; peers in a panel of their own."""
+    """Bars of measured ÷ minimum, with the stretch goals; comparisons in a second panel."""
     from matplotlib.figure import Figure
 
     from wiregrad.analysis.figures import style
@@ -162,7 +162,7 @@ def chart(rows: list[Row], about: dict[str, str], folder: Path) -> list[Path]:
 
 
 def _relative(row: Row, value: float) -> float:
-    """Times the minimum, the larger the better; of a comparison the ratio itself."""
+    """`value` relative to the minimum (larger is better); for a comparison, the ratio itself."""
     if row.goal is None:
         return value
     return row.goal.minimum / value if row.goal.at_most else value / row.goal.minimum

@@ -1,4 +1,4 @@
-"""A problem whose gradients cost nothing: what is left of a round is the suite's own part."""
+"""A problem whose gradients cost nothing, so that a round consists of the suite's own work."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from wiregrad.core.rng import Seeds
 from wiregrad.methods import registry as methods
 from wiregrad.methods.base import Step
 from wiregrad.problems.base import Evaluation, Problem
-from wiregrad.problems.deep import joined
+from wiregrad.problems.deep import workers_per_pass
 from wiregrad.runtimes.simulated import Simulated
 
 STEP = Step(1, 10**9, 1e-3)
 
 
 class Still(Problem):
-    """n workers whose gradients are drawn once, normally distributed, and stay."""
+    """n workers with constant gradients, drawn once from a normal distribution."""
 
     dtype = torch.float32
     device = torch.device("cpu")
@@ -42,9 +42,9 @@ class Still(Problem):
             out.normal_(generator=torch.Generator().manual_seed(1))
             self._drawn = True
 
-    def portions(self) -> list[range]:
-        """As the deep problems have them."""
-        some = joined(self.workers, together=4)
+    def worker_groups(self) -> list[range]:
+        """Four workers at a time, as in the deep problems."""
+        some = workers_per_pass(self.workers, of_16=4)
         return [range(i, min(i + some, self.workers)) for i in range(0, self.workers, some)]
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
@@ -53,7 +53,7 @@ class Still(Problem):
 
 
 def simulated(d: int, workers: int, **method: Any) -> Simulated:
-    """The simulated runtime of a method on still gradients, one round in."""
+    """The simulated runtime of `method` on constant gradients, after one round."""
     built = methods.build({"lr": 1e-3} | method)
     runtime = Simulated(Still(d, workers), built, Seeds(0), accounting.convention("formula"))
     runtime.round(STEP, measure=False)

@@ -1,7 +1,7 @@
 """One round of error feedback of 16 workers through the channel of a run, against `e += g`.
 
-Both sides read and write the same two `[n, d]` of float32 on one thread. The residual is set back,
-untimed, before every call, so that each starts from the same values.
+Both sides read and write the same two float32 arrays `[n, d]` on one thread. The residual is reset
+before every call, outside the timing, so that each call starts from the same values.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FALLBACK = {
 
 
 class Feedback:
-    """The uplink of a run of n workers, gradients g and residuals e `[n, d]`."""
+    """The uplink of a run of n workers, with gradients g and residuals e, both `[n, d]`."""
 
     def __init__(self, spec: dict[str, Any], quick: bool) -> None:
         self.compressor = registry.build(spec)
@@ -82,7 +82,7 @@ def test_without_kernels(what: str, turns: Turns, table: list[Row], quick: bool)
 
 
 def torch_top_k(at: Feedback) -> bytes:
-    """Worker by worker: torch.topk, then 4 bytes an index and 4 a value."""
+    """Worker by worker: torch.topk, then 4 bytes for each index and 4 for each value."""
     sent = []
     k = at.d // 100
     for g, e in zip(at.g, at.e, strict=True):
@@ -94,7 +94,7 @@ def torch_top_k(at: Feedback) -> bytes:
 
 
 def numpy_top_k(at: Feedback) -> bytes:
-    """The same with np.argpartition."""
+    """As `torch_top_k`, with np.argpartition."""
     sent = []
     k = at.d // 100
     for g, e in zip(at.g.numpy(), at.e.numpy(), strict=True):
@@ -106,7 +106,7 @@ def numpy_top_k(at: Feedback) -> bytes:
 
 
 def numpy_sign(at: Feedback) -> bytes:
-    """Worker by worker: np.packbits and a scale."""
+    """Worker by worker: np.packbits of the signs, and one scale."""
     sent = []
     for g, e in zip(at.g.numpy(), at.e.numpy(), strict=True):
         np.add(e, g, out=e)

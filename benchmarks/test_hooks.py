@@ -1,4 +1,4 @@
-"""Steps of two processes over gloo: PyTorch's DDP with its hooks, and the distributed runtime."""
+"""A step of two processes over gloo: PyTorch's DDP with its hooks, and the distributed runtime."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def test_hooks(table: list[Row], quick: bool) -> None:
 
 
 def measured(*arguments: str) -> dict[str, dict[str, float]]:
-    """What the program of rank 0 prints."""
-    with socket.socket() as holder:  # nobody else is given the port while it is bound here
+    """The seconds and bytes of each side, as rank 0 of programs/hooks.py prints them."""
+    with socket.socket() as holder:  # while it is bound here, no other process gets the port
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         holder.bind(("127.0.0.1", 0))
         port = holder.getsockname()[1]

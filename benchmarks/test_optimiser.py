@@ -1,8 +1,8 @@
-"""The server's step of AMSGrad as a run makes it, d = 1.1e7, against other ways to write it.
+"""The server's AMSGrad step as a run executes it, d = 1.1e7, against other implementations.
 
-The textbook's four lines allocate a vector for every operation. On flat vectors of 45 MB each of
-those comes fresh from the system, page by page; tensor by tensor (the 62 of ResNet-18) the memory
-is used again. Both are shown.
+The textbook's four lines allocate a vector for every operation. With flat vectors of 45 MB, the
+system maps fresh pages for each of them. Tensor by tensor (ResNet-18 has 62), the allocator reuses
+memory. Both forms are shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LIMIT = "e += g"
 
 
 class Mean:
-    """Stands for what has been received: the mean is there already."""
+    """Stands in for the received messages; their mean is already there."""
 
     def __init__(self, g: torch.Tensor) -> None:
         self._g = g
@@ -38,10 +38,10 @@ class Mean:
 
 
 class Silent:
-    """Stands for the downlink, which sends nothing."""
+    """Stands in for the downlink and sends nothing."""
 
     def dense(self, x: torch.Tensor) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 def ours(shapes: list[torch.Size]) -> Callable[[], object]:
@@ -54,7 +54,7 @@ def ours(shapes: list[torch.Size]) -> Callable[[], object]:
 def textbook(
     x: list[Any], g: list[Any], zeros: Callable[[Any], Any], lib: Any
 ) -> Callable[[], None]:
-    """The lines of the paper, for each of the arrays in x."""
+    """The four lines of the algorithm, for each of the arrays in `x`."""
     m, v, v_hat = ([zeros(each) for each in x] for _ in range(3))
 
     def step() -> None:

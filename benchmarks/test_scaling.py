@@ -1,4 +1,4 @@
-"""What a round costs besides gradients as n grows, and the most memory that a run holds."""
+"""The time of a round without gradients as n grows, and the peak memory of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PROGRAM = Path(__file__).parent / "programs" / "peak_memory.py"
 
 
 def test_linear_in_workers(turns: Turns, table: list[Row], quick: bool) -> None:
-    """The largest distance from the straight line through all n, relative to the line."""
+    """The largest distance of the five times from a straight line in n, relative to the line."""
     d = 1000 if quick else 500_000
     runtimes = {n: simulated(d, n, **SIGN) for n in WORKERS}
     rounds = {str(n): lambda n=n: runtimes[n].round(STEP, measure=False) for n in WORKERS[:-1]}
@@ -42,7 +42,7 @@ def test_linear_in_workers(turns: Turns, table: list[Row], quick: bool) -> None:
 
 
 def test_peak_memory(table: list[Row], quick: bool) -> None:
-    """In a process of its own; see the program."""
+    """Peak memory in a process of its own; programs/peak_memory.py says what is subtracted."""
     d, n = (10_000, 4) if quick else (10_000_000, 8)
     found = {name: measured(name, d, n) for name in ("scaled_sign", "top_k", "qsgd")}
     for name, peak in found.items():
@@ -62,7 +62,7 @@ def measured(compressor: str, d: int, n: int) -> dict[str, int]:
         capture_output=True,
         text=True,
         check=True,
-        # Freed memory goes back to the system at once, so that the peak holds what is in use.
+        # Freed memory returns to the system at once, so that the peak is memory in use.
         env=os.environ | {"MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_MMAP_THRESHOLD_": "65536"},
     )
     found: dict[str, int] = json.loads(done.stdout)

@@ -1,7 +1,7 @@
-"""Seconds of the interpreter, the imports and everything else that is not a round.
+"""Seconds spent on the interpreter, the imports and everything else that is not a round.
 
-Absolute times: they hold on a quiet machine. The data must have been prepared before; where MNIST
-cannot be had, the second row is left out.
+These are absolute times and need a quiet machine. The data must have been prepared before. The
+second row is left out where MNIST is not available.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ PROGRAM = Path(__file__).parent / "programs" / "fixed_cost.py"
 
 @pytest.fixture(autouse=True)
 def _bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules are compiled once and kept, as in every installed program."""
+    """Let Python keep compiled modules, as for an installed program."""
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
 

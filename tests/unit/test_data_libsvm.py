@@ -63,7 +63,7 @@ def test_agrees_with_scikit_learn(tmp_path):
     [
         ("1 1:1\n-1 2:x\n", "line 2: .*'x'"),
         ("1 1:1\n-1 2\n", "line 2: "),
-        ("1 1:1\n-1 0:1\n", "line 2: index 0 after 0: they ascend from 1"),
+        ("1 1:1\n-1 0:1\n", "line 2: index 0 after 0: indices must ascend from 1"),
         ("1 1:1\n-1 3:1 2:1\n", "line 2: index 2 after 3"),
         ("1 1:nan\n-1 1:1\n", "line 1: 'nan' is not a finite number"),
         ("one 1:1\n", "line 1: .*'one'"),
@@ -98,5 +98,5 @@ def test_a_set_is_held_to_its_rows(tmp_path):
     path = tmp_path / "two"
     path.write_text("+1 1:1\n-1 2:1\n")
     assert len(read_libsvm(path, rows=2)["labels"]) == 2
-    with pytest.raises(DataCorrupt, match="two: 2 rows, this set has 3"):
+    with pytest.raises(DataCorrupt, match="two: 2 rows, expected 3"):
         read_libsvm(path, rows=3)

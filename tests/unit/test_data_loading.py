@@ -41,11 +41,11 @@ def mirror(tmp_path, monkeypatch):
         "digest": prepared.digest(read_libsvm(path, features=4)),
         "options": {"features": 4, "sha256": hashlib.sha256(TEXT).hexdigest()},
         "sources": [
-            {"kind": "mirror", "layout": "libsvm", "files": {"data": "libsvm/tiny.xz"}},
+            {"kind": "mirror", "format": "libsvm", "files": {"data": "libsvm/tiny.xz"}},
         ],
     }
     other = entry | {
-        "sources": [{"kind": "mirror", "layout": "libsvm", "files": {"data": "libsvm/b.xz"}}]
+        "sources": [{"kind": "mirror", "format": "libsvm", "files": {"data": "libsvm/b.xz"}}]
     }
     catalogue = tmp_path / "catalogue.yaml"
     catalogue.write_text(yaml.safe_dump({"sets": {"tiny": entry, "tiny-b": other}}))

@@ -1,4 +1,4 @@
-"""Sets of photographs, each layout on a few real pictures made here."""
+"""Sets of photographs, each format on a few real pictures made here."""
 
 import io
 import json
@@ -15,8 +15,7 @@ from wiregrad import data
 from wiregrad.cli.data import app
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
 from wiregrad.data import loading, photos
-from wiregrad.data.catalogue import ImageOptions
-from wiregrad.data.origins import HuggingFace
+from wiregrad.data.schema import HubSource, ImageOptions
 
 WNIDS = ["n02", "n01", "n03"]
 
@@ -81,7 +80,7 @@ def test_tiny_imagenet_of_the_mirror_and_of_the_official_archive_are_the_same(tm
     official = photos.read_tiny_zip({"archive": path}, size=8)
     assert mirrored.keys() == official.keys()
     assert all(np.array_equal(mirrored[key], official[key]) for key in mirrored)
-    with pytest.raises(DataCorrupt, match=r"tiny\.zip: 6 images to train, expected 7"):
+    with pytest.raises(DataCorrupt, match=r"tiny\.zip: 6 train images, expected 7"):
         photos.read_tiny_zip({"archive": path}, size=8, rows=(7, 3))
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(DataCorrupt, match=r"tiny\.zip: not the archive of Tiny ImageNet"):
@@ -156,7 +155,7 @@ def test_large_sets_are_put_together_in_a_file(tmp_path, pictures, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, pictures):
-    """The pictures in ImageFolder's layout."""
+    """The pictures in the folders of ImageFolder."""
     root = tmp_path / "set"
     for split, rows in pictures.items():
         for w, name, raw in rows:
@@ -195,7 +194,7 @@ def test_a_folder_that_is_none(tmp_path, folder, monkeypatch):
             data.entry(name)
     with pytest.raises(ConfigError, match="unknown list of classes 'y'"):
         data.entry("folder:x?size=8&classes=y")
-    with pytest.raises(DataUnavailable, match=r"none is not there"):
+    with pytest.raises(DataUnavailable, match=r"none is not a folder"):
         data.load(f"folder:{tmp_path}/none?size=8")
     with pytest.raises(DataUnavailable, match="no training images of n0"):
         data.load(f"folder:{folder}?size=8&classes=imagenet100")
@@ -213,9 +212,9 @@ def test_pictures_of_the_hub(tmp_path, folder, pictures, monkeypatch):
     """`datasets` reads a folder as it reads a repository of the hub: labels and encoded images."""
     monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02", "n03")}.__getitem__)
     (folder / "val").rename(folder / "validation")
-    hub = HuggingFace(
+    hub = HubSource(
         kind="datasets",
-        layout="image-folder",
+        format="image-folder",
         path=str(folder),
         revision=None,
         splits=("train", "validation"),
@@ -230,7 +229,7 @@ def test_pictures_of_the_hub(tmp_path, folder, pictures, monkeypatch):
     check(found, pictures)
     monkeypatch.setattr(photos, "class_list", {"ours": ("n01", "n02")}.__getitem__)
     (tmp_path / "again").mkdir()
-    with pytest.raises(DataCorrupt, match="it has other classes than the list ours"):
+    with pytest.raises(DataCorrupt, match="its classes are not those of the list ours"):
         loading.read_source(entry, hub, tmp_path / "again")
 
 

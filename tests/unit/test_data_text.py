@@ -111,13 +111,13 @@ def cache(tmp_path, monkeypatch):
 
 def test_words_are_numbered_by_their_frequency_in_the_training_text(cache):
     found = text_set({"train": "b a b\nb c <unk>\n", "test": "a z b\n"})
-    read = tokens.stream(found, "word")
+    read = tokens.encode_text(found, "word")
     vocabulary = bytes(read.tensors["vocabulary"].numpy()).decode().split("\n")
     assert vocabulary == ["<unk>", "b", "<eos>", "a", "c"]
     assert read.tensors["train_tokens"].tolist() == [1, 3, 1, 2, 1, 4, 0, 2]
     assert read.tensors["test_tokens"].tolist() == [3, 0, 1, 2]
-    assert tokens.stream(found, "word", 3).tensors["test_tokens"].tolist() == [0, 0, 1, 2]
-    assert tokens.stream(found, "byte").tensors["test_tokens"].tolist() == list(b"a z b\n")
+    assert tokens.encode_text(found, "word", 3).tensors["test_tokens"].tolist() == [0, 0, 1, 2]
+    assert tokens.encode_text(found, "byte").tensors["test_tokens"].tolist() == list(b"a z b\n")
 
 
 def test_sentences_are_cut_and_padded_and_pairs_have_segments(cache):
@@ -131,7 +131,7 @@ def test_sentences_are_cut_and_padded_and_pairs_have_segments(cache):
     rows = [(0, ("a b a b", "b")), (1, ("a", "c"))]
     arrays = sentences.prepare({"train": rows, "test": rows})
     found = text_set({}, {k: torch.from_numpy(v.copy()) for k, v in arrays.items()})
-    read = tokens.sentences(found, tool.to_str(), 6).tensors
+    read = tokens.encode_sentences(found, tool.to_str(), 6).tensors
     long = read["train_lengths"].argmax()
     assert (
         read["train_tokens"][long].tolist() == [1, 2, 3, 1, 3, 1]
@@ -142,11 +142,11 @@ def test_sentences_are_cut_and_padded_and_pairs_have_segments(cache):
     assert read["train_labels"][1 - long] == 1
 
 
-def test_kept_tokens_are_those_of_the_text_and_are_made_again_if_damaged(cache):
+def test_cached_tokens_are_those_of_the_text_and_are_computed_again_if_damaged(cache):
     found = text_set({"train": "a b\n", "test": "b\n"})
     other = text_set({"train": "b b a\n", "test": "b\n"})
-    first = tokens.stream(found, "word").tensors["train_tokens"].tolist()
-    assert tokens.stream(other, "word").tensors["train_tokens"].tolist() != first
+    first = tokens.encode_text(found, "word").tensors["train_tokens"].tolist()
+    assert tokens.encode_text(other, "word").tensors["train_tokens"].tolist() != first
     for path in cache.glob("data/*.safetensors"):
         path.write_bytes(path.read_bytes()[:-1])
-    assert tokens.stream(found, "word").tensors["train_tokens"].tolist() == first
+    assert tokens.encode_text(found, "word").tensors["train_tokens"].tolist() == first

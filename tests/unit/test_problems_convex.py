@@ -138,7 +138,9 @@ def test_starting_point_and_precision():
 def test_other_data_and_too_many_workers_are_refused():
     with pytest.raises(ConfigError, match=r"problem.data: 'phishing' is not a set of rows"):
         build(dataset({"train_images": torch.zeros(3)}))
-    with pytest.raises(ConfigError, match=r"alpha: a number with split dirichlet, and only there"):
+    with pytest.raises(
+        ConfigError, match=r"alpha: required with split dirichlet, and allowed only "
+    ):
         build(rows(), alpha=0.5)
     with pytest.raises(ConfigError, match=r"runtime.workers: 48 workers for 47 rows"):
         build(rows(), workers=48)
@@ -300,14 +302,14 @@ def test_the_label_skewed_split_gives_workers_unlike_labels():
     shares = {}
     for alpha in (0.2, 50.0):
         problem = build(found, split="dirichlet", alpha=alpha)
-        parts = [problem.part(i) for i in range(WORKERS)]
+        parts = [problem.worker_matrix(i) for i in range(WORKERS)]
         assert sum(p.m for p in parts) == problem.train_size == 2000
         # A part is of rows times labels: with rows that are positive its signs are the labels.
         means = torch.stack([(p.values[p.crow[:-1]] > 0).double().mean() for p in parts])
         shares[alpha] = means.std().item()
     assert shares[0.2] > 3 * shares[50.0]
     again = build(found, seed=1, split="dirichlet", alpha=50.0)
-    assert all(torch.equal(p.values, again.part(i).values) for i, p in enumerate(parts))
+    assert all(torch.equal(p.values, again.worker_matrix(i).values) for i, p in enumerate(parts))
     with pytest.raises(ConfigError, match=r"problem.alpha: 0.001 leaves one of 20 workers"):
         build(found, workers=20, split="dirichlet", alpha=0.001)
 

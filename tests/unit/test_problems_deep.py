@@ -142,15 +142,15 @@ def test_bfloat16_gradients_are_a_tier_that_is_asked_for(name):
 
 
 def test_passes_are_those_of_the_run_whoever_asks():
-    assert [list(p) for p in build("mnist_cnn", workers=8).portions()] == [
+    assert [list(p) for p in build("mnist_cnn", workers=8).worker_groups()] == [
         [0, 1],
         [2, 3],
         [4, 5],
         [6, 7],
     ]
-    assert list(map(len, build("mnist_cnn", workers=16).portions())) == [4] * 4
-    assert list(map(len, build("mnist_cnn", workers=7, per_pass=3).portions())) == [3, 3, 1]
-    assert list(map(len, normed(workers=2, per_pass=2).portions())) == [1, 1]
+    assert list(map(len, build("mnist_cnn", workers=16).worker_groups())) == [4] * 4
+    assert list(map(len, build("mnist_cnn", workers=7, per_pass=3).worker_groups())) == [3, 3, 1]
+    assert list(map(len, normed(workers=2, per_pass=2).worker_groups())) == [1, 1]
     problem = build("mnist_cnn", workers=8, per_pass=4)
     joint = rows_of(problem, 1, range(8))
     assert torch.equal(rows_of(problem, 1, range(4, 8)), joint[4:])
@@ -181,7 +181,7 @@ def test_evaluation_is_the_mean_over_the_sets(name):
     train, valid = held_out(len(found.tensors["train_labels"]), 24, 0.25)
     x = problem.x0()
     measured = problem.evaluate(x)
-    splits, model = problem._splits, problem._model.eval()
+    splits, model = problem.splits, problem.model.eval()
     expected = {}
     for key, samples, rows in (
         ("train", splits.train, train[:10]),
@@ -271,7 +271,7 @@ def test_classes_and_channels_are_those_of_the_data_set():
     assert dict(zip(problem.layout.names, problem.layout.shapes, strict=True))["fc2.bias"] == (7,)
     assert build("cifar_lenet5", found=photos(100, 32)).dim == 62_006 + 90 * 85
     found = photos()
-    batch, _ = problem._splits.train.batch(torch.tensor([3]))
+    batch, _ = problem.splits.train.batch(torch.tensor([3]))
     expected = found.tensors["train_images"][3, 1] / 255
     torch.testing.assert_close(batch[0, 1], (expected - 0.5) / 0.3, rtol=1e-5, atol=1e-5)
     with pytest.raises(ConfigError, match=r"has no images of \(3, 64, 64\)"):

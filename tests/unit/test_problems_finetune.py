@@ -74,7 +74,7 @@ def test_gradient_is_that_of_the_sentences_one_by_one_without_padding(folder):
     named = {n.removeprefix("network."): w for n, _, w in problem.layout.slices()}
     for name, parameter in model.named_parameters():
         parameter.data = problem.x0()[named[name]].view(parameter.shape)
-    read = tokens.sentences(films(), pretrained.load(str(folder)).tokeniser, 8).tensors
+    read = tokens.encode_sentences(films(), pretrained.load(str(folder)).tokeniser, 8).tensors
     train = held_out(24)[0]
     rows = train[EpochBatches(24, 2, 4, Seeds(0)).rows(1, 3)]
     assert len({int(read["train_lengths"][row]) for row in rows}) > 1

@@ -52,7 +52,7 @@ def test_gradient_is_that_of_the_mean_loss_per_token(name):
 @pytest.mark.parametrize("name", sorted(SMALL))
 def test_a_token_s_logits_know_nothing_of_later_tokens(name):
     problem = build(name)
-    model = problem._model.eval()
+    model = problem.model.eval()
     tokens = torch.randint(256, (1, 16), generator=torch.Generator().manual_seed(1))
     later = tokens.clone()
     later[0, 9:] = 7

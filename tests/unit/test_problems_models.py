@@ -7,7 +7,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from wiregrad import kernels
-from wiregrad.problems.models import convnets, layers, lstm, resnet, stacked, vgg, wide
+from wiregrad.problems.models import convnets, layers, lstm, per_worker, resnet, vgg, wide
 
 D = {
     convnets.MnistCNN: 21_840,
@@ -100,19 +100,19 @@ def apart(module, inputs, m):
 @pytest.mark.parametrize(
     ("ours", "theirs", "shape"),
     [
-        (stacked.Linear(5, 3), nn.Linear(5, 3), (12, 5)),
-        (stacked.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1), (12, 2, 6, 6)),
-        (stacked.Conv2d(2, 3, 2, stride=2), nn.Conv2d(2, 3, 2, stride=2), (12, 2, 6, 6)),
+        (per_worker.Linear(5, 3), nn.Linear(5, 3), (12, 5)),
+        (per_worker.Conv2d(2, 3, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1), (12, 2, 6, 6)),
+        (per_worker.Conv2d(2, 3, 2, stride=2), nn.Conv2d(2, 3, 2, stride=2), (12, 2, 6, 6)),
     ],
     ids=["linear", "conv", "strided"],
 )
-def test_stacked_layers_keep_the_workers_gradients_apart(ours, theirs, shape):
+def test_layers_keep_the_workers_gradients_apart(ours, theirs, shape):
     ours, theirs = ours.double(), theirs.double()
     rows = rows_for(nn.Sequential(ours), 4)
     theirs.load_state_dict(ours.state_dict())
     inputs = torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     inputs.requires_grad_()
-    with stacked.collecting(nn.Sequential(ours), rows):
+    with per_worker.gradients_into(nn.Sequential(ours), rows):
         loss = ours(inputs).square().sum()
     *grads, down = torch.autograd.grad(loss, [*ours.parameters(), inputs], allow_unused=True)
     assert grads == [None, None]  # autograd holds no copy of them
@@ -162,7 +162,7 @@ def test_the_lstm_is_torch_s_and_its_gradients_are_kept_apart():
         )
 
     grads = rows_for(net, m)
-    with stacked.collecting(net, grads):
+    with per_worker.gradients_into(net, grads):
         logits = net(tokens)
     torch.testing.assert_close(logits, plain(slice(None)))
     with torch.no_grad():
@@ -178,8 +178,8 @@ def test_the_lstm_is_torch_s_and_its_gradients_are_kept_apart():
 
 
 def test_a_network_with_a_layer_that_cannot_keep_gradients_apart_is_refused():
-    net = nn.Sequential(stacked.Linear(2, 2), nn.Linear(2, 2))
+    net = nn.Sequential(per_worker.Linear(2, 2), nn.Linear(2, 2))
     refusal = pytest.raises(TypeError, match=r"1\.weight: Linear gives no gradient per worker")
-    with refusal, stacked.collecting(net, rows_for(net, 2)):
+    with refusal, per_worker.gradients_into(net, rows_for(net, 2)):
         pass
     assert net[0].rows is None

@@ -29,9 +29,9 @@ def point(seed=0):
 def naive(problem, x):
     """f(x) summed term by term, for autograd."""
     total = 0.0
-    for centre in problem._centres:
-        for j, curvature in enumerate(problem._curvature):
-            residual = problem._rotation[j] @ x - centre[j]
+    for centre in problem.centres:
+        for j, curvature in enumerate(problem.curvature):
+            residual = problem.rotation[j] @ x - centre[j]
             total = total + curvature * ((1 + residual**2) ** 0.5 - 1) / WORKERS
     return total
 
@@ -48,7 +48,7 @@ def test_value_and_gradient_are_the_formula():
         problem.gradients_batch(x.detach()[None]).mean(1)[0], gradient, rtol=1e-12, atol=1e-14
     )
     eye = torch.eye(DIM, dtype=torch.float64)
-    torch.testing.assert_close(problem._rotation @ problem._rotation.T, eye)
+    torch.testing.assert_close(problem.rotation @ problem.rotation.T, eye)
 
 
 def test_noise_has_the_named_variance_and_is_drawn_by_worker_and_step():
@@ -63,8 +63,8 @@ def test_noise_has_the_named_variance_and_is_drawn_by_worker_and_step():
 
 def test_the_instance_is_the_same_in_every_run_and_for_more_workers():
     few, more, other = build(), build(9, workers=6), build(instance=1)
-    assert torch.equal(more._centres[:WORKERS], few._centres)
-    assert not torch.equal(other._centres, few._centres)
+    assert torch.equal(more.centres[:WORKERS], few.centres)
+    assert not torch.equal(other.centres, few.centres)
     assert few.provenance["sha256"] != other.provenance["sha256"]
 
 
@@ -72,9 +72,9 @@ def test_the_smoothness_constant_is_met_and_never_exceeded():
     problem = build(unlike=0.0, smooth=3.0)
     largest = problem.constants().minus
     assert largest == 3.0
-    minimum = problem._centres[0] @ problem._rotation  # where Qx = c
+    minimum = problem.centres[0] @ problem.rotation  # where Qx = c
     quotients = []
-    for step in [*(1e-6 * problem._rotation[:1]), point(1), 10 * point(2)]:
+    for step in [*(1e-6 * problem.rotation[:1]), point(1), 10 * point(2)]:
         ends = torch.stack([minimum, minimum + step])
         one, two = problem.gradients_batch(ends).mean(1)
         quotients.append(float((two - one).norm() / step.norm()))

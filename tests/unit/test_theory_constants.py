@@ -43,7 +43,7 @@ def test_the_golden_values_of_the_published_runs(name: str) -> None:
     assert found.plus == pytest.approx(plus, rel=1e-12)
     assert found.residual < 1e-12
     assert found.mu is None
-    sliced = [problem.part(i).scipy() for i in range(20)]
+    sliced = [problem.worker_matrix(i).scipy() for i in range(20)]
     lanczos = constants.logistic(sliced, 0.1, "nonconvex", dense_up_to=10)
     assert not any(each.exact for each in lanczos.certificate)
     assert lanczos.minus == pytest.approx(minus, rel=1e-12)

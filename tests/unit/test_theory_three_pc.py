@@ -308,7 +308,7 @@ def problem(name: str, regulariser: str, lam: float) -> tuple[Convex, Constants]
 
 def minimum(found: Any) -> tuple[float, torch.Tensor]:
     """A lower bound on f, within 1e-12 of its minimum, and the minimiser."""
-    parts = [found.part(i).dense() for i in range(WORKERS)]
+    parts = [found.worker_matrix(i).dense() for i in range(WORKERS)]
     x = torch.zeros(found.dim, dtype=torch.float64)
     for _ in range(30):
         hessian = LAM * torch.eye(found.dim, dtype=torch.float64)

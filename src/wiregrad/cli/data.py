@@ -1,4 +1,4 @@
-"""`wiregrad data list | fetch | verify`: which data sets there are, and getting them."""
+"""`wiregrad data list | fetch | verify`: showing, fetching and checking data sets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Names = Annotated[
 
 @app.command("list")
 def list_sets(names: Names = None) -> None:
-    """Show every data set with its state, size and licence; with names, all that is known of each.
+    """Show every data set with its state, size and licence; with names, the details of each.
 
     Does not use the network.
     """
@@ -74,7 +74,7 @@ def fetch(
 
     if report is not None and len(names) != 1:
         raise ConfigError(f"data fetch --report: takes one data set, got {len(names)}")
-    for name in names:  # a misspelt name is an error before anything is fetched
+    for name in names:  # a misspelt name fails before anything is fetched
         if name not in SETS:
             alternatives(name)
     failures = []
@@ -192,9 +192,10 @@ def _state(entry: Entry) -> str:
         return "[yellow]out of date[/]"
     if found is not None:
         return f"[green]cached[/], from {found.get('source')}"
-    usable = [s for s in entry.sources if sources.permitted(s)]
-    if any(s.kind == "mirror" and sources.mirror_has(s) for s in usable):
-        return "available from mirror"
+    usable = [source for source in entry.sources if sources.is_allowed(source)]
+    local = [source for source in usable if sources.is_local(source)]
+    if local:
+        return local[0].title if local[0].kind == "builtin" else f"available from {local[0].title}"
     remote = [s.title for s in usable if s.kind != "mirror" or sources.mirror_is_remote()]
     return f"to be fetched from {' or '.join(remote)}" if remote else "not available"
 

@@ -1,1 +1,4 @@
-"""What everything else builds on: errors, registries, validation, seeds, block layouts, files."""
+"""The basis of all other rooms: errors, registries, validation, seeds, vector layouts, files.
+
+It imports nothing else of wiregrad, and torch only where a generator is made.
+"""

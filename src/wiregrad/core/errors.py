@@ -1,10 +1,10 @@
-"""Errors a user can meet: one line that names the file, the key and what is allowed."""
+"""The errors that a user can meet: one line that names the file, the key and what is allowed."""
 
 from __future__ import annotations
 
 
 class WiregradError(Exception):
-    """Root of all errors that the command line prints as one line; exit status 2."""
+    """Base of all errors that the command line prints as one line, with exit status 2."""
 
 
 class ConfigError(WiregradError):
@@ -16,26 +16,30 @@ class RecordError(WiregradError):
 
 
 class DataUnavailable(WiregradError):
-    """A data set that no source yields: a run that needs it is "not run: no data"."""
+    """A data set that no source has: a run that needs it is "not run: no data"."""
 
 
 class AllDiverged(WiregradError):
-    """A grid of which every point diverged: a run at its best is "not run"."""
+    """A grid all of whose points diverged: a run at its best point is "not run"."""
 
 
 class DataCorrupt(WiregradError):
-    """A data file whose bytes or format are not what was promised; names the file (and line)."""
+    """A data file whose bytes or format are not as expected; names the file (and the line)."""
+
+
+class WriteError(WiregradError, OSError):
+    """A file that cannot be written; names the file and the reason."""
 
 
 class NonFiniteError(WiregradError):
-    """A vector with NaN or Inf reached a compressor, or a norm left the float range.
+    """A vector with NaN or infinity reached a compressor, or a norm overflowed.
 
     Runtimes record it as divergence.
     """
 
 
 class RuntimeFailure(WiregradError):
-    """A run that lost one of its processes; the message names it."""
+    """A run that has lost one of its processes; the message names it."""
 
 
 class NotCovered(WiregradError, ValueError):

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old file or the new one, never a half of one."""
+"""Writing files so that a reader sees the whole old file or the whole new one."""
 
 from __future__ import annotations
 
@@ -11,46 +11,72 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wiregrad.core.errors import WriteError
+
 
 @contextmanager
 def write_atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it onto `path`.
+    """Yield a temporary path beside `path`; on success sync it to disk and rename it to `path`.
 
-    The temporary file is removed if the body raises, and `path` stays as it was.
+    Missing folders are created. If the body raises, the temporary file is removed and `path` stays
+    as it was. Raises WriteError where a folder or file cannot be created or renamed.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(
-        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
-    )
-    os.close(descriptor)
-    temporary = Path(name)
+    with _as_write_error(target):
+        temporary = _create_beside(target)
     try:
         yield temporary
-        with temporary.open("rb") as handle:
-            os.fsync(handle.fileno())
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-        _sync_directory(target.parent)
+        with _as_write_error(target):
+            _publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write `text` (UTF-8) atomically."""
+    """Write `text` as UTF-8, atomically. Raises WriteError."""
     with write_atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, atomically."""
+    """Write `value` as indented JSON with sorted keys, atomically.
+
+    Raises WriteError, or TypeError where `value` is not JSON.
+    """
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
-    """Hex sha256 of a file's bytes."""
+    """Hex sha256 of the bytes of a file. Raises OSError."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextmanager
+def _as_write_error(target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"{target}: cannot be written ({error.strerror or error})") from None
+
+
+def _create_beside(target: Path) -> Path:
+    """A new empty file in the folder of `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(
+        dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix
+    )
+    os.close(descriptor)
+    return Path(name)
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Sync a file to disk and rename it to `target`."""
+    with temporary.open("rb") as handle:
+        os.fsync(handle.fileno())
+    temporary.chmod(0o666 & ~_umask())
+    temporary.replace(target)
+    _sync_directory(target.parent)
 
 
 def _umask() -> int:

@@ -1,4 +1,4 @@
-"""How a flat vector `[d]` is made of named tensors, and how it is cut into blocks."""
+"""How a flat vector `[d]` consists of named tensors, and how it is divided into blocks."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ from typing import Literal
 
 Shape = tuple[int, ...]
 BlockKind = Literal["auto", "whole", "per_tensor", "per_layer"]
-"""`auto` is the compressor's own default; `per_layer` joins a module's weight and bias."""
+"""`auto` is the default of the compressor; `per_layer` joins the weight and bias of a module."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of the tensors that lie one after the other in the flat vector."""
+    """Names and shapes of the tensors that follow each other in the flat vector."""
 
     names: tuple[str, ...]
     shapes: tuple[Shape, ...]
+    """As many as there are names."""
 
     @staticmethod
     def flat(d: int) -> Layout:
-        """One unnamed tensor of d elements."""
+        """A single tensor of d elements, named ``x``."""
         return Layout(("x",), ((d,),))
 
     @property
     def numel(self) -> int:
-        """Elements of the flat vector, d."""
+        """Number of elements of the flat vector, d."""
         return sum(math.prod(shape) for shape in self.shapes)
 
     def slices(self) -> Iterator[tuple[str, Shape, slice]]:
-        """Name, shape and place in the flat vector of each tensor."""
+        """Name, shape and slice of the flat vector, for each tensor in order."""
         start = 0
         for name, shape in zip(self.names, self.shapes, strict=True):
             stop = start + math.prod(shape)
@@ -39,7 +40,7 @@ class Layout:
             start = stop
 
     def blocks(self, kind: BlockKind) -> tuple[Shape, ...]:
-        """Shapes of the blocks that the compressor sees one by one, in order."""
+        """Shapes of the blocks that are compressed one by one, in order."""
         if kind == "per_tensor":
             return self.shapes
         if kind == "per_layer":

@@ -1,13 +1,12 @@
-"""Registries: a part of the suite is one declarative class, found by its name.
+"""Registries: a method, compressor or problem is one declarative class, found by its name.
 
-``@methods.register("comp_ams")`` on a frozen dataclass makes it constructible from a mapping
-``{name: comp_ams, lr: 0.001, ...}``, validated by its own type hints.
+``@methods.register("comp_ams")`` on a frozen dataclass lets a mapping
+``{name: comp_ams, lr: 0.001, ...}`` build it, validated by the type hints of the class.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ import pydantic
 from pydantic_core import core_schema
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import listing, unknown
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -27,14 +27,22 @@ C = TypeVar("C", bound=type)
 
 
 class Registry(Generic[T]):
-    """Classes of one kind (`what`, for messages) by name."""
+    """Classes of one kind by name; iterating over it gives the names in alphabetical order.
+
+    Args:
+        what: The kind, for messages, for example "method".
+    """
 
     def __init__(self, what: str) -> None:
         self.what = what
         self._classes: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Callable[[C], C]:
-        """Class decorator: enter the class under `name`; it must be a dataclass by then."""
+        """Class decorator that registers a dataclass under `name`.
+
+        Raises ConfigError where another class has this name, and TypeError where the class is not
+        a dataclass (yet).
+        """
 
         def enter(cls: C) -> C:
             if name in self._classes and self._classes[name].__qualname__ != cls.__qualname__:
@@ -60,12 +68,17 @@ class Registry(Generic[T]):
         try:
             return self._classes[name]
         except KeyError:
-            raise ConfigError(self._unknown(name)) from None
+            raise ConfigError(unknown(self.what, name, sorted(self))) from None
 
     def build(self, spec: Mapping[str, Any] | str | T, where: str | None = None) -> T:
-        """The object that `spec` describes: ``{name: ..., **fields}``, or the bare name.
+        """Build the object that a configuration describes.
 
-        Raises ConfigError naming `where` (a dotted key), the field and what is allowed.
+        Args:
+            spec: ``{name: ..., **fields}``, the name alone, or a built object, which is returned.
+            where: The dotted key of `spec` in the configuration, for messages; None is the kind.
+
+        Raises:
+            ConfigError: The message names the key, what is wrong and what is allowed.
         """
         where = self.what if where is None else where
         if isinstance(spec, str):
@@ -75,34 +88,32 @@ class Registry(Generic[T]):
         fields = dict(spec)
         name = fields.pop("name", None)
         if not isinstance(name, str):
-            raise ConfigError(f"{where}.name: missing (known: {', '.join(self)})")
+            raise ConfigError(f"{where}.name: missing {listing(sorted(self))}")
         if name not in self:
-            raise ConfigError(f"{where}.name: {self._unknown(name)}")
+            raise ConfigError(f"{where}.name: {unknown(self.what, name, sorted(self))}")
         try:
             return pydantic.TypeAdapter(self[name]).validate_python(fields)
         except pydantic.ValidationError as error:
             raise ConfigError(f"{where}{_first_line(error, self[name])}") from None
 
     def validate(self, spec: Any) -> T:
-        """`build` for a field of another registered class: pydantic adds the key in front."""
+        """`build` for a field of another registered class, to whose message pydantic adds the key.
+
+        Raises ValueError, as pydantic expects.
+        """
         try:
             return self.build(spec, where="")
         except ConfigError as error:
             raise ValueError(str(error)) from None
 
     def spec(self, value: T) -> dict[str, Any]:
-        """The mapping that builds `value`, with every field resolved."""
+        """The mapping from which `build` makes `value`, with every field written out."""
         plain: dict[str, Any] = _plain(value)
         return plain
 
     def json_schema(self) -> dict[str, Any]:
-        """JSON Schema of the mappings that `build` takes."""
+        """The JSON Schema of the mappings that `build` accepts."""
         return {"oneOf": [self._entry_schema(name) for name in self]}
-
-    def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self._classes, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"unknown {self.what} {name!r}{hint} (known: {', '.join(self)})"
 
     def _entry_schema(self, name: str) -> dict[str, Any]:
         schema = _without_references(pydantic.TypeAdapter(self[name]).json_schema())
@@ -116,9 +127,13 @@ class Registry(Generic[T]):
 
 
 def import_all(package: str, folders: Iterable[str]) -> None:
-    """Import every module of a package, at any depth, so that what it registers is known.
+    """Import all modules of a package, at any depth, so that they register their classes.
 
-    A new part is then one file: nothing lists it.
+    A new class is then a single new file, which no list names.
+
+    Args:
+        package: The dotted name of the package.
+        folders: Its ``__path__``.
     """
     for found in pkgutil.walk_packages(folders, f"{package}."):
         importlib.import_module(found.name)
@@ -126,16 +141,14 @@ def import_all(package: str, folders: Iterable[str]) -> None:
 
 @dataclass(frozen=True)
 class Named:
-    """Marks the type of a field: ``Annotated[Delay, Named(delays)]`` takes ``{name: ..., ...}``.
-
-    `default` is the name of a mapping without one.
-    """
+    """Annotates a field: ``Annotated[Delay, Named(delays)]`` accepts ``{name: ..., ...}``."""
 
     registry: Registry[Any]
     default: str | None = None
+    """The name where a mapping has none."""
 
     def read(self, spec: Any) -> Any:
-        """What the mapping, or the bare name, describes."""
+        """Build what the mapping or the name describes. Raises ValueError where it is neither."""
         if isinstance(spec, Mapping) and self.default is not None:
             spec = {"name": self.default} | dict(spec)
         built = isinstance(spec, tuple(self.registry[name] for name in self.registry))
@@ -157,20 +170,20 @@ class Named:
 
 
 def _without_references(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema with each of its definitions spelt out, so that it can be part of another one."""
+    """The schema with its definitions expanded in place, so that it can be part of another one."""
     definitions = schema.pop("$defs", {})
 
-    def spelt_out(part: Any) -> Any:
+    def expanded(part: Any) -> Any:
         if isinstance(part, list):
-            return [spelt_out(each) for each in part]
+            return [expanded(each) for each in part]
         if not isinstance(part, dict):
             return part
-        rest = {key: spelt_out(value) for key, value in part.items() if key != "$ref"}
+        rest = {key: expanded(value) for key, value in part.items() if key != "$ref"}
         if not isinstance(part.get("$ref"), str):
             return rest
-        return spelt_out(definitions[part["$ref"].removeprefix("#/$defs/")]) | rest
+        return expanded(definitions[part["$ref"].removeprefix("#/$defs/")]) | rest
 
-    return {key: spelt_out(value) for key, value in schema.items()}
+    return {key: expanded(value) for key, value in schema.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -188,7 +201,7 @@ def _plain(value: Any) -> Any:
 
 
 def _first_line(error: pydantic.ValidationError, cls: type) -> str:
-    """`.key: what is wrong`, with the known keys where one is unknown."""
+    """``.key: what is wrong``, with the allowed keys where one is unknown."""
     first = error.errors()[0]
     key = "".join(f".{part}" for part in first["loc"])
     message = str(first["msg"]).removeprefix("Value error, ")

@@ -1,6 +1,7 @@
-"""Randomness by name: one root seed per run, and a child for every consumer.
+"""Randomness by name: a run has one root seed, and every consumer a child seed.
 
-A child depends on the root and its own name only, so a new consumer never shifts another's stream.
+A child depends only on the root and on its own name, so that a new consumer never changes the
+stream of another one.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ class Seeds:
     """The tree of seeds below `root`, for example ``Seeds(0).seed("compressor", "uplink", 3)``."""
 
     root: int
+    """The seed of the run, any integer."""
 
     def seed(self, *name: str | int) -> int:
-        """A 63-bit seed for the consumer `name`, by a keyed BLAKE2b hash of root and name."""
+        """The seed of the consumer `name`, 0 to 2^63 - 1: a keyed BLAKE2b hash of root and name."""
         key = f"{self.root}".encode()
         digest = hashlib.blake2b(
             "/".join(map(str, name)).encode(), digest_size=8, key=key, person=_CONTEXT[:16]
@@ -32,17 +34,18 @@ class Seeds:
         return int.from_bytes(digest.digest(), "little") >> 1
 
     def generator(self, *name: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-        """A fresh generator on `device`, seeded for the consumer `name`."""
+        """A new generator on `device` with the seed of the consumer `name`."""
         import torch
 
         return torch.Generator(device=device).manual_seed(self.seed(*name))
 
     @contextmanager
     def scope(self, *name: str | int) -> Iterator[None]:
-        """Within the block torch's CPU generator draws from the stream `name`.
+        """Within the block, torch's global CPU generator draws from the stream `name`.
 
-        For code that cannot be handed a generator (module initialisation, on the CPU); the
-        generator is as before when the block ends, and no other device's is touched.
+        This is for code that takes no generator, such as the initialisation of modules on the CPU.
+        The global generator is restored at the end of the block; those of other devices are not
+        touched.
         """
         import torch
 

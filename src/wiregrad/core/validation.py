@@ -1,8 +1,7 @@
-"""Reading and validating configuration files: one clear line for whatever is wrong."""
+"""Reading and validating configuration files, with one clear line for whatever is wrong."""
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -10,13 +9,14 @@ import pydantic
 import yaml
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import did_you_mean, listing
 
 M = TypeVar("M", bound=pydantic.BaseModel)
 _SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse_yaml(text: str) -> Any:
-    """What `yaml.safe_load` returns, ten times as fast where PyYAML was built with libyaml.
+    """As `yaml.safe_load`, but ten times as fast where PyYAML was built with libyaml.
 
     Raises yaml.YAMLError, also for a key that stands twice in one mapping.
     """
@@ -46,7 +46,10 @@ def _refuse_twice(node: yaml.Node | None) -> None:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping; ConfigError names the file."""
+    """Read a YAML file that holds a mapping.
+
+    Raises ConfigError, which names the file, where it cannot be read or holds something else.
+    """
     try:
         value = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -54,14 +57,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: a mapping is required")
+        kind = "nothing" if value is None else f"a {type(value).__name__}"
+        raise ConfigError(f"{path}: must hold a mapping (got {kind})")
     return value
 
 
 def checked(model: type[M], value: Any, where: str, extra_keys: tuple[str, ...] = ()) -> M:
-    """`value` as `model`; ConfigError says where, which key, what is wrong and what is allowed.
+    """Validate `value` as a `model`.
 
-    `extra_keys`: keys that the caller takes out before; named among the allowed ones.
+    Args:
+        model: A pydantic model.
+        value: What was read, usually a mapping.
+        where: Begins the message of an error: a file, or a file and a key.
+        extra_keys: Keys that the caller has removed from `value`; messages list them as allowed.
+
+    Raises:
+        ConfigError: The message names the key, what is wrong and what is allowed.
     """
     try:
         return model.model_validate(value)
@@ -77,10 +88,8 @@ def _first(
     message = str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         allowed = [*extra_keys, *_fields_at(model, first["loc"][:-1])]
-        near = difflib.get_close_matches(str(first["loc"][-1]), allowed, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        names = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{key}: unknown key{hint}{names}"
+        names = f" {listing(allowed, 'allowed')}" if allowed else ""
+        return f"{key}: unknown key{did_you_mean(str(first['loc'][-1]), allowed)}{names}"
     if first["type"] in {"missing", "value_error"}:
         inner = message.startswith(".")  # a registered class names the key below
         return f"{key}{'' if inner else ': '}{message}" if key else message
@@ -88,7 +97,7 @@ def _first(
 
 
 def _fields_at(model: type[pydantic.BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Field names of the sub-model at `path`, where it can be followed."""
+    """Field names of the sub-model at `path`; empty where the path leads to no model."""
     here: Any = model
     for part in path:
         field = here.model_fields.get(part) if hasattr(here, "model_fields") else None

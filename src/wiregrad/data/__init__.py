@@ -1,9 +1,10 @@
-"""Data sets: fetched, verified, prepared once to a memory-mapped file, loaded as tensors.
+"""Data sets: fetched, verified, prepared once as a memory-mapped file, and loaded as tensors.
 
-This package imports without torch; `load` imports it.
+It may import `wiregrad.core` only. The package imports without torch; `load` imports it.
 """
 
-from wiregrad.data.catalogue import Entry, alternatives, entries, entry
+from wiregrad.data.catalogue import alternatives, entries, entry
 from wiregrad.data.loading import DataSet, load
+from wiregrad.data.schema import Entry
 
 __all__ = ["DataSet", "Entry", "alternatives", "entries", "entry", "load"]

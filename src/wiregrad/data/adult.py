@@ -1,9 +1,9 @@
-"""a9a rebuilt from the Adult table (UCI): the 14 columns as 123 indicator features.
+"""a9a rebuilt from the Adult table (UCI): 14 columns become 123 indicator features.
 
-The rule was found by comparing the table with LIBSVM's a9a and a9a.t, row by row, and gives both
-exactly. A continuous column is cut into bins (quintiles of the training half; capital gain and loss
-into zero and above zero); a categorical one has a feature for each value but "?", in the order of
-adult.names. Features stand in the order of the columns.
+The rule was found by comparing the table with LIBSVM's a9a and a9a.t, row by row, and reproduces
+both exactly. A continuous column is divided into bins (quintiles of the training half; capital gain
+and loss: zero and positive). A categorical one has a feature for each value except "?", in the
+order of adult.names. Features are in the order of the columns.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ COLUMNS: dict[str, tuple[int, ...] | tuple[str, ...]] = {
         *("Yugoslavia", "El-Salvador", "Trinadad&Tobago", "Peru", "Hong", "Holand-Netherlands"),
     ),
 }
-"""Column -> the lower ends of its bins but the first, or its values in feature order."""
+"""Column -> the lower ends of its bins except the first, or its values in the order of features."""
 
 
 def read_adult(
@@ -70,10 +70,20 @@ def read_adult(
     sha256: str | None = None,
     rows: int | None = None,
 ) -> Arrays:
-    """Layout ``adult``: `adult.data` or `adult.test` as the LIBSVM set made from it.
+    """Format ``adult``: the LIBSVM set that was made from `adult.data` or `adult.test`.
 
-    `sha256` and `rows` are those of the LIBSVM text, which this reader does not see: the digest of
-    the prepared tensors is what proves that they are the same. Raises DataCorrupt naming the line.
+    Args:
+        files: The table under the role ``data``.
+        features: Number of columns of the LIBSVM set, 123.
+        task: "binary".
+        sha256: Of the LIBSVM text, which this reader does not see; ignored.
+        rows: Ignored for the same reason. The digest of the arrays shows that they are right.
+
+    Returns:
+        The arrays of `wiregrad.data.libsvm.read_libsvm`.
+
+    Raises:
+        DataCorrupt: A row is not one of the Adult table; the message names the line.
     """
     del sha256, rows
     path = files["data"]
@@ -81,7 +91,7 @@ def read_adult(
     ends: list[int] = []
     columns: list[int] = []
     for number, line in enumerate(_lines(path), start=1):
-        if not line or line.startswith("|"):  # adult.test opens with a remark
+        if not line or line.startswith("|"):  # adult.test begins with a comment
             continue
         fields = [field.strip() for field in line.split(",")]
         try:
@@ -108,7 +118,7 @@ def _label(fields: list[str]) -> float:
 
 
 def _row(fields: list[str]) -> list[int]:
-    """The columns (from 0) of the features that a row has."""
+    """The columns (from 0) of the features that are 1 in a row."""
     present = []
     first = 0
     for (name, kinds), field in zip(COLUMNS.items(), fields, strict=False):

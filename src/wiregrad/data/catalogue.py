@@ -1,114 +1,58 @@
 """The catalogue: which data sets there are, where each can be had, and its digest.
 
-The one list is ``catalogue.yaml`` beside this module, so that an installed package carries it.
+The list is ``catalogue.yaml`` beside this module; `wiregrad.data.schema` describes what it holds.
 """
 
 from __future__ import annotations
 
-import difflib
 import os
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import yaml
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import unknown
 from wiregrad.core.validation import parse_yaml
-from wiregrad.data.origins import Layout, Model, Source
+from wiregrad.data import folders
+from wiregrad.data.schema import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class TableOptions(Model):
-    """Of a LIBSVM set: its number of features, what labels are, and the sha256 of its text.
-
-    Of a set that could never be had, so that no sha256 is known, the number of its `rows`.
-    """
-
-    features: pydantic.PositiveInt
-    task: Literal["binary", "multiclass", "regression"] = "binary"
-    sha256: str | None = None
-    rows: pydantic.PositiveInt | None = None
-
-
-class ImageOptions(Model):
-    """Of a set of photographs: their `size` and, of a subset, the list of its `classes`.
-
-    `rows` are the numbers of training and of test images, where no digest is known.
-    """
-
-    size: pydantic.PositiveInt
-    classes: str | None = None
-    rows: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
-
-
-class RowOptions(Model):
-    """Of a text that could never be had, so that no digest is known: the `rows` of each split."""
-
-    rows: dict[Literal["train", "test"], pydantic.PositiveInt]
-
-
-Options = TableOptions | ImageOptions | RowOptions
-_OPTIONS: dict[Layout, type[Options]] = {
-    "libsvm": TableOptions,
-    "adult": TableOptions,
-    "tiny-imagenet-npz": ImageOptions,
-    "tiny-imagenet-zip": ImageOptions,
-    "image-tar": ImageOptions,
-    "image-folder": ImageOptions,
-    "ag-news-csv": RowOptions,
-    "text-lines": RowOptions,
-    "text-lines-jsonl": RowOptions,
-}
-"""What the reader of a layout takes; of those that are not here, nothing."""
-
-
-class Entry(Model):
-    """One named variant of a data set.
-
-    `name` is what a configuration asks for, `family` the set it is a variant of. `digest` is the
-    sha256 of the prepared tensors (see `wiregrad.data.prepared.digest`), the same from every
-    source; None only where no source could be reached to compute it, and then the sources' own
-    sha256 are pinned, or the number of rows.
-    """
-
-    name: str
-    family: str
-    title: str
-    licence: str
-    cite: str
-    note: str = ""
-    bytes: int
-    digest: str | None
-    options: Options | None = None
-    sources: tuple[Source, ...]
-
-    @pydantic.model_validator(mode="after")
-    def _options_fit(self) -> Entry:
-        for source in self.sources:
-            if type(self.options) is not _OPTIONS.get(source.layout, type(None)):
-                raise ValueError(f"options are for the layouts {', '.join(sorted(_OPTIONS))}")
-        return self
-
-    def reader_options(self) -> dict[str, Any]:
-        """The keywords for the layout's reader."""
-        return {} if self.options is None else self.options.model_dump()
-
-
 def entries() -> Mapping[str, Entry]:
-    """All entries by name: the package's catalogue, then what ``WIREGRAD_CATALOGUE`` adds.
+    """All entries by name: those of the package, then those of ``WIREGRAD_CATALOGUE``.
 
-    That is the path of a file with the same grammar. Raises ConfigError naming the file and key.
+    That variable is the path of a file like ``catalogue.yaml``. Raises ConfigError, which names the
+    file and the key.
     """
-    return _entries(os.environ.get("WIREGRAD_CATALOGUE") or None)
+    return _read_all(os.environ.get("WIREGRAD_CATALOGUE") or None)
+
+
+def entry(name: str) -> Entry:
+    """The entry of one variant, or of ``folder:PATH?size=PIXELS`` (`wiregrad.data.folders`).
+
+    Raises ConfigError where the name is unknown.
+    """
+    if name.startswith(folders.PREFIX):
+        return folders.entry(name)
+    known = entries()
+    if name not in known:
+        raise ConfigError(f"data: {unknown('set', name, known)} (`wiregrad data list` shows all)")
+    return known[name]
+
+
+def alternatives(name: str) -> list[Entry]:
+    """The entries of a preference list ``"a|b"``, best first. Raises ConfigError as `entry`."""
+    return [entry(part.strip()) for part in name.split("|")]
 
 
 @cache
-def _entries(added: str | None) -> Mapping[str, Entry]:
+def _read_all(added: str | None) -> Mapping[str, Entry]:
     own = resources.files("wiregrad.data").joinpath("catalogue.yaml").read_text(encoding="utf-8")
     found = _parse(own, "catalogue.yaml")
     if added is not None:
@@ -116,9 +60,11 @@ def _entries(added: str | None) -> Mapping[str, Entry]:
             text = Path(added).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(f"WIREGRAD_CATALOGUE: {added}: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"WIREGRAD_CATALOGUE: {added}: not UTF-8 ({error.reason})") from None
         for name, extra in _parse(text, added).items():
             if name in found:
-                raise ConfigError(f"{added}: {name}: the catalogue has this set already")
+                raise ConfigError(f"{added}: {name}: wiregrad's catalogue has this set already")
             found[name] = extra
     return found
 
@@ -128,7 +74,7 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
         document = parse_yaml(text)
         rows = [{"name": name, **fields} for name, fields in document.get("sets", {}).items()]
         group = document.get("libsvm", {"sets": {}})
-        rows += [_libsvm(group, name) for name in group["sets"]]
+        rows += [_libsvm_row(group, name) for name in group["sets"]]
     except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{where}: not a catalogue: {str(error).splitlines()[0]}") from None
     found = {}
@@ -142,38 +88,18 @@ def _parse(text: str, where: str) -> dict[str, Entry]:
     return found
 
 
-def entry(name: str) -> Entry:
-    """The entry of one variant, or of a folder. Raises ConfigError naming the known ones."""
-    if name.startswith("folder:"):
-        from wiregrad.data import folders
-
-        return folders.entry(name)
-    known = entries()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"data: unknown set {name!r}{hint} (known: {', '.join(known)})")
-    return known[name]
-
-
-def alternatives(name: str) -> list[Entry]:
-    """The entries of a preference list ``"a|b"``, best first. Raises ConfigError as `entry`."""
-    return [entry(part.strip()) for part in name.split("|")]
-
-
-def _libsvm(group: dict[str, Any], name: str) -> dict[str, Any]:
-    """An entry of the LIBSVM family from its row: these differ only in a few values."""
+def _libsvm_row(group: dict[str, Any], name: str) -> dict[str, Any]:
+    """The full row of a set under ``libsvm``, which differs from the others in a few values."""
     row = dict(group["sets"][name])
     options = {key: row.pop(key) for key in ("features", "task", "sha256")}
     options["rows"] = row.pop("rows", None)
+    page, packages, builtin = row.pop("page"), row.pop("packages", []), row.pop("builtin", False)
     sources = [
-        {"kind": "mirror", "layout": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
-        {
-            "kind": "http",
-            "layout": "libsvm",
-            "files": {"data": {"url": group["site"] + row.pop("page")}},
-        },
-        *row.pop("packages", []),
+        {"kind": "mirror", "format": "libsvm", "files": {"data": f"libsvm/{name}.xz"}},
+        {"kind": "http", "format": "libsvm", "files": {"data": {"url": group["site"] + page}}},
+        *packages,
     ]
+    if builtin:
+        sources.append({"kind": "builtin", "format": "libsvm", "files": {"data": f"{name}.xz"}})
     common = {"family": name, "licence": group["licence"], "cite": group["cite"]}
     return common | row | {"name": name, "options": options, "sources": sources}

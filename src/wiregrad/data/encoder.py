@@ -1,7 +1,7 @@
-"""A pretrained encoder as its files carry it: configuration, tokeniser and weights, never code.
+"""A pretrained encoder from its files: configuration, tokeniser and weights, never code.
 
-Tensors: ``config`` and ``tokenizer`` uint8 [bytes], the JSON files of these names as they are;
-``weights/NAME`` the floating-point weights under their own names.
+Tensors: ``config`` and ``tokenizer`` uint8 [bytes], the unchanged JSON files; ``weights/NAME``, the
+floating-point weights under their own names.
 """
 
 from __future__ import annotations
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WEIGHTS = "weights/"
+"""Prefix of the tensors that are weights."""
 
 
 def read_encoder(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``encoder``: `config` and `tokenizer` (JSON), `weights` (safetensors)."""
+    """Format ``encoder``: `config` and `tokenizer` (JSON), `weights` (safetensors).
+
+    Raises DataCorrupt where a file is not of this kind.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

@@ -1,4 +1,4 @@
-"""Reading raw files: decompression told by content, sha256 checks, archive members."""
+"""Reading raw files: decompression, sha256 checks, members of archives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Arrays = dict[str, npt.NDArray[np.generic]]
-"""Prepared tensors by name, before torch."""
+"""The tensors of a data set by name, as NumPy arrays."""
 
 _DECOMPRESSORS: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
     b"\xfd7zXZ\x00": ("xz", lzma.decompress),
@@ -31,7 +31,7 @@ _DECOMPRESSORS: dict[bytes, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of `path`, decompressed if it is xz, bzip2 or gzip.
+    """The bytes of `path`, decompressed if its first bytes say xz, bzip2 or gzip.
 
     Raises DataCorrupt if the file is missing, truncated or damaged.
     """
@@ -51,7 +51,10 @@ def read_text(path: Path) -> str:
 
 
 def decompress(raw: bytes, where: str) -> bytes:
-    """`raw` decompressed if it is xz, bzip2 or gzip, else as it is; `where` is for the message."""
+    """`raw`, decompressed if it is xz, bzip2 or gzip.
+
+    Raises DataCorrupt, whose message begins with `where`, if it is truncated or damaged.
+    """
     for magic, (kind, decompressor) in _DECOMPRESSORS.items():
         if raw.startswith(magic):
             try:
@@ -69,7 +72,7 @@ def require_sha256(raw: bytes, expected: str, where: str) -> None:
 
 
 def read_member(archive: Path, member: str) -> bytes:
-    """The bytes of one member of a zip (wheel) or tar archive, read in memory, never extracted.
+    """The bytes of one member of a zip (wheel) or tar archive; nothing is extracted to disk.
 
     Raises DataCorrupt if the archive is damaged or has no such member.
     """

@@ -1,8 +1,9 @@
-"""Generated rows with labels, dense and sparse, of the same size and conditioning.
+"""Generated rows with labels: dense and sparse sets of the same size and conditioning.
 
-After the experiments of arXiv 1806.06573 (recalled: 40,000 × 1,000; how they were generated is not
-known, and ours). Integers and single IEEE operations all the way, so that every machine has the
-same bits, and a set costs less to make than to keep.
+They follow the experiments of arXiv 1806.06573 in size (40,000 × 1,000, from memory); how those
+were generated is not known, so that the recipe is our own. It uses integers and single IEEE
+operations only and gives the same bits on every machine. Sets are generated whenever they are used,
+which costs less than storing them would.
 """
 
 from __future__ import annotations
@@ -21,25 +22,26 @@ if TYPE_CHECKING:
     from wiregrad.data.files import Arrays
 
 CONDITION = 100.0
-"""Largest over smallest variance of a feature."""
+"""Ratio of the largest to the smallest variance of a feature."""
 FLIPPED = 0.1
-"""Share of the labels that are turned around."""
+"""Fraction of the labels whose sign is flipped."""
 
 _SPREAD = 2.0 * np.sqrt((2.0**32 - 1) / 3)
-"""Standard deviation of `_bells`."""
+"""Standard deviation of the values of `_bell_shaped`."""
 _AT_ONCE = 1 << 22
-"""Values made at a time: bounds the temporaries."""
+"""Values that are generated at a time, to bound the memory of temporaries."""
 
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A generated set: `rows` × `features`, `nonzeros` of a row at random places."""
+    """The size of a generated set."""
 
     rows: int
     features: int
     nonzeros: int
+    """Non-zero values of a row, at random columns; at most `features`."""
 
 
 SETS = {
@@ -48,15 +50,19 @@ SETS = {
     "generated_dense_4k": Recipe(4_000, 100, 100),
     "generated_sparse_4k": Recipe(4_000, 100, 5),
 }
-"""Names that `problem.data` takes beside those of the catalogue."""
+"""The generated sets by name; `problem.data` accepts these names besides the catalogue's."""
 
 
 def make(name: str) -> tuple[Arrays, str]:
-    """Arrays in the form of a LIBSVM set (`wiregrad.data.libsvm`), and their digest.
+    """The arrays of one of `SETS`, in the form of a LIBSVM set (`wiregrad.data.libsvm`).
 
-    Feature j has variance s_j², evenly from 1/`CONDITION` to 1; a row's values are s_j z_j, z of
-    mean 0 and variance d/nonzeros, so that AᵀA/rows has the expectation diag(s²) whether dense or
-    sparse. Labels are the signs of Σ ±z_j, one in ten of them turned around.
+    Feature j has variance s_j², evenly spaced from 1/`CONDITION` to 1. The non-zero values of a row
+    are s_j z_j, where z_j has mean 0 and variance d/nonzeros, so that AᵀA/rows has the expectation
+    diag(s²) for dense and sparse sets alike. A label is the sign of Σ ±z_j with fixed random signs;
+    a fraction `FLIPPED` of the labels is flipped.
+
+    Returns:
+        The arrays, and their digest.
     """
     recipe = SETS[name]
     m, d, k = recipe.rows, recipe.features, recipe.nonzeros
@@ -65,13 +71,13 @@ def make(name: str) -> tuple[Arrays, str]:
     variances = 1 / CONDITION + (1 - 1 / CONDITION) * (np.arange(d) / (d - 1))
     scales = np.sqrt(variances) / _SPREAD * np.sqrt(d / k)
     col, values, labels = np.empty((m, k), np.int64), np.empty((m, k)), np.empty(m)
-    for rows in _pieces(m, d):
+    for rows in _row_ranges(m, d):
         count = rows.stop - rows.start
-        col[rows] = _places(source, count, recipe)
-        bells = _bells(source, count, k)
-        values[rows] = bells * scales[col[rows]]
+        col[rows] = _random_columns(source, count, recipe)
+        draws = _bell_shaped(source, count, k)
+        values[rows] = draws * scales[col[rows]]
         flipped = source.random_raw(count) < np.uint64(FLIPPED * 2.0**64)
-        positive = (bells * signs[col[rows]]).sum(axis=1) >= 0
+        positive = (draws * signs[col[rows]]).sum(axis=1) >= 0
         labels[rows] = np.where(positive != flipped, 1.0, -1.0)
     arrays: Arrays = {
         "crow": np.arange(0, m * k + 1, k, dtype=np.int64),
@@ -83,14 +89,14 @@ def make(name: str) -> tuple[Arrays, str]:
     return arrays, digest(arrays)
 
 
-def _pieces(m: int, d: int) -> Iterator[slice]:
+def _row_ranges(m: int, d: int) -> Iterator[slice]:
     step = max(1, _AT_ONCE // d)
     for first in range(0, m, step):
         yield slice(first, min(first + step, m))
 
 
-def _places(source: np.random.Philox, count: int, recipe: Recipe) -> Integers:
-    """Columns `[count, k]`, ascending; each subset of k alike."""
+def _random_columns(source: np.random.Philox, count: int, recipe: Recipe) -> Integers:
+    """Ascending columns `[count, k]` of `count` rows; every subset of k is equally likely."""
     d, k = recipe.features, recipe.nonzeros
     if k == d:
         return np.broadcast_to(np.arange(d), (count, d))
@@ -98,10 +104,10 @@ def _places(source: np.random.Philox, count: int, recipe: Recipe) -> Integers:
     return np.sort(np.argpartition(keys, k, axis=1)[:, :k], axis=1)
 
 
-def _bells(source: np.random.Philox, count: int, k: int) -> Integers:
-    """Sums of four 16-bit integers about 1 `[count, k]`: bell-shaped, of deviation `_SPREAD`.
+def _bell_shaped(source: np.random.Philox, count: int, k: int) -> Integers:
+    """Odd integers `[count, k]`, roughly normal with standard deviation `_SPREAD` and mean 1.
 
-    They are odd, and so never 0.
+    Each is a sum of four uniform 16-bit integers; being odd, it is never 0.
     """
     raw = source.random_raw(count * k).reshape(count, k)
     quarters = [(raw >> np.uint64(16 * i) & np.uint64(0xFFFF)).astype(np.int64) for i in range(4)]

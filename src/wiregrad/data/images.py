@@ -1,7 +1,8 @@
-"""MNIST, CIFAR-10 and CIFAR-100 in the layouts in which their sources carry them, as uint8 arrays.
+"""Readers for MNIST, CIFAR-10 and CIFAR-100 in the formats of their sources.
 
-MNIST: ``train_images``/``test_images`` uint8 [N, 28, 28]; CIFAR: uint8 [N, 3, 32, 32];
-``train_labels``/``test_labels`` int64 [N]. Values are the stored ones, 0..255, not normalised.
+Tensors, for ``train`` and ``test``: ``*_images`` uint8, [N, 28, 28] for MNIST and [N, 3, 32, 32]
+for CIFAR, as stored (0..255, not normalised); ``*_labels`` int64 [N]. Every reader raises
+DataCorrupt where a file is not in its format.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Bytes = npt.NDArray[np.uint8]
 
 
 def read_idx(path: Path) -> Bytes:
-    """An idx file of unsigned bytes, of any rank, compressed or not.
+    """The array in an idx file of unsigned bytes, plain or compressed.
 
-    Raises DataCorrupt if the header is not one of such a file or the length does not fit it.
+    Raises DataCorrupt if the header is not that of such a file, or does not fit the length.
     """
     raw = read_bytes(path)
     if len(raw) < 4 or raw[:3] != b"\x00\x00\x08" or len(raw) < 4 + 4 * raw[3]:
@@ -40,7 +41,7 @@ def read_idx(path: Path) -> Bytes:
 
 
 def read_mnist_idx(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-idx``: the four official files."""
+    """Format ``mnist-idx``: the four official files."""
     arrays: Arrays = {}
     for split in ("train", "test"):
         images = read_idx(files[f"{split}_images"])
@@ -50,10 +51,10 @@ def read_mnist_idx(files: Mapping[str, Path]) -> Arrays:
 
 
 def read_mnist_csv(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-csv``: rows of 784 pixels and a label, the same number of each class.
+    """Format ``mnist-csv``: rows of 784 pixels and a label, equally many of each class.
 
-    The part has no split of its own. Images are put in the order of their sha256, and the last
-    fifth of each class becomes the test set, so that this variant has the tensors of the full one.
+    The table has no split of its own: images are sorted by their sha256, and the last fifth of each
+    class becomes the test set. The result is that of ``mnist-idx-5k``.
     """
     path = files["data"]
     try:
@@ -64,22 +65,22 @@ def read_mnist_csv(files: Mapping[str, Path]) -> Arrays:
     if table.shape[1] != 785:
         raise DataCorrupt(f"{path}: {table.shape[1]} columns, expected 784 pixels and a label")
     images, labels = table[:, :784].reshape(-1, 28, 28), table[:, 784].astype(np.int64)
-    return _cut(images, labels, path)
+    return _split_by_class(images, labels, path)
 
 
 def read_mnist_idx_5k(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``mnist-idx-5k``: the same part, taken from the official training files.
+    """Format ``mnist-idx-5k``: the first 500 images of each class in the official training files.
 
-    It is the first 500 images of each class.
+    They are divided as in `read_mnist_csv`.
     """
     images = read_idx(files["train_images"])
     labels = read_idx(files["train_labels"]).astype(np.int64)
     _checked("train", images, labels, (28, 28), files["train_images"])
     rows = np.concatenate([np.flatnonzero(labels == label)[:500] for label in range(10)])
-    return _cut(images[rows], labels[rows], files["train_images"])
+    return _split_by_class(images[rows], labels[rows], files["train_images"])
 
 
-def _cut(images: Bytes, labels: npt.NDArray[np.int64], path: Path) -> Arrays:
+def _split_by_class(images: Bytes, labels: npt.NDArray[np.int64], path: Path) -> Arrays:
     order = np.array(sorted(range(len(images)), key=lambda i: _image_key(images[i])))
     images, labels = images[order], labels[order]
     test = np.zeros(len(labels), dtype=bool)
@@ -92,20 +93,20 @@ def _cut(images: Bytes, labels: npt.NDArray[np.int64], path: Path) -> Arrays:
 
 
 def read_cifar_binary(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar-binary``: the official archive of "binary version" batches, official order.
+    """Format ``cifar-binary``: the official archive in its "binary version", in official order.
 
-    Each record is a label byte and 3072 bytes, planes R, G, B. (The Python version of the archive
-    holds pickles, which wiregrad does not open.)
+    Each record is a label byte and 3072 bytes, the planes R, G and B. (The Python version of the
+    archive consists of pickles, which wiregrad does not open.)
     """
     batches = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
     return _records(files["archive"], "cifar-10-batches-bin", batches, head=1, classes=10)
 
 
 def read_cifar100_binary(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar100-binary``: the same for CIFAR-100, labelled by its 100 fine classes.
+    """Format ``cifar100-binary``: the same for CIFAR-100, with its 100 fine classes as labels.
 
-    Each record has two label bytes, coarse and fine. Besides: ``classes`` and ``channels``, as
-    `wiregrad.data.photos` has them.
+    Each record has two label bytes, coarse and fine. There are the further tensors ``classes`` and
+    ``channels`` of `wiregrad.data.photos`.
     """
     path, folder = files["archive"], "cifar-100-binary"
     names = read_member(path, f"{folder}/fine_label_names.txt").decode().split()
@@ -119,7 +120,7 @@ def read_cifar100_binary(files: Mapping[str, Path]) -> Arrays:
 def _records(
     path: Path, folder: str, batches: Mapping[str, list[str]], *, head: int, classes: int
 ) -> Arrays:
-    """Members of an archive with records of `head` label bytes, the last of which counts."""
+    """The arrays from records of `head` label bytes, the last of which is used, and 3072 pixels."""
     arrays: Arrays = {}
     length = head + 3072
     for split, members in batches.items():
@@ -134,7 +135,11 @@ def _records(
 
 
 def read_cifar_webp(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``cifar-webp``: strips of images above one another as lossless WebP, labels as npz."""
+    """Format ``cifar-webp``: lossless WebP strips of images above one another, and labels as npz.
+
+    Roles are ``train_strip_*`` and ``test_strip_*``, in alphabetical order, and ``train_labels``
+    and ``test_labels`` with an array ``label``.
+    """
     arrays: Arrays = {}
     for split in ("train", "test"):
         strips = [path for role, path in sorted(files.items()) if role.startswith(f"{split}_strip")]
@@ -150,7 +155,7 @@ def read_cifar_webp(files: Mapping[str, Path]) -> Arrays:
 
 
 def _strip(path: Path) -> Bytes:
-    from PIL import Image  # a heavy import, and only this layout needs it
+    from PIL import Image  # a slow import that only this format needs
 
     try:
         with Image.open(path, formats=["WEBP"]) as picture:
@@ -181,7 +186,7 @@ def _checked(
             f"{path}: {split}: images {images.shape} and {len(labels)} labels, expected N x {shape}"
         )
     if len(labels) == 0 or labels.min() < 0 or labels.max() >= classes:
-        raise DataCorrupt(f"{path}: {split}: labels are 0..{classes - 1} and there is one")
+        raise DataCorrupt(f"{path}: {split}: labels must be in 0..{classes - 1}, and at least one")
     return {
         f"{split}_images": np.ascontiguousarray(images),
         f"{split}_labels": np.ascontiguousarray(labels),

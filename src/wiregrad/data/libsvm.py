@@ -24,14 +24,22 @@ def read_libsvm(
     sha256: str | None = None,
     rows: int | None = None,
 ) -> Arrays:
-    """Read one LIBSVM file, plain or compressed (.xz, .bz2, .gz, told apart by their first bytes).
+    """Read one LIBSVM file, plain or compressed (xz, bzip2 or gzip, told by its first bytes).
 
-    Returns ``crow`` int64 [N+1], ``col`` int64 [nnz] (from 0), ``values`` float64 [nnz],
-    ``labels`` float64 [N] and ``shape`` int64 [2] = (N, features); `features` defaults to the
-    largest index. With `task` "binary" the smaller label becomes -1 and the larger +1, otherwise
-    labels stay as they are. `sha256` is that of the decompressed text, `rows` what N must be.
+    Args:
+        path: The file.
+        features: Number of columns; None is the largest index.
+        task: With "binary" the smaller label becomes -1 and the larger one +1; otherwise labels are
+            kept.
+        sha256: Of the decompressed text; None is not checked.
+        rows: The number N of rows that there must be; None is not checked.
 
-    Raises DataCorrupt naming the file, the line and what is wrong with it.
+    Returns:
+        ``crow`` int64 [N+1], ``col`` int64 [nnz] (from 0), ``values`` float64 [nnz], ``labels``
+        float64 [N], and ``shape`` int64 [2] = (N, features).
+
+    Raises:
+        DataCorrupt: The message names the file, the line and what is wrong.
     """
     text = read_bytes(path)
     if sha256 is not None:
@@ -43,15 +51,19 @@ def read_libsvm(
     arrays = csr(_parse(lines, path), path, features=features, task=task)
     found = len(arrays["labels"])
     if rows not in {None, found}:
-        raise DataCorrupt(f"{path}: {found} rows, this set has {rows}")
+        raise DataCorrupt(f"{path}: {found} rows, expected {rows}")
     return arrays
 
 
 Rows = tuple[list[float], list[int], list[int], list[float]]
+"""Labels, the end of each row in the two lists that follow, columns (from 0), and values."""
 
 
 def csr(rows: Rows, where: object, *, features: int | None, task: str) -> Arrays:
-    """The arrays of `read_libsvm` from labels, row ends, columns (from 0) and values."""
+    """The arrays of `read_libsvm` from `rows`; `where` begins the message of an error.
+
+    Raises DataCorrupt where there are no rows, or a column is above `features`.
+    """
     labels, ends, columns, values = rows
     if not labels:
         raise DataCorrupt(f"{where}: no rows")
@@ -83,7 +95,7 @@ def _parse(lines: list[str], path: Path) -> Rows:
                 index, _, value = field.partition(":")
                 column = int(index)
                 if column <= previous:
-                    raise ValueError(f"index {column} after {previous}: they ascend from 1")
+                    raise ValueError(f"index {column} after {previous}: indices must ascend from 1")
                 columns.append(column - 1)
                 values.append(_finite(value))
                 previous = column
@@ -106,7 +118,7 @@ def _labels(labels: npt.NDArray[np.float64], where: object, task: str) -> npt.ND
     kinds = np.unique(labels)
     if len(kinds) != 2:
         shown = ", ".join(f"{k:g}" for k in kinds[:5]) + (", ..." if len(kinds) > 5 else "")
-        raise DataCorrupt(f"{where}: a binary set has two labels, this file has {shown}")
+        raise DataCorrupt(f"{where}: a binary set must have two labels, this file has {shown}")
     return np.where(labels == kinds[1], 1.0, -1.0)
 
 
@@ -118,5 +130,5 @@ def read_set(
     sha256: str | None = None,
     rows: int | None = None,
 ) -> Arrays:
-    """Layout ``libsvm``: one file ``data``; the options are those of `read_libsvm`."""
+    """Format ``libsvm``: one file `data`. The other arguments are those of `read_libsvm`."""
     return read_libsvm(files["data"], features=features, task=task, sha256=sha256, rows=rows)

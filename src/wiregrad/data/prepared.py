@@ -1,6 +1,6 @@
-"""The prepared cache: one memory-mapped safetensors file a variant, with the digest of its tensors.
+"""The cache of prepared data: one memory-mapped safetensors file per variant, with its digest.
 
-The folder is ``WIREGRAD_CACHE``, else the user's cache folder of the platform.
+The folder is ``WIREGRAD_CACHE``, else the platform's cache folder of the user.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Tensors of one variant as read from the cache, with where they came from."""
+    """One variant as it was read from the cache."""
 
     tensors: dict[str, torch.Tensor]
     digest: str
+    """Sha256 of the tensors, see `digest`."""
     source: str
+    """The source from which it was prepared."""
 
 
 def cache_folder() -> Path:
-    """Where prepared sets are kept."""
+    """The folder of the cache; it may not exist."""
     chosen = os.environ.get("WIREGRAD_CACHE")
     return Path(chosen) if chosen else platformdirs.user_cache_path("wiregrad")
 
@@ -53,9 +55,10 @@ def cache_file(name: str) -> Path:
 
 @contextmanager
 def workspace(name: str) -> Iterator[Path]:
-    """An empty folder to prepare `name` in, which one process at a time can hold.
+    """An empty folder in which to prepare `name`, for one process at a time.
 
-    It is emptied before and after, so that what a killed process left does not stay.
+    Other processes wait. The folder is emptied before, so that nothing remains of a killed process,
+    and deleted afterwards. Raises DataUnavailable where the cache cannot be written.
     """
     path = cache_file(name)
     try:
@@ -77,7 +80,7 @@ def workspace(name: str) -> Iterator[Path]:
 
 
 def digest(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
-    """Hex sha256 over names, dtypes, shapes and little-endian bytes, names in sorted order."""
+    """Hex sha256 of arrays: of their names (sorted), dtypes, shapes and little-endian bytes."""
     names = sorted(arrays)
     head = [[name, arrays[name].dtype.name, list(arrays[name].shape)] for name in names]
     sha = hashlib.sha256(json.dumps(head, separators=(",", ":")).encode() + b"\n")
@@ -90,7 +93,7 @@ def digest(arrays: Mapping[str, npt.NDArray[np.generic]]) -> str:
 
 
 def store(name: str, arrays: Arrays, source: str) -> None:
-    """Write the prepared file of a variant atomically; `source` is kept in it."""
+    """Write the prepared file of a variant atomically, with the title of its source."""
     from safetensors.numpy import save_file
 
     metadata = {"digest": digest(arrays), "source": source, "variant": name}
@@ -99,13 +102,13 @@ def store(name: str, arrays: Arrays, source: str) -> None:
 
 
 _hashed: dict[tuple[Path, int, int, int], str] = {}
-"""Digests of the files that this process has read, as they were: the runs of a group share one."""
+"""(path, inode, modification time, size) -> digest, of the files that this process has hashed."""
 
 
 def summary(name: str) -> dict[str, str] | None:
-    """What the prepared file says of itself (digest, source, variant), without reading tensors.
+    """The metadata of the prepared file (digest, source, variant), or None if there is no file.
 
-    None if there is none. Raises DataCorrupt if its length is not what its header says.
+    Tensors are not read. Raises DataCorrupt if the header is damaged or does not fit the length.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -120,10 +123,14 @@ def summary(name: str) -> dict[str, str] | None:
 
 
 def read(name: str, expected: str | None) -> Prepared | None:
-    """The prepared variant, or None if there is none. A process hashes a file's tensors once.
+    """The prepared variant, or None if there is no file. A process hashes a file once.
 
-    `expected` is the catalogue's digest, or None to hold the file to the one stored in it.
-    Raises DataCorrupt if the file is damaged or holds other tensors.
+    Args:
+        name: The variant.
+        expected: The digest of the catalogue; None checks the one that is stored in the file.
+
+    Raises:
+        DataCorrupt: The file is damaged, or has other tensors.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,19 +1,19 @@
 """IMDB reviews as token ids, the same from every source.
 
-Preparation. Text: whitespace runs become one space. Order: by the sha256 of that text (then label),
-so that it is the same whatever order a source has, and mixes the classes. Words: ``<br />`` becomes
-a space, the rest is lower-cased and cut into runs of ASCII letters and digits, with one apostrophe
-part ("don't", "film's"). Vocabulary: the 2,000 most frequent words of the training split, ties in
-alphabetical order (Li, Karimi, Li 2022, section 5: 2,000 words, length 500). Ids: 0 padding,
-1 any other word, 2.. the vocabulary by falling frequency. The first 500 words are kept, and shorter
-reviews are padded at the end.
+Preparation. Text: every run of whitespace becomes one space. Order: by the sha256 of that text,
+then by label; it does not depend on the order in the source, and mixes the classes. Words:
+``<br />`` becomes a space; the rest is lower-cased and divided into runs of ASCII letters and
+digits, which may end in an apostrophe and letters ("don't", "film's"). Vocabulary: the 2,000 most
+frequent words of the training split, ties in alphabetical order (Li, Karimi, Li 2022, section 5:
+2,000 words, length 500). Ids: 0 is padding, 1 any other word, 2 and above the vocabulary by
+descending frequency. The first 500 words are kept; shorter reviews are padded at the end.
 
 Tensors, for ``train`` and ``test``: ``*_tokens`` int16 [N, 500], ``*_lengths`` int64 [N] (words
 kept, 1..500), ``*_labels`` int64 [N] (0 negative, 1 positive); and ``vocabulary`` uint8 [bytes],
 the words in the order of their ids from 2, joined by newlines.
 
-A source that carries only the training half yields the variant ``imdb-train``: the last fifth of
-each class, in the order above, is its test set.
+A source with the training half only gives the variant ``imdb-train``, whose test set is the last
+fifth of each class in the order above.
 """
 
 from __future__ import annotations
@@ -43,16 +43,23 @@ FIRST_WORD = 2
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 
 Review = tuple[int, str]
+"""Label (0 or 1) and text."""
 
 
 def read_jsonl(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``imdb-jsonl``: `train` and perhaps `test`, a line ``[label, ..., text]`` a review."""
+    """Format ``imdb-jsonl``: `train` and, if any, `test`, lines [label, ..., text].
+
+    Raises DataCorrupt, which names the line.
+    """
     splits = {role: _jsonl(path) for role, path in files.items()}
     return prepare(splits["train"], splits.get("test"))
 
 
 def read_csv(files: Mapping[str, Path]) -> Arrays:
-    """Layout ``imdb-csv``: a table text, label, source; rows of source imdb are the train half."""
+    """Format ``imdb-csv``: a table of text, label and source.
+
+    The rows whose source is imdb are the training half. Raises DataCorrupt.
+    """
     path = files["data"]
     text = read_text(path)
     limit = csv.field_size_limit(1 << 24)
@@ -67,9 +74,9 @@ def read_csv(files: Mapping[str, Path]) -> Arrays:
 
 
 def prepare(train: Sequence[Review], test: Sequence[Review] | None) -> Arrays:
-    """The tensors from reviews in canonical order; without `test` a fifth of `train` becomes it."""
+    """The tensors from reviews in the order above; with `test` None, a fifth of `train` is it."""
     if test is None:
-        train, test = _cut(train)
+        train, test = _split_by_class(train)
     words = {split: [words_of(text) for _, text in rows] for split, rows in
              (("train", train), ("test", test))}  # fmt: skip
     vocabulary = _vocabulary(words["train"])
@@ -89,7 +96,7 @@ def prepare(train: Sequence[Review], test: Sequence[Review] | None) -> Arrays:
 
 
 def words_of(text: str) -> list[str]:
-    """The words of a review, as the module says."""
+    """The words of a review, by the rules of this module."""
     return _WORD.findall(text.replace("<br />", " ").lower())
 
 
@@ -100,7 +107,7 @@ def _vocabulary(reviews: Iterable[list[str]]) -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY]
 
 
-def _cut(reviews: Sequence[Review]) -> tuple[list[Review], list[Review]]:
+def _split_by_class(reviews: Sequence[Review]) -> tuple[list[Review], list[Review]]:
     test: set[int] = set()
     for label in (0, 1):
         rows = [row for row, review in enumerate(reviews) if review[0] == label]

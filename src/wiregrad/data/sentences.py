@@ -1,13 +1,15 @@
 """Labelled sentences and pairs of sentences as text, the same from every source.
 
-SST-2, CoLA and RTE (of GLUE, whose test labels are not public, so that its development set is the
-test set here), AG News (the descriptions, without titles), IMDB. Preparation: ``<br />`` and runs
-of whitespace become one space. Order: by the sha256 of that text (then label), so that it is the
-same whatever order a source has, and mixes the classes.
+These are SST-2, CoLA and RTE of GLUE, AG News (descriptions without titles) and IMDB. The test
+labels of GLUE are not public, so that its development sets are the test sets here.
+
+Preparation. ``<br />`` and every run of whitespace become one space. Order: by the sha256 of that
+text, then by label; it does not depend on the order in the source, and mixes the classes.
 
 Tensors, for ``train`` and ``test``: ``*_text`` uint8 [bytes], all texts in UTF-8 one after the
-other; ``*_text_ends`` int64 [N], where each ends; ``*_labels`` int64 [N]; of pairs (RTE) the second
-likewise, ``*_second`` and ``*_second_ends``. `wiregrad.data.tokens` turns them into token ids.
+other; ``*_text_ends`` int64 [N], where each text ends; ``*_labels`` int64 [N]. For pairs (RTE) the
+second sentences are ``*_second`` and ``*_second_ends``. `wiregrad.data.tokens` turns texts into
+token ids.
 """
 
 from __future__ import annotations
@@ -30,26 +32,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = tuple[int, tuple[str, ...]]
-"""A label, and one text or two."""
+"""A label, and one or two texts."""
 
 PARTS = ("text", "second")
-"""Tensors of the texts of a row."""
+"""Names of the tensors of the first and of the second text."""
 
 FIELD_LIMIT = 1 << 24
+"""Characters of a cell, at most; the csv module's own limit is 131,072."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Which columns (from 0) of a table hold the label and the texts.
-
-    `labels` are its names of the labels 0, 1, ...; without `quoted` a line is cut at every tab.
-    """
+    """How a table holds labels and texts."""
 
     label: int
+    """Column of the label, from 0."""
     texts: tuple[int, ...]
+    """Columns of the texts, from 0."""
     labels: tuple[str, ...] = ("0", "1")
+    """What stands in the table for the labels 0, 1, ..."""
     header: bool = False
+    """Whether the first line has the names of the columns."""
     quoted: bool = False
+    """Whether it is a CSV file with quotes; otherwise cells are separated by tabs."""
 
 
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
@@ -64,7 +69,10 @@ AG_NEWS_CSV = Table(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=Tru
 def read_table(
     files: Mapping[str, Path], table: Table, rows: Mapping[str, int] | None = None
 ) -> Arrays:
-    """Files `train` and `test` in the form of `table`, held to the number of their `rows`."""
+    """The tensors from files `train` and `test` in the form of `table`.
+
+    Raises DataCorrupt where a file is not such a table, or has not the given number of `rows`.
+    """
     splits = {role: _table(path, table) for role, path in files.items()}
     for split, expected in (rows or {}).items():
         if len(splits[split]) != expected:
@@ -73,12 +81,15 @@ def read_table(
 
 
 def read_jsonl(files: Mapping[str, Path], texts: int = 1) -> Arrays:
-    """Files `train` and `test` (or `validation`), lines ``[label, ..., text]``; last `texts`."""
+    """The tensors from files `train` and `test` (or `validation`), lines [label, ..., text].
+
+    `texts`, 1 or 2, is how many of the last items of a line are texts. Raises DataCorrupt.
+    """
     return prepare({role: _jsonl(path, texts) for role, path in files.items()})
 
 
 def prepare(splits: Mapping[str, Sequence[Row]]) -> Arrays:
-    """The tensors from the rows of `train` and of `test`, which may be called `validation`."""
+    """The tensors from the rows of `train` and of `test` (or `validation`)."""
     test = splits.get("test") or splits["validation"]
     arrays: Arrays = {}
     for split, rows in (("train", splits["train"]), ("test", test)):

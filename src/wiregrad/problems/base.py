@@ -1,4 +1,4 @@
-"""What a problem is: a model, its data and its loss; it gives the gradients of n workers."""
+"""The interface of a problem: a model, its data and its loss; it gives the workers' gradients."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Measured at one x. NaN where the problem does not measure a quantity."""
+    """What is measured at one x; NaN where the problem does not measure a quantity."""
 
     loss_train: float = NAN
     loss_test: float = NAN
     metric_test: float = NAN
+    """In [0, 1], larger is better; for classification the accuracy."""
     grad_norm: float = NAN
+    """Euclidean norm of the exact gradient of the objective."""
     loss_valid: float = NAN
     """Loss on the validation split, which tuning reads; never part of a history."""
     metric_valid: float = NAN
@@ -34,20 +36,25 @@ class Evaluation:
 class Problem(ABC):
     """A problem bound to its data, its n workers and its seeds.
 
-    Gradients depend on (x, worker, step) alone, never on earlier calls, so that a run can resume
-    with the same bits, and a process can compute one worker's row by itself: with the same bits
-    too, unless the problem says that it joins workers (`per_pass`), then the same to rounding.
+    Gradients depend on (x, worker, step) alone, never on earlier calls. A run can therefore resume
+    with the same bits, and a process can compute the gradient of one worker by itself. That
+    gradient has the same bits too, unless several workers go through the network in one pass
+    (`worker_groups`); it is then the same up to rounding.
     """
 
     layout: Layout
+    """Names and shapes of the tensors of which x consists."""
     workers: int
+    """Number of workers, n."""
     device: torch.device
     dtype: torch.dtype
+    """Of x and of the gradients."""
     train_size: int
     """Samples in the training set."""
     samples_per_step: int
     """Samples that all workers together read in one round."""
     steps_per_epoch: int
+    """Rounds after which every training sample was read once, at least 1."""
     provenance: dict[str, Any]
     """For the run card: name, variant, source and digest of the data."""
     joint_state: bool = False
@@ -55,33 +62,40 @@ class Problem(ABC):
 
     @abstractmethod
     def x0(self) -> torch.Tensor:
-        """The starting point `[d]`."""
+        """The starting point `[d]`, a new tensor."""
 
     @abstractmethod
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """Write the gradients of `workers` at `x` in round `step` (from 1) to `out` `[m, d]`."""
+        """Write the gradients of some workers at one point to `out`.
+
+        Args:
+            x: The point `[d]`.
+            step: The round, from 1; it selects the samples and the random numbers.
+            out: Where the gradients are written, `[m, d]`, one row for each of `workers`.
+            workers: The m workers, each from 0 to n - 1, in ascending order.
+        """
 
     @abstractmethod
     def evaluate(self, x: torch.Tensor) -> Evaluation:
-        """Losses and metrics at `x`; draws nothing."""
+        """Losses and metrics at `x` `[d]`; deterministic."""
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """State besides x that a checkpoint must hold (batch-norm statistics); mostly none."""
+        """State besides x that a checkpoint must hold (batch-norm statistics); usually empty."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from `state`."""
+        """Restore what `state_dict` returned. Raises ConfigError where the keys do not fit."""
         if state:
             raise ConfigError(f"checkpoint holds problem state {sorted(state)}, expected none")
 
     def gradient_buffer(self, rows: int) -> torch.Tensor:
-        """An `out` `[rows, d]` for the gradients of as many workers, where they cost least."""
+        """A buffer `[rows, d]` for the `out` of `gradients`, in the memory that suits it best."""
         return self.x0().new_zeros(rows, self.dim)
 
-    def portions(self) -> Sequence[Sequence[int]]:
-        """The workers in order, cut into those whose gradients are computed together."""
+    def worker_groups(self) -> Sequence[Sequence[int]]:
+        """The workers in ascending order, in groups whose gradients are computed together."""
         return [range(self.workers)]
 
     @property
@@ -91,36 +105,37 @@ class Problem(ABC):
 
 
 class Divisible(Problem):
-    """A problem whose work several processes can share, with the bits of one.
+    """A problem whose work several processes can share, with the bits of a single process.
 
-    What is computed together, and the order of sums, is fixed by the run alone.
+    The groups of workers, the chunks of an evaluation and the order of sums depend on the run's
+    configuration alone, not on the number of processes.
     """
 
-    parts: int
-    """Into how many parts an evaluation falls."""
+    evaluation_chunks: int
+    """Number of chunks into which an evaluation is divided."""
 
     @abstractmethod
-    def settle(self, x: torch.Tensor) -> None:
-        """Compute at `x` `[d]` from now on, in place: calls that are given it copy nothing."""
+    def bind_parameters(self, x: torch.Tensor) -> None:
+        """Let the parameters live in `x` `[d]` from now on.
 
-    @abstractmethod
-    def portions(self) -> Sequence[Sequence[int]]:
-        """The workers, cut into those whose gradients are computed together; worker 0 first."""
-
-    @abstractmethod
-    def share_state(self, state: dict[str, torch.Tensor]) -> None:
-        """Keep the state besides x (`state_dict`) in these tensors, which hold it already.
-
-        A worker's gradient changes its own rows alone; an evaluation reads them.
+        Calls that are given this very tensor then copy nothing.
         """
 
     @abstractmethod
-    def score(self, x: torch.Tensor, part: int, out: torch.Tensor) -> None:
-        """Write what the evaluation needs of one part at `x` to `out` `[2]` (float64)."""
+    def bind_state(self, state: dict[str, torch.Tensor]) -> None:
+        """Let the state besides x live in these tensors, which hold its values already.
+
+        The keys are those of `state_dict`. The gradient of a worker changes only that worker's
+        rows; an evaluation reads them.
+        """
 
     @abstractmethod
-    def evaluation(self, scores: torch.Tensor) -> Evaluation:
-        """The evaluation from the scores `[parts, 2]` of all parts."""
+    def evaluate_chunk(self, x: torch.Tensor, chunk: int, out: torch.Tensor) -> None:
+        """Write the two sums of chunk number `chunk` at `x` `[d]` to `out` `[2]` (float64)."""
+
+    @abstractmethod
+    def combine_chunks(self, sums: torch.Tensor) -> Evaluation:
+        """The evaluation from the sums `[evaluation_chunks, 2]` of all chunks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +146,21 @@ class ProblemSpec(ABC):
 
     @abstractmethod
     def build(self, workers: int, seeds: Seeds, device: torch.device) -> Problem:
-        """Load the data and bind them; raises DataUnavailable or ConfigError."""
+        """Load the data and bind the problem to them.
+
+        Args:
+            workers: Number of workers, at least 1.
+            seeds: The seeds of the run.
+            device: Where gradients are computed.
+
+        Raises:
+            DataUnavailable: No source has the data.
+            ConfigError: The data do not fit the problem, or are too few for so many workers.
+        """
 
 
 def provenance(found: DataSet) -> dict[str, str]:
-    """What a run card says of a problem's data."""
+    """What a run card says about the data of a problem."""
     return {
         "name": found.name,
         "variant": found.variant,

@@ -1,7 +1,8 @@
-"""What the deep problems share: flat parameters, a gradient per worker, evaluation.
+"""Neural networks as problems: flat parameters, one gradient per worker, evaluation.
 
-The parameters of the network are views into one flat vector. One pass serves several workers, and
-their gradients are written where they are wanted (see `wiregrad.problems.models.stacked`).
+The parameters of the network are views into one flat vector. One pass through the network can
+serve several workers; their gradients are written directly to the rows of the output (see
+`wiregrad.problems.models.per_worker`).
 """
 
 from __future__ import annotations
@@ -24,23 +25,24 @@ from wiregrad.data import DataSet
 from wiregrad.data.splits import EpochBatches, held_out
 from wiregrad.problems.base import NAN, Divisible, Evaluation, ProblemSpec, provenance
 from wiregrad.problems.models.layers import Dropout
-from wiregrad.problems.models.stacked import collecting
+from wiregrad.problems.models.per_worker import gradients_into
 from wiregrad.problems.norms import Policy, Statistics
-from wiregrad.problems.sets import Samples, Splits
+from wiregrad.problems.samples import Samples, Splits
 
-__all__ = ["DeepProblem", "DeepSpec", "Samples", "Splits", "joined"]
-
-Tier = Literal["float32", "bfloat16"]
+GradientType = Literal["float32", "bfloat16"]
 
 
 class DeepProblem(Divisible):
-    """A network with cross-entropy; metric is accuracy.
+    """A network with the cross-entropy loss; the metric is accuracy.
 
-    Gradients are those of the mean loss over a worker's batch, with respect to the parameters that
-    require one: d counts no others. A network whose samples have several labels each (the tokens
-    of a sequence) says how many in its attribute `targets`; means are over labels then. Dropout and
-    augmentation draw from generators of the worker and the step; batch-norm sees one worker's
-    batch. Its running statistics (`wiregrad.problems.norms`) are the problem's only state.
+    A gradient is that of the mean loss over a worker's batch. x holds the parameters that require
+    a gradient, and d counts no others. Dropout and augmentation draw from generators of the worker
+    and the step. Batch-norm sees the batch of one worker; its running statistics
+    (`wiregrad.problems.norms`) are the only state of the problem.
+
+    A network may have two attributes: `targets`, the number of labels of a sample (the tokens of a
+    sequence), over which losses are then averaged too; and `per_pass_of_16`, where its layers are
+    those of `wiregrad.problems.models.per_worker`.
     """
 
     dtype = torch.float32
@@ -55,100 +57,101 @@ class DeepProblem(Divisible):
         eval_train: int | None,
         eval_test: int | None,
         per_pass: int | None,
-        gradients: Tier,
+        gradients: GradientType,
         statistics: Policy,
         seeds: Seeds,
         device: torch.device,
         provenance: dict[str, str],
     ) -> None:
-        self._model = model.to(device)
-        named = {n: p for n, p in self._model.named_parameters() if p.requires_grad}
+        self.model = model.to(device)
+        named = {n: p for n, p in self.model.named_parameters() if p.requires_grad}
         self._parameters = list(named.values())
         self._x0 = torch.cat([p.detach().reshape(-1) for p in named.values()])
         self.layout = Layout(tuple(named), tuple(tuple(p.shape) for p in named.values()))
-        self.settle(self._x0.clone())
-        together: int | None = getattr(model, "together", None)
-        self._stacked = together is not None
+        self.bind_parameters(self._x0.clone())
+        of_16: int | None = getattr(model, "per_pass_of_16", None)
+        self._writes_rows = of_16 is not None
         self._targets: int = getattr(model, "targets", 1)
-        self._per_pass = 1 if together is None else per_pass or joined(workers, together)
-        self._low = gradients == "bfloat16"
-        self._statistics = Statistics(self._model, workers, statistics)
+        self._per_pass = 1 if of_16 is None else per_pass or workers_per_pass(workers, of_16)
+        self._low_precision = gradients == "bfloat16"
+        self._statistics = Statistics(self.model, workers, statistics)
         self.joint_state = statistics == "averaged"
         self._dropouts = [m for m in model.modules() if isinstance(m, Dropout)]
-        self._splits = splits
+        self.splits = splits
         self._batches = EpochBatches(len(splits.train_rows), workers, batch, seeds)
         self._seeds = seeds
-        self._eval = splits.chunks(eval_train, eval_test)
+        self._chunks = splits.chunks(eval_train, eval_test)
         self.workers, self.device, self.provenance = workers, device, provenance
         self.train_size = self._batches.size
         self.samples_per_step = self._batches.per_step
         self.steps_per_epoch = self._batches.per_epoch
-        self.parts = len(self._eval)
+        self.evaluation_chunks = len(self._chunks)
 
     def x0(self) -> torch.Tensor:
-        """Default initialisation of the network by torch, from the stream `init`."""
+        """The default initialisation of the network, drawn from the stream ``init``."""
         return self._x0.clone()
 
-    def settle(self, x: torch.Tensor) -> None:
-        """See Divisible: the parameters of the network become views into `x`."""
+    def bind_parameters(self, x: torch.Tensor) -> None:
+        """See Divisible. The parameters of the network become views into `x`."""
         self._x = x
         views = (x[where].view(shape) for _, shape, where in self.layout.slices())
         for parameter, view in zip(self._parameters, views, strict=True):
             parameter.data = view
 
-    def _go_to(self, x: torch.Tensor) -> None:
+    def _move_to(self, x: torch.Tensor) -> None:
         if x.data_ptr() != self._x.data_ptr():
             self._x.copy_(x)
 
-    def portions(self) -> list[range]:
-        """See Divisible: the workers that go through the network in one pass."""
+    def worker_groups(self) -> list[range]:
+        """See Problem. A group goes through the network in one pass."""
         starts = range(0, self.workers, self._per_pass)
         return [range(s, min(s + self._per_pass, self.workers)) for s in starts]
 
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """See Problem; those of a portion go through the network together."""
-        self._go_to(x)
-        self._model.train()
+        """See Problem. Those of one group are computed in one pass."""
+        self._move_to(x)
+        self.model.train()
         start = 0
-        for _, portion in groupby(workers, key=lambda worker: worker // self._per_pass):
-            part = list(portion)
-            self._pass(step, out[start : start + len(part)], part)
-            start += len(part)
+        for _, group in groupby(workers, key=lambda worker: worker // self._per_pass):
+            members = list(group)
+            self._one_pass(step, out[start : start + len(members)], members)
+            start += len(members)
 
-    def _pass(self, step: int, out: torch.Tensor, workers: Sequence[int]) -> None:
-        """One forward and one backward pass for the gradients of some workers."""
-        inputs, labels = self._joined(workers, step)
-        self._prepare(workers, step)
-        with torch.enable_grad(), self._tier(), collecting(self._model, self._rows(out)):
-            logits = self._model(inputs)
+    def _one_pass(self, step: int, out: torch.Tensor, workers: Sequence[int]) -> None:
+        """Forward and backward once, for the gradients `[m, d]` of m workers."""
+        inputs, labels = self._batch_of(workers, step)
+        self._set_up_layers(workers, step)
+        rows = self._rows_by_parameter(out)
+        with torch.enable_grad(), self._autocast(), gradients_into(self.model, rows):
+            logits = self.model(inputs)
             loss = functional.cross_entropy(logits, labels, reduction="sum")
             loss = loss / (self._batches.batch * self._targets)
-            grads = torch.autograd.grad(loss, self._parameters, allow_unused=self._stacked)
+            grads = torch.autograd.grad(loss, self._parameters, allow_unused=self._writes_rows)
         for grad, (_, _, where) in zip(grads, self.layout.slices(), strict=True):
             if grad is not None:
                 out[0, where] = grad.reshape(-1)
 
-    def _tier(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._low)
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._low_precision)
 
-    def _rows(self, out: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Where a stacked network puts the gradients of its parameters."""
+    def _rows_by_parameter(self, out: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Views `[m, *shape]` into `out`, to which the layers of the network write; or none."""
         return {
             name: out[:, where].view(-1, *shape)
             for name, shape, where in self.layout.slices()
-            if self._stacked
+            if self._writes_rows
         }
 
-    def _joined(self, workers: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batches of `workers`, one after the other."""
+    def _batch_of(self, workers: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and labels of the batches of `workers`, one after the other."""
         rows = torch.cat([self._batches.rows(worker, step) for worker in workers])
         augment = [self._seeds.generator("worker", i, "step", step, "augment") for i in workers]
-        return self._splits.train.batch(self._splits.train_rows[rows], augment)
+        return self.splits.train.batch(self.splits.train_rows[rows], augment)
 
-    def _prepare(self, workers: Sequence[int], step: int) -> None:
-        """Give the layers with randomness or state what is these workers'."""
+    def _set_up_layers(self, workers: Sequence[int], step: int) -> None:
+        """Give the layers with randomness or state the generators and statistics of `workers`."""
         if self._dropouts:
             generators = [
                 self._seeds.generator("worker", i, "step", step, "dropout", device=self.device)
@@ -156,35 +159,35 @@ class DeepProblem(Divisible):
             ]
             for dropout in self._dropouts:
                 dropout.generators = generators
-        self._statistics.train(workers)
+        self._statistics.use_in_training(workers)
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
-        """See Problem. In evaluation mode: dropout off, running statistics by their policy."""
-        scores = torch.empty(self.parts, 2, dtype=torch.float64, device=self.device)
-        for part in range(self.parts):
-            self.score(x, part, scores[part])
-        return self.evaluation(scores)
+        """See Problem. Dropout is off; batch-norm uses running statistics."""
+        sums = torch.empty(self.evaluation_chunks, 2, dtype=torch.float64, device=self.device)
+        for chunk in range(self.evaluation_chunks):
+            self.evaluate_chunk(x, chunk, sums[chunk])
+        return self.combine_chunks(sums)
 
-    def score(self, x: torch.Tensor, part: int, out: torch.Tensor) -> None:
-        """See Divisible: the sum of the loss over one chunk, and the number classified right."""
-        self._go_to(x)
-        self._model.eval()
-        self._statistics.evaluate()
-        name, rows = self._eval[part]
-        samples = self._splits.test if name == "test" else self._splits.train
+    def evaluate_chunk(self, x: torch.Tensor, chunk: int, out: torch.Tensor) -> None:
+        """See Divisible. The sum of the losses, and the number of correct predictions."""
+        self._move_to(x)
+        self.model.eval()
+        self._statistics.use_in_evaluation()
+        name, rows = self._chunks[chunk]
+        samples = self.splits.test if name == "test" else self.splits.train
         with torch.no_grad():
             inputs, labels = samples.batch(rows)
-            logits = self._model(inputs)
+            logits = self.model(inputs)
             out[0] = functional.cross_entropy(logits, labels, reduction="sum")
             out[1] = (logits.argmax(1) == labels).sum()
 
-    def evaluation(self, scores: torch.Tensor) -> Evaluation:
-        """See Divisible: mean losses and accuracies, NaN for a set without rows."""
-        sums = {name: [0.0, 0.0, 0] for name in ("train", "test", "valid")}
-        for (name, rows), (loss, right) in zip(self._eval, scores.tolist(), strict=True):
-            total, count = sums[name], len(rows) * self._targets
-            total[0], total[1], total[2] = total[0] + loss, total[1] + right, total[2] + count
-        means = {k: (a / n, b / n) if n else (NAN, NAN) for k, (a, b, n) in sums.items()}
+    def combine_chunks(self, sums: torch.Tensor) -> Evaluation:
+        """See Divisible. Mean losses and accuracies; NaN for a set without rows."""
+        totals = {name: [0.0, 0.0, 0] for name in ("train", "test", "valid")}
+        for (name, rows), (loss, correct) in zip(self._chunks, sums.tolist(), strict=True):
+            total, count = totals[name], len(rows) * self._targets
+            total[0], total[1], total[2] = total[0] + loss, total[1] + correct, total[2] + count
+        means = {k: (a / n, b / n) if n else (NAN, NAN) for k, (a, b, n) in totals.items()}
         return Evaluation(
             loss_train=means["train"][0],
             loss_test=means["test"][0],
@@ -194,62 +197,64 @@ class DeepProblem(Divisible):
         )
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Batch-norm statistics."""
+        """See Problem: the running statistics of batch-norm."""
         return self._statistics.state_dict()
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Go on from `state`."""
+        """See Problem."""
         self._statistics.load_state_dict(state)
 
-    def share_state(self, state: dict[str, torch.Tensor]) -> None:
+    def bind_state(self, state: dict[str, torch.Tensor]) -> None:
         """See Divisible."""
         self._statistics.rows = state
 
 
-def joined(workers: int, together: int) -> int:
-    """Workers in one pass where `per_pass` does not say it: `together` of 16, fewer of fewer.
+def workers_per_pass(workers: int, of_16: int) -> int:
+    """Workers in one pass by default: `of_16` for 16 workers, and in proportion for fewer.
 
-    It depends on the run alone, so that the bits do not depend on how many processes share passes.
+    It depends on the number of workers alone, so that the bits do not depend on the number of
+    processes.
     """
-    return max(1, min(together, workers * together // 16))
+    return max(1, min(of_16, workers * of_16 // 16))
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeepSpec(ProblemSpec):
-    """Configuration that the deep problems share."""
+    """The configuration that all neural networks share."""
 
     data: str
-    """Name of a data set, or a preference list ``a|b``."""
+    """Name of a data set, or a preference list ``a|b`` of which the first available is used."""
     batch: pydantic.PositiveInt
     """Samples a worker reads in one round."""
     train_limit: pydantic.PositiveInt | None = None
-    """Train on the first so many of a fixed permutation; the same in every run."""
+    """Train on a fixed part of the training set of this size (the same in every run); null is all.
+    """
     eval_train: pydantic.PositiveInt | None = None
     """Measure the train loss on a fixed part of the training set of this size; null is all."""
     eval_test: pydantic.PositiveInt | None = None
-    """Measure the test loss and accuracy on a fixed part of the test set of this size."""
+    """Measure test loss and metric on a fixed part of the test set of this size; null is all."""
     valid_fraction: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
-    """Part of the training set that is held out, for tuning."""
+    """Fraction of the training set that is held out for tuning."""
     per_pass: pydantic.PositiveInt | None = None
     """Workers whose gradients come from one pass through the network.
 
-    Null is what was measured to be fastest: of 16 workers 4 (LSTM 8), of fewer in proportion.
-    With 1 a worker's gradient has the same bits whoever computes it; with more it is faster, and
-    the same to rounding. Networks with batch-norm take 1 whatever is said here.
+    Null is what was measured to be fastest: 4 for 16 workers (LSTM: 8), in proportion for fewer.
+    With 1, a worker's gradient has the same bits whichever process computes it. More is faster,
+    and gives the same gradient up to rounding. Networks with batch-norm always use 1.
     """
-    gradients: Tier = "float32"
-    """Float type in which gradients are computed; they are handed over as float32 either way.
+    gradients: GradientType = "float32"
+    """Float type in which gradients are computed; the result is float32 either way.
 
-    `bfloat16` is mixed precision (torch's autocast): faster where the hardware has it, and another
-    result. Evaluation is in float32.
+    `bfloat16` is mixed precision (torch's autocast): faster on hardware that supports it, with
+    different results. Evaluation is in float32.
     """
 
     @abstractmethod
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
         """The network for a data set's tensors, freshly initialised from the global generator."""
 
-    def whose_statistics(self) -> Policy:
-        """Whose batch-norm statistics are used in evaluation."""
+    def statistics_policy(self) -> Policy:
+        """Which batch-norm statistics an evaluation uses."""
         return "worker_0"
 
     @abstractmethod
@@ -261,7 +266,10 @@ class DeepSpec(ProblemSpec):
         return self.bind(data.load(self.data), workers, seeds, device)
 
     def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
-        """The problem on this data set, whatever `data` says. Raises ConfigError."""
+        """The problem on the data set `found`, in place of `data`.
+
+        Raises ConfigError where the set does not fit the network, or is too small.
+        """
         tensors = {name: tensor.to(device) for name, tensor in found.tensors.items()}
         train, test = self.samples(tensors, "train"), self.samples(tensors, "test")
         train_rows, valid_rows = held_out(len(train), self.train_limit, self.valid_fraction)
@@ -276,7 +284,7 @@ class DeepSpec(ProblemSpec):
             eval_test=self.eval_test,
             per_pass=self.per_pass,
             gradients=self.gradients,
-            statistics=self.whose_statistics(),
+            statistics=self.statistics_policy(),
             seeds=seeds,
             device=device,
             provenance=provenance(found),

@@ -1,4 +1,4 @@
-"""Fine-tuning of a pretrained encoder for the classification of sentences."""
+"""Fine-tuning a pretrained encoder to classify sentences."""
 
 from __future__ import annotations
 
@@ -15,17 +15,19 @@ from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
 from wiregrad.problems.base import register
-from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.deep import DeepProblem, DeepSpec
 from wiregrad.problems.models import pretrained
+from wiregrad.problems.samples import Samples
 
 Name = Literal["sst2", "cola", "rte", "ag_news", "imdb"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task: its data set, or a preference list, and its number of classes."""
+    """A classification task."""
 
     data: str
+    """Name of its data set, or a preference list ``a|b``."""
     classes: int = 2
 
 
@@ -39,7 +41,14 @@ TASKS: dict[Name, Task] = {
 
 
 class Sentences:
-    """Token ids `[N, length]`, padded at the end by -1, with labels; of pairs segments too."""
+    """Sentences, or pairs of sentences, as token ids.
+
+    Args:
+        ids: Token ids `[N, length]` (int32), padded at the end by -1.
+        lengths: Numbers of tokens `[N]` (int64).
+        labels: Classes `[N]` (int64).
+        segments: For pairs `[N, length]`: 0 in the first sentence, 1 in the second.
+    """
 
     eval_batch = 128
 
@@ -53,15 +62,16 @@ class Sentences:
         self._ids, self._lengths, self._labels, self._segments = ids, lengths, labels, segments
 
     def __len__(self) -> int:
-        """Number of sentences, or pairs."""
+        """Number of sentences or pairs."""
         return len(self._labels)
 
     def batch(
         self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids int64 `[b, l]` and labels `[b]`; l is the longest of these, nothing is augmented.
+        """See Samples. Ids int64 `[b, l]` and labels `[b]`; nothing is augmented.
 
-        Of pairs `[b, 2, l]`: ids and segments.
+        l is the length of the longest sentence of the batch. For pairs the inputs are ids and
+        segments, `[b, 2, l]`.
         """
         del generators
         rows = rows.to(self._labels.device)
@@ -71,8 +81,8 @@ class Sentences:
             ids = torch.stack([ids, self._segments[rows, :width].long()], dim=1)
         return ids, self._labels[rows]
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows by rising length, so that batches have little padding."""
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Samples. By ascending length, so that batches have little padding."""
         return rows[self._lengths.cpu()[rows].argsort(stable=True)]
 
 
@@ -81,23 +91,25 @@ class Sentences:
 class Finetune(DeepSpec):
     """A pretrained encoder with a fresh classification head; the metric is accuracy on every task.
 
-    (GLUE reports Matthews' correlation on CoLA; accuracy is what all our figures have.) Efficient-
-    Adam's paper fine-tunes too, with settings that are not known: those here are the suite's own.
+    GLUE reports Matthews' correlation on CoLA; all our figures show accuracy. The paper of
+    Efficient-Adam also fine-tunes, with settings that it does not give: these are our own.
     """
 
     model: str = "minilm-l6-v2"
-    """A pretrained encoder of the catalogue, a folder, or a name of the Hugging Face hub."""
+    """A pretrained encoder of the catalogue, a folder, or a name on the Hugging Face hub."""
     task: Name
     data: str = ""
-    """Empty for the task's own data set."""
+    """Name of a data set; empty for the task's own."""
     batch: pydantic.PositiveInt = 8
     max_length: int = pydantic.Field(64, ge=8)
-    """Tokens of a sentence (or pair) that are read, special ones included."""
+    """Maximal number of tokens of a sentence or pair, special tokens included; the rest is cut."""
     dropout: float = pydantic.Field(0.1, ge=0.0, lt=1.0)
-    """Probability of every dropout but those of attention, which are off."""
+    """Probability of all dropout layers except those of attention, which are off."""
     trainable: Literal["all", "head"] | pydantic.PositiveInt = "all"
-    """What is trained, and counted in d: all, the head alone, or the head, the pooler and so many
-    of the last layers."""
+    """Which parameters are trained and counted in d.
+
+    All, the head alone, or the head, the pooler and this number of the last layers.
+    """
 
     def build(self, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
         """See ProblemSpec."""
@@ -105,11 +117,11 @@ class Finetune(DeepSpec):
         return self.bind(found, workers, seeds, device)
 
     def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
-        """See DeepSpec; the text is tokenised by the model's own tokeniser."""
+        """See DeepSpec; the tokeniser is that of the pretrained model."""
         if "train_text_ends" not in found.tensors:
             raise ConfigError(f"problem.data: {found.variant!r} has no sentences")
         start = pretrained.load(self.model)
-        read = tokens.sentences(found, start.tokeniser, self.max_length)
+        read = tokens.encode_sentences(found, start.tokeniser, self.max_length)
         problem = super().bind(read, workers, seeds, device)
         problem.provenance |= {"model": start.name, "model_sha256": start.digest}
         return problem

@@ -1,4 +1,4 @@
-"""Language modelling: predict each next token of a text."""
+"""Language modelling: predicting each next token of a text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from wiregrad.core.errors import ConfigError
 from wiregrad.core.rng import Seeds
 from wiregrad.data import DataSet, tokens
 from wiregrad.problems.base import register
-from wiregrad.problems.deep import DeepProblem, DeepSpec, Samples
+from wiregrad.problems.deep import DeepProblem, DeepSpec
 from wiregrad.problems.models import pretrained
-from wiregrad.problems.models.language import SHAPES, Decoder, LSTMModel, Size
+from wiregrad.problems.models.next_token import SHAPES, Decoder, LSTMModel, Size
+from wiregrad.problems.samples import Samples
 
 
 class Windows:
-    """A stream of token ids `[n]`, cut into windows of `context` tokens, each with its next one.
+    """A text cut into windows of `context` tokens, each labelled by the token that follows it.
 
-    Window i has the tokens from ``i * context`` on; what is left at the end is dropped.
+    Window i starts at token ``i * context``; an incomplete window at the end is dropped.
+
+    Args:
+        stream: Token ids of the whole text `[n]`, any integer type.
+        context: Tokens of a window, below n.
     """
 
     eval_batch = 32
@@ -38,41 +43,45 @@ class Windows:
     def batch(
         self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids int64 `[b, context]` and the ids that follow each, `[b * context]`."""
+        """See Samples. Ids int64 `[b, context]`, and as labels the next ids `[b * context]`."""
         del generators
         rows = rows.to(self._inputs.device)
         return self._inputs[rows].long(), self._labels[rows].long().flatten()
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows as they are: all windows cost the same."""
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Samples. The rows as they are, since all windows cost the same."""
         return rows
 
 
 @dataclass(frozen=True, kw_only=True)
 class _LanguageModel(DeepSpec):
     data: str = "tiny-shakespeare"
-    """A text: tiny-shakespeare, war-and-peace, ptb, wikitext-2, wikitext-103."""
+    """A text: tiny-shakespeare, war-and-peace, ptb, wikitext-2 or wikitext-103."""
     batch: pydantic.PositiveInt = 8
     """Windows a worker reads in one round."""
     context: int = pydantic.Field(64, ge=2)
-    """Tokens of a window; losses and accuracies are means over its tokens."""
+    """Number of tokens of a window; losses and accuracies are means over all tokens."""
     tokeniser: str = "byte"
-    """`byte`, `word`, or the name of a pretrained encoder whose tokeniser is taken."""
+    """`byte`, `word`, or the name of a pretrained encoder whose tokeniser is used."""
     vocabulary: int | None = pydantic.Field(None, ge=2)
-    """Words that `word` keeps; null is all of the training text."""
+    """Size of the vocabulary of `word`; null is all words of the training text."""
 
     def bind(self, found: DataSet, workers: int, seeds: Seeds, device: torch.device) -> DeepProblem:
         """See DeepSpec. Raises ConfigError where the data set is not a text, or is too short."""
         if found.tensors.keys() != {"train_text", "test_text"}:
             raise ConfigError(f"problem.data: {found.variant!r} is not a text to model")
         if self.vocabulary is not None and self.tokeniser != "word":
-            raise ConfigError("problem.vocabulary: only words are counted (tokeniser: word)")
+            raise ConfigError("problem.vocabulary: allowed with tokeniser: word only")
         how = self.tokeniser
         if how not in {"byte", "word"}:
             how = pretrained.load(how).tokeniser
-        read = tokens.stream(found, how, self.vocabulary)
-        if min(len(read.tensors[f"{split}_tokens"]) for split in tokens.SPLITS) <= self.context:
-            raise ConfigError(f"problem.context: {self.context} is more than {found.variant} has")
+        read = tokens.encode_text(found, how, self.vocabulary)
+        shortest = min(len(read.tensors[f"{split}_tokens"]) for split in tokens.SPLITS)
+        if shortest <= self.context:
+            raise ConfigError(
+                f"problem.context: {self.context} is more than {found.variant} has "
+                f"({shortest} tokens, one of which is the last label)"
+            )
         return super().bind(read, workers, seeds, device)
 
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
@@ -83,15 +92,15 @@ class _LanguageModel(DeepSpec):
 @register("lm_gpt2")
 @dataclass(frozen=True, kw_only=True)
 class GPT2(_LanguageModel):
-    """A decoder of the form of GPT-2 from a random start; the metric is next-token accuracy.
+    """A decoder like GPT-2, randomly initialised; the metric is next-token accuracy.
 
-    Perplexity is the exponential of the loss per token. `small` on bytes: d = 834,304 with a
-    context of 64.
+    The perplexity is the exponential of the loss. With size `small`, bytes and a context of 64,
+    d = 834,304.
     """
 
     size: Size = "small"
     dropout: float = pydantic.Field(0.0, ge=0.0, lt=1.0)
-    """Of embeddings and residuals; attention has none."""
+    """Probability of dropout on embeddings and residuals; attention has none."""
 
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
         """See DeepSpec."""
@@ -103,11 +112,13 @@ class GPT2(_LanguageModel):
 class LSTM(_LanguageModel):
     """An LSTM language model; the metric is next-token accuracy.
 
-    On bytes d = 493,824 with what is the default here.
+    With the defaults, d = 493,824.
     """
 
     embedding: pydantic.PositiveInt = 128
+    """Width of the embedding."""
     hidden: pydantic.PositiveInt = 256
+    """Width of the state of each layer."""
     layers: pydantic.PositiveInt = 1
 
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:

@@ -1,6 +1,6 @@
-"""Batch-norm statistics: each worker's are its own; a policy says which ones evaluation uses.
+"""Running statistics of batch-norm: whose are kept, and which ones an evaluation uses.
 
-In training a worker normalises by its own batch alone, whatever the policy.
+In training a worker always normalises by its own batch alone.
 """
 
 from __future__ import annotations
@@ -15,18 +15,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from wiregrad.core.errors import ConfigError
 
 Policy = Literal["worker_0", "averaged"]
-"""`worker_0`: evaluation uses the running statistics of worker 0, and no others are kept.
+"""`worker_0`: an evaluation uses the running statistics of worker 0; no others are kept.
 
-`averaged`: every worker keeps its own, and evaluation uses the mean over workers of the running
-means and that of the running variances.
+`averaged`: every worker keeps its own; an evaluation uses the mean over workers of the running
+means, and the mean over workers of the running variances.
 """
 
 
 class Statistics:
-    """The running statistics of a network's batch-norm layers: one row, or one for each worker.
+    """The running statistics of the batch-norm layers of a network.
 
-    `rows` has ``LAYER.running_mean``, ``LAYER.running_var`` `[m, c]` and
-    ``LAYER.num_batches_tracked`` `[m]`, with m = 1 (`worker_0`) or n (`averaged`).
+    `rows` holds ``LAYER.running_mean`` and ``LAYER.running_var`` `[m, c]` for c channels, and
+    ``LAYER.num_batches_tracked`` `[m]`, with m = 1 (`worker_0`) or m = n (`averaged`).
+
+    Args:
+        model: The network.
+        workers: Number of workers, n.
+        policy: Whose statistics are kept.
     """
 
     def __init__(self, model: nn.Module, workers: int, policy: Policy) -> None:
@@ -38,10 +43,10 @@ class Statistics:
             for key, value in norm.named_buffers(recurse=False)
         }
 
-    def train(self, workers: Sequence[int]) -> None:
-        """Let the layers update what is kept for the worker who goes through the network next.
+    def use_in_training(self, workers: Sequence[int]) -> None:
+        """Let the layers update the statistics of the one worker in `workers`, if they are kept.
 
-        Several workers in one pass would normalise by one another's samples: there is one.
+        Raises ValueError where there are several: they would normalise by each other's samples.
         """
         for name, norm in self._norms.items():
             (worker,) = workers
@@ -50,8 +55,8 @@ class Statistics:
                 for key, _ in norm.named_buffers(recurse=False):
                     setattr(norm, key, self.rows[f"{name}.{key}"][worker])
 
-    def evaluate(self) -> None:
-        """Let the layers use what the policy says."""
+    def use_in_evaluation(self) -> None:
+        """Let the layers normalise by the statistics that the policy selects."""
         for name, norm in self._norms.items():
             norm.track_running_stats = True
             for key, _ in norm.named_buffers(recurse=False):
@@ -64,7 +69,7 @@ class Statistics:
         return {name: value.clone() for name, value in self.rows.items()}
 
     def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take the rows of `state`; raises ConfigError where they are others than these."""
+        """Copy the rows of `state`; raises ConfigError where names or shapes differ."""
         shapes = {name: value.shape for name, value in self.rows.items()}
         if shapes != {name: value.shape for name, value in state.items()}:
             raise ConfigError(

@@ -45,8 +45,9 @@ def run(request: RunRequest) -> RunCard:
         )
     convention = accounting.convention(config.log.convention)
     command = partial(parameter_server_worker.main, config.resolved())
-    preload = [parameter_server_worker.__name__]
-    with WorkerPool(command, settings.workers, preload) as workers:
+    with WorkerPool(
+        command, settings.workers, preload=[parameter_server_worker.__name__]
+    ) as workers:
         runtime = ParameterServer(problem, config.method, seeds, convention, settings, workers)
         runtime.wait_for_workers()
         loop = Loop(config, problem, runtime, None, request.progress)

@@ -35,8 +35,8 @@ class Batched:
     """R runs of one problem and one method, round by round; runs that have ended can be dropped.
 
     `fields`: the hyper-parameters that differ, by name, with R values each; `lr` is among them.
-    `conventions`: those that price the messages, at least one. Raises ConfigError for a method
-    that is not `sweepable`.
+    `conventions`: those that price the messages, at least one. Raises ConfigError for a method that
+    is not `sweepable`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Batched:
             for name, values in fields.items()
         }
         self._set_method()
-        x0 = problem.start(seeds).repeat(len(fields["lr"]), 1)
+        x0 = problem.starting_point(seeds).repeat(len(fields["lr"]), 1)
         self.state: State = self.method.init(x0, n)
         runs, first = len(x0), conventions[0]
         links = links_of(problem, method, seeds, first)

@@ -3,7 +3,7 @@
 The workers' states are stacked: every tensor of them is `[n, ...]`, a row for each worker. A round:
 
 1.  The problem computes the gradients of some workers at x, into a buffer `[m, d]`: of as many as
-    it can compute at once (`Problem.portions`), one portion after the other.
+    it can compute at once (`Problem.worker_groups`), one portion after the other.
 2.  `Method.work` turns them, with these workers' rows of the state, into messages on the uplink.
 3.  Once all workers have spoken, `Method.serve` gets their messages and answers on the downlink.
 4.  `Method.move` moves x, which all workers hold alike, by the decoded answer.
@@ -120,7 +120,7 @@ class Simulated:
     def _send_all(self, step: Step) -> None:
         """Gradients and uplink of all workers, in a buffer of a portion where that is enough."""
         everyone = range(self.problem.workers)
-        portions = self.problem.portions() if self._reuses_buffer else [everyone]
+        portions = self.problem.worker_groups() if self._reuses_buffer else [everyone]
         for portion in portions:
             if self._grads is None:
                 self._grads = self.problem.gradient_buffer(max(map(len, portions)))

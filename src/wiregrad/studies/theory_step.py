@@ -16,7 +16,7 @@ import torch
 
 from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
-from wiregrad.problems.convex.rows import OverRows, RowsSpec
+from wiregrad.problems.convex.rows import RowProblem, RowSpec
 from wiregrad.runs.config import RunConfig
 from wiregrad.theory import asynchronous, conflicts, optimum
 from wiregrad.theory.asynchronous import Sum
@@ -90,7 +90,7 @@ def _step(run: RunConfig, facts: Facts) -> tuple[str, float, float]:
 def _facts(run: RunConfig, source: Source) -> Facts:
     """Facts of the run's problem, the same for all seeds; NotCovered if it has none."""
     spec = run.problem
-    if not isinstance(spec, RowsSpec) or spec.x0 != "zeros":
+    if not isinstance(spec, RowSpec) or spec.x0 != "zeros":
         raise NotCovered(f"problem {spec.name} has no constants at one x⁰")
     key = json.dumps([run.resolved()["problem"], run.runtime.workers, source], sort_keys=True)
     if key not in _KNOWN:
@@ -99,11 +99,11 @@ def _facts(run: RunConfig, source: Source) -> Facts:
     return _KNOWN[key]
 
 
-def _computed(problem: OverRows, spec: RowsSpec, source: Source) -> Facts:
+def _computed(problem: RowProblem, spec: RowSpec, source: Source) -> Facts:
     n, x0 = problem.workers, problem.x0()
     constants = asynchronous.of_mean(problem.constants())
     if source == "conflicts":
-        parts = [problem.part(worker).scipy() for worker in range(n)]
+        parts = [problem.worker_matrix(worker).scipy() for worker in range(n)]
         constants = conflicts.smoothness(parts, problem.curvature_bound, constants.strong, spec.lam)
     best = optimum.find(problem, x0)
     first, _ = problem.evaluate_batch(x0[None])

@@ -1,4 +1,4 @@
-"""Convex problems, and logistic regression with a nonconvex regulariser; closed-form gradients."""
+"""Problems with closed-form gradients: convex ones, and logistic regression in general."""
 
 from wiregrad.problems.convex.base import Convex
 from wiregrad.problems.convex.least_squares import LeastSquares

@@ -1,4 +1,4 @@
-"""What the convex problems share: all workers at many points at once, and their constants."""
+"""The interface of the convex problems: many points at once, and the constants of the theory."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Start = Literal["zeros", "normal"]
 
 
 class Convex(Problem):
-    """f = mean of the workers' f_i, whose exact gradients have a closed form.
+    """f is the mean of the workers' f_i, whose exact gradients have a closed form.
 
-    The methods with ``batch`` in their name take R points `[R, d]` at once: the runs of a sweep.
-    A point's results are the same in any batch up to rounding; to the last bit where the problem
-    says so.
+    The methods with ``batch`` in their name take R points `[R, d]` at once, those of the R runs of
+    a sweep. The results for a point do not depend on the other points, up to rounding; exactly,
+    where the problem says so.
     """
 
     stochastic = False
-    """Whether `gradients` draws samples; the ``batch`` methods never do."""
+    """Whether `gradients` draws samples or noise; the ``batch`` methods are always exact."""
 
     @abstractmethod
-    def start(self, seeds: Seeds) -> torch.Tensor:
-        """The starting point `[d]` of a run with these seeds."""
+    def starting_point(self, seeds: Seeds) -> torch.Tensor:
+        """The starting point `[d]` of a run with these seeds, a new tensor."""
 
     @abstractmethod
     def gradients_batch(
@@ -37,30 +37,33 @@ class Convex(Problem):
         out: torch.Tensor | None = None,
         workers: Sequence[int] | None = None,
     ) -> torch.Tensor:
-        """The exact gradients `[R, n, d]` of `workers` (all) at `x` `[R, d]`, in `out` if given."""
+        """The exact gradients `[R, m, d]` of m `workers` (default: all n) at `x` `[R, d]`.
+
+        They are written to `out` `[R, m, d]` if it is given.
+        """
 
     @abstractmethod
     def evaluate_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The objective f `[R]` and ‖∇f‖ `[R]` at `x` `[R, d]`."""
+        """F `[R]` and ‖∇f‖ `[R]` at `x` `[R, d]`."""
 
     @abstractmethod
     def constants(self) -> Constants:
-        """Smoothness, and strong convexity where there is one; they take a moment."""
+        """The smoothness and, if any, strong-convexity constants; takes up to some seconds."""
 
     def gradients(
         self, x: torch.Tensor, step: int, out: torch.Tensor, workers: Sequence[int]
     ) -> None:
-        """See Problem."""
+        """See Problem; exact, the same in every round."""
         del step
         self.gradients_batch(x[None], out[None], workers)
 
     def evaluate(self, x: torch.Tensor) -> Evaluation:
-        """The objective and the norm of its exact gradient."""
+        """See Problem: the objective and the norm of its exact gradient."""
         loss, norm = self.evaluate_batch(x[None])
         return Evaluation(loss_train=loss.item(), grad_norm=norm.item())
 
 
-def mean_norm(gradients: torch.Tensor) -> torch.Tensor:
-    """‖mean over workers‖ `[R]` of `[R, n, d]`: ‖∇f‖."""
+def norm_of_mean(gradients: torch.Tensor) -> torch.Tensor:
+    """‖∇f‖ `[R]` from the workers' gradients `[R, n, d]`: the norm of their mean."""
     norm: torch.Tensor = torch.linalg.vector_norm(gradients.mean(-2), dim=-1)
     return norm

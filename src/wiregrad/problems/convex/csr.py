@@ -1,4 +1,4 @@
-"""Sparse rows: CSR, and their products on any device."""
+"""Sparse matrices by rows (CSR), and products with them on any device."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 SPARSE_BELOW = 0.15
-"""Density under which torch's CSR product is faster than a dense one (a9a yes, phishing no)."""
+"""Density below which torch's CSR product is faster than a dense one (a9a yes, phishing no)."""
 
 
 class Csr(NamedTuple):
-    """A sparse matrix `[m, d]` by rows: `crow` `[m + 1]`, `col` and `values` `[nnz]`."""
+    """A sparse matrix `[m, d]` by rows."""
 
     crow: torch.Tensor
+    """Where each row begins in `col` and `values`, and the end, int64 `[m + 1]`."""
     col: torch.Tensor
+    """The column of each value, int64 `[nnz]`."""
     values: torch.Tensor
+    """`[nnz]`."""
     d: int
+    """Number of columns."""
 
     @property
     def m(self) -> int:
@@ -31,11 +35,11 @@ class Csr(NamedTuple):
         return len(self.crow) - 1
 
     def to(self, device: torch.device) -> Csr:
-        """The same on `device`."""
+        """This matrix on `device`."""
         return Csr(self.crow.to(device), self.col.to(device), self.values.to(device), self.d)
 
     def take(self, rows: torch.Tensor) -> Csr:
-        """The rows with these numbers (int64)."""
+        """The rows with these numbers (int64), in the given order."""
         starts = self.crow[rows]
         counts = self.crow[rows + 1] - starts
         crow = functional.pad(counts.cumsum(0), (1, 0))
@@ -44,27 +48,27 @@ class Csr(NamedTuple):
         return Csr(crow, self.col[place], self.values[place], self.d)
 
     def slice(self, rows: slice) -> Csr:
-        """Consecutive rows."""
+        """The rows of a slice with a start and a stop; values are shared, not copied."""
         crow = self.crow[rows.start : rows.stop + 1]
         inside = slice(int(crow[0]), int(crow[-1]))
         return Csr(crow - crow[0], self.col[inside], self.values[inside], self.d)
 
     def scaled(self, factors: torch.Tensor) -> Csr:
-        """Each row times its factor `[m]`."""
+        """Each row times its factor in `[m]`."""
         return self._replace(values=self.values * factors.repeat_interleave(self.crow.diff()))
 
     def dense(self) -> torch.Tensor:
-        """`[m, d]`."""
+        """The dense matrix `[m, d]`."""
         matrix = self.values.new_zeros(self.m, self.d)
         matrix[self.row_numbers(), self.col] = self.values
         return matrix
 
     def row_numbers(self) -> torch.Tensor:
-        """The row of each value, `[nnz]`."""
+        """The row of each value, int64 `[nnz]`."""
         return torch.arange(self.m, device=self.crow.device).repeat_interleave(self.crow.diff())
 
     def scipy(self) -> sparse.csr_array:
-        """The same for SciPy, which takes a third of a second to import."""
+        """This matrix as SciPy's, whose import takes a third of a second."""
         from scipy import sparse  # noqa: PLC0415
 
         parts = (self.values.cpu().numpy(), self.col.cpu().numpy(), self.crow.cpu().numpy())
@@ -72,20 +76,20 @@ class Csr(NamedTuple):
 
 
 class Rows(ABC):
-    """The rows B `[m, d]` of one worker, for torch: any device and float type."""
+    """The rows B `[m, d]` of one worker, in a form that torch multiplies fast."""
 
     @abstractmethod
     def times(self, x: torch.Tensor) -> torch.Tensor:
-        """B x[r] for each r: `[m, R]` from `[R, d]`."""
+        """B xᵀ: from points `[R, d]` the products `[m, R]` of all rows with each point."""
 
     @abstractmethod
-    def back(self, weights: torch.Tensor) -> torch.Tensor:
-        """Bᵀ weights[:, r] for each r: `[R, d]` from `[m, R]`."""
+    def transposed_times(self, weights: torch.Tensor) -> torch.Tensor:
+        """(Bᵀ weights)ᵀ: from weights `[m, R]` the weighted sums `[R, d]` of the rows."""
 
 
 @dataclass(frozen=True)
 class Dense(Rows):
-    """Rows as a dense matrix."""
+    """Rows as a dense matrix `[m, d]`."""
 
     matrix: torch.Tensor
 
@@ -93,17 +97,17 @@ class Dense(Rows):
         """See Rows."""
         return self.matrix @ x.T
 
-    def back(self, weights: torch.Tensor) -> torch.Tensor:
+    def transposed_times(self, weights: torch.Tensor) -> torch.Tensor:
         """See Rows."""
         return weights.T @ self.matrix
 
 
 class Sparse(Rows):
-    """Rows in CSR, and their transpose."""
+    """Rows as torch's CSR tensor, and its transpose."""
 
     def __init__(self, rows: Csr) -> None:
         with warnings.catch_warnings(action="ignore", category=UserWarning):
-            # torch calls CSR a beta feature, once a process
+            # torch warns once per process that CSR is a beta feature
             self._matrix = torch.sparse_csr_tensor(*rows[:3], (rows.m, rows.d))
             by_column = self._matrix.to_sparse_csc()
             self._transposed = torch.sparse_csr_tensor(
@@ -117,12 +121,12 @@ class Sparse(Rows):
         """See Rows."""
         return self._matrix @ x.T
 
-    def back(self, weights: torch.Tensor) -> torch.Tensor:
+    def transposed_times(self, weights: torch.Tensor) -> torch.Tensor:
         """See Rows."""
         return (self._transposed @ weights).T
 
 
-def rows_of(part: Csr) -> Rows:
-    """`part` in the form whose products are faster."""
+def faster_form(part: Csr) -> Rows:
+    """`part` as sparse or dense rows, whichever multiplies faster."""
     is_sparse = len(part.values) < SPARSE_BELOW * part.m * part.d
     return Sparse(part) if is_sparse else Dense(part.dense())

@@ -1,6 +1,6 @@
-"""The factors of sparse rows where sub-rows repeat.
+"""Factoring a sparse matrix whose sub-rows repeat, so that products with it cost less.
 
-SciPy's sparse matrices take a third of a second to import: this module is imported when used.
+This module imports SciPy, which takes a third of a second; import it only when it is used.
 """
 
 from __future__ import annotations
@@ -16,24 +16,30 @@ from wiregrad.kernels.sparse_rows import SparseMatrix
 from wiregrad.problems.convex.csr import Csr
 
 PATTERN_CAPS = (32, 128)
-"""Patterns that a group of columns may have: the cheaper of these factorings is taken."""
+"""Limits on the distinct sub-rows of a group of columns; the best factoring of these is used."""
 
 Integers = npt.NDArray[np.int64]
 
 
 class Factors(NamedTuple):
-    """B = rows · patterns, exactly: rows over patterns, patterns `[P, d]` over columns."""
+    """B = rows · patterns exactly, with rows `[m, P]` and patterns `[P, d]`, both sparse."""
 
     rows: SparseMatrix
     patterns: SparseMatrix
 
 
 def factor(rows: Csr, signs: torch.Tensor, parts: int) -> Factors:
-    """`rows`, each times its sign ±1, as rows of repeating sub-rows.
+    """Factor `rows`, each times its sign, into patterns that repeat.
 
-    One-hot and binary features make few distinct sub-rows over a group of neighbouring columns;
-    each is summed once a point in place of once a row (phishing: 30 terms a row become 10). The
-    grouping with the least work is taken, for rows in `parts` parts; it may be none.
+    One-hot and binary features have few distinct sub-rows over a group of neighbouring columns.
+    The product of a point with such a sub-row is computed once per point and worker instead of once
+    per row: on phishing 30 terms per row become 10. Of several groupings, and of none, the one with
+    the least work is used.
+
+    Args:
+        rows: The matrix `[m, d]`.
+        signs: ±1 for each row, float64 `[m]`.
+        parts: Number of workers among whom the rows are split.
     """
     matrix, flips = rows.scipy(), signs.numpy()
     plain = (sparse.csr_array(sparse.diags_array(flips) @ matrix), sparse.eye_array(rows.d))
@@ -55,13 +61,13 @@ def _for_kernels(matrix: sparse.sparray) -> SparseMatrix:
 def _grouped(
     matrix: sparse.csr_array, signs: npt.NDArray[np.float64], cap: int
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Rows over patterns, and patterns, with at most `cap` patterns a group of columns."""
+    """The two factors, with at most `cap` patterns for each group of columns."""
     columns = sparse.csc_array(matrix)
     entries: list[tuple[Integers, Integers, npt.NDArray[np.float64]]] = []
     patterns: list[sparse.csr_array] = []
     count = 0
     for first, end, key in _groups(columns, cap):
-        if key is None:  # too many values for patterns: the column stands for itself
+        if key is None:  # too many distinct values: the column is its own pattern
             inside = slice(columns.indptr[first], columns.indptr[end])
             where, values = columns.indices[inside], columns.data[inside]
             ids, shown = np.full(len(where), count), np.ones((1, 1))
@@ -81,7 +87,11 @@ def _grouped(
 
 
 def _groups(columns: sparse.csc_array, cap: int) -> list[tuple[int, int, Integers | None]]:
-    """Runs of columns, and the number of each row's sub-row there: from 1, and 0 for zeros."""
+    """Groups of neighbouring columns, as (first, end, key).
+
+    `key` `[m]` numbers the sub-row of each row in the group, from 1, with 0 for zeros; it is None
+    for a single column with more than `cap` distinct values.
+    """
     m, d = columns.shape
     found: list[tuple[int, int, Integers | None]] = []
     start, key = 0, np.zeros(m, np.int64)
@@ -107,7 +117,7 @@ def _groups(columns: sparse.csc_array, cap: int) -> list[tuple[int, int, Integer
 
 
 def _renumbered(numbers: Integers) -> tuple[Integers, int]:
-    """Distinct numbers become 0, 1, 2, … in their order, 0 staying 0; how many are not 0."""
+    """`numbers` replaced by their ranks 0, 1, 2, ..., where 0 stays 0, and the largest rank."""
     there = np.bincount(numbers) > 0
     there[0] = True
     return (np.cumsum(there) - 1)[numbers], int(there.sum()) - 1

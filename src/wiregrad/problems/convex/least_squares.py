@@ -10,18 +10,18 @@ import torch
 
 from wiregrad.core.rng import Seeds
 from wiregrad.problems.base import register
-from wiregrad.problems.convex.base import mean_norm
+from wiregrad.problems.convex.base import norm_of_mean
 from wiregrad.problems.convex.csr import Csr
-from wiregrad.problems.convex.rows import OverRows, Parts, RowsSpec
+from wiregrad.problems.convex.rows import RowProblem, RowSpec, WorkerSamples
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
 
 
-class LeastSquares(OverRows):
+class LeastSquares(RowProblem):
     """f = mean of the workers' f_i(x) = ‖A_i x − b_i‖²/(2 m_i) + λ‖x‖²/2.
 
-    Where that is less work, gradients are H_i x − c_i from H_i = A_iᵀA_i/m_i + λI, worked out
-    once; a point's bits may then differ between batches.
+    Where it is less work, gradients are computed as H_i x − c_i with H_i = A_iᵀA_i/m_i + λI, which
+    is formed once; the bits of a gradient may then depend on the batch of points.
     """
 
     curvature_bound = 1.0
@@ -37,7 +37,7 @@ class LeastSquares(OverRows):
         chosen = range(self.workers) if workers is None else workers
         out = x.new_empty(len(x), len(chosen), self.dim) if out is None else out
         if not self._few_columns:
-            return self._with_torch(x, out, chosen)
+            return self._gradients_in_torch(x, out, chosen)
         hessians, linear = self._normal
         if workers is not None:
             hessians, linear = hessians[list(chosen)], linear[list(chosen)]
@@ -47,40 +47,43 @@ class LeastSquares(OverRows):
     def evaluate_batch(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See Convex."""
         losses = [
-            (matrix.times(x) - self._targets(self._parts.slice(worker))).square().mean(0) / 2
+            (matrix.times(x) - self._targets(self._samples.slice(worker))).square().mean(0) / 2
             for worker, matrix in enumerate(self._matrices)
         ]
         value = torch.stack(losses).mean(0) + self._spec.lam * x.square().sum(-1) / 2
-        return value, mean_norm(self.gradients_batch(x))
+        return value, norm_of_mean(self.gradients_batch(x))
 
     def constants(self) -> Constants:
         """See Convex."""
-        parts = [self.part(worker).scipy() for worker in range(self.workers)]
+        parts = [self.worker_matrix(worker).scipy() for worker in range(self.workers)]
         return constants.least_squares(parts, self._spec.lam)
 
     @property
     def _few_columns(self) -> bool:
-        """Whether H_i x is less work than two products with the rows (a dense one runs faster)."""
-        return self.workers * self.dim**2 <= 8 * len(self._parts.rows.values)
+        """Whether H_i x is less work than two sparse products with the rows.
+
+        A dense multiplication is counted as 8 times as fast as a sparse one.
+        """
+        return self.workers * self.dim**2 <= 8 * len(self._samples.rows.values)
 
     @cached_property
     def _normal(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """H_i `[n, d, d]` and c_i `[n, d]`."""
+        """H `[n, d, d]` and c `[n, d]`, with c_i = A_iᵀb_i/m_i."""
         hessians = torch.empty(self.workers, self.dim, self.dim, dtype=self.dtype)
         linear = torch.empty(self.workers, self.dim, dtype=self.dtype)
         for worker in range(self.workers):
-            rows, inside = self.part(worker).dense(), self._parts.slice(worker)
+            rows, inside = self.worker_matrix(worker).dense(), self._samples.slice(worker)
             hessians[worker] = rows.T @ rows / len(rows)
             hessians[worker].diagonal().add_(self._spec.lam)
-            linear[worker] = rows.T @ self._parts.labels[inside] / len(rows)
+            linear[worker] = rows.T @ self._samples.labels[inside] / len(rows)
         return hessians.to(self.device), linear.to(self.device)
 
     @property
-    def _signed(self) -> Csr:
-        return self._parts.rows
+    def _signed_rows(self) -> Csr:
+        return self._samples.rows
 
     def _targets(self, rows: torch.Tensor | slice) -> torch.Tensor:
-        return self._parts.labels[rows][:, None].to(self.device)
+        return self._samples.labels[rows][:, None].to(self.device)
 
     def _slope(self, products: torch.Tensor, targets: torch.Tensor | None) -> torch.Tensor:
         assert targets is not None
@@ -98,8 +101,12 @@ class LeastSquares(OverRows):
 
 @register("least_squares")
 @dataclass(frozen=True, kw_only=True)
-class LeastSquaresSpec(RowsSpec):
-    """Least squares on a LIBSVM set, labels ±1 or real; with `lam` 0 it is PL only."""
+class LeastSquaresSpec(RowSpec):
+    """Least squares on a LIBSVM set with labels ±1 or real.
+
+    With `lam` 0 the objective is convex and satisfies the PL condition, without being strongly
+    convex where columns are dependent.
+    """
 
     task = "any"
 
@@ -108,7 +115,9 @@ class LeastSquaresSpec(RowsSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lam < 0:
-            raise ValueError("lam: a number from 0")
+            raise ValueError(f"lam: {self.lam}, allowed: at least 0")
 
-    def _over(self, parts: Parts, seeds: Seeds, device: torch.device) -> LeastSquares:
-        return LeastSquares(parts, self, seeds, device)
+    def _problem_on(
+        self, samples: WorkerSamples, seeds: Seeds, device: torch.device
+    ) -> LeastSquares:
+        return LeastSquares(samples, self, seeds, device)

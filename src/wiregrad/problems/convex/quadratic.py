@@ -1,4 +1,4 @@
-"""The generated quadratics of 3PC: tridiagonal, ill-conditioned, as unlike as one wants."""
+"""The generated quadratics of 3PC: tridiagonal, ill-conditioned, of adjustable heterogeneity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wiregrad.core.layout import Layout
 from wiregrad.core.rng import Seeds
 from wiregrad.data.splits import FIXED
 from wiregrad.problems.base import ProblemSpec, register
-from wiregrad.problems.convex.base import Convex, mean_norm
+from wiregrad.problems.convex.base import Convex, norm_of_mean
 from wiregrad.theory import constants
 from wiregrad.theory.constants import Constants
 
@@ -24,7 +24,14 @@ class Quadratic(Convex):
     """f = mean of the workers' f_i(x) = xᵀA_i x/2 − b_iᵀx, A_i = (ν_i/4) T + shift·I.
 
     T = tridiag(−1, 2, −1) is never formed: the gradients of n workers at a point cost O(nd). A
-    point's bits are the same in any batch and for any choice of workers.
+    gradient has the same bits in any batch and for any choice of workers.
+
+    Args:
+        scale: ν, one for each worker, `[n]`.
+        first: The first coordinate of b_i, the only one that is not 0, `[n]`.
+        shift: What is added to the diagonal of each A_i.
+        d: Number of coordinates.
+        device: Where gradients are computed.
     """
 
     def __init__(
@@ -38,10 +45,10 @@ class Quadratic(Convex):
 
     def x0(self) -> torch.Tensor:
         """See Problem."""
-        return self.start(Seeds(0))
+        return self.starting_point(Seeds(0))
 
-    def start(self, seeds: Seeds) -> torch.Tensor:
-        """(√d, 0, …, 0), whatever the seeds."""
+    def starting_point(self, seeds: Seeds) -> torch.Tensor:
+        """See Convex: (√d, 0, …, 0) for any seeds."""
         del seeds
         x = torch.zeros(self.dim, dtype=self.dtype, device=self.device)
         x[0] = math.sqrt(self.dim)
@@ -67,14 +74,14 @@ class Quadratic(Convex):
         gradients = self.gradients_batch(x)
         curved = self._product(x) * (self._scale.mean() / 4) + self._shift * x
         value = (x * curved).sum(-1) / 2 - self._first.mean() * x[..., 0]
-        return value, mean_norm(gradients)
+        return value, norm_of_mean(gradients)
 
     def constants(self) -> Constants:
         """See Convex."""
         return constants.tridiagonal_quadratics(self._scale.tolist(), self._shift, self.dim)
 
     def _product(self, x: torch.Tensor) -> torch.Tensor:
-        """T x `[R, d]`."""
+        """T x `[R, d]` at `x` `[R, d]`."""
         product = 2 * x
         product[..., 1:] -= x[..., :-1]
         product[..., :-1] -= x[..., 1:]
@@ -84,21 +91,25 @@ class Quadratic(Convex):
 @register("quadratic")
 @dataclass(frozen=True, kw_only=True)
 class QuadraticSpec(ProblemSpec):
-    """Quadratics of n workers around one, μ = `lam` for their mean.
+    """Random quadratics, one for each worker, whose mean has the smallest eigenvalue `lam`.
 
     ν_i = 1 + sξ_i and b_i = (ν_i/4)(−1 + sξ′_i)e₁ with standard normal ξ, ξ′ and s = `noise`; the
-    shift lifts the smallest eigenvalue of the mean to `lam`. An `instance` is the same in every
-    run. Source: arXiv 2202.00998, appendix on quadratics (its generation algorithm).
+    shift lifts the smallest eigenvalue of the mean to `lam`. Source: arXiv 2202.00998, appendix on
+    quadratics (its generation algorithm).
     """
 
     dim: pydantic.PositiveInt = 1000
+    """d."""
     noise: pydantic.NonNegativeFloat = 0.05
+    """How much the workers' quadratics differ; with 0 they are equal."""
     lam: pydantic.PositiveFloat = 1e-6
+    """The strong-convexity constant μ of the mean."""
     instance: pydantic.NonNegativeInt = 0
+    """Which random quadratics; an instance is the same in every run, whatever its seed."""
     dtype: Literal["float64", "float32"] = "float64"
 
     def build(self, workers: int, seeds: Seeds, device: torch.device) -> Quadratic:
-        """See ProblemSpec; `seeds` are not used: the instance is drawn from streams of its own."""
+        """See ProblemSpec; `seeds` are not used, since an instance has streams of its own."""
         del seeds
         generator = FIXED.generator("problem", "quadratic", self.instance)
         draws = torch.randn(workers, 2, generator=generator, dtype=torch.float64)

@@ -1,1 +1,1 @@
-"""Networks of the papers, without their data: modules from an input batch to logits."""
+"""The networks of the papers, without data: `torch.nn` modules from a batch to logits."""

@@ -1,7 +1,7 @@
 """Small convolutional networks: MNIST CNN, LeNet-5, the LeNet of COMP-AMS's scripts, and TinyNet.
 
-Where a paper has ReLU or dropout before 2×2 max-pooling the order here is the other way round, on a
-quarter of the values: both are monotone in each value, so that outputs and gradients are the same.
+Where a paper applies ReLU or channel dropout before 2×2 max-pooling, the order here is reversed,
+which costs a quarter. Both are monotone in each value, so that outputs and gradients are the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from wiregrad.problems.models.layers import Dropout, pool_relu
-from wiregrad.problems.models.stacked import Conv2d, Linear
+from wiregrad.problems.models.per_worker import Conv2d, Linear
 
 
 class MnistCNN(nn.Module):
@@ -21,7 +21,7 @@ class MnistCNN(nn.Module):
     """
 
     dim = 21_840
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LeNet5(nn.Module):
     """
 
     dim = 62_006
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -71,11 +71,11 @@ class LeNet(nn.Module):
     """The `LeNet` of COMP-AMS's scripts on CIFAR-10, for `[b, 3, 32, 32]`: d = 541,094.
 
     Three times conv 3×3 with padding 1 (3→16→32→64), ReLU, max-pool 2; fc 1024→500, ReLU,
-    dropout 0.5; fc 500→10. The padding is what makes 1024 = 64·4·4 come out.
+    dropout 0.5; fc 500→10. It is the padding that gives the 1024 = 64·4·4 inputs of fc.
     """
 
     dim = 541_094
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 10) -> None:
         super().__init__()
@@ -95,13 +95,13 @@ class LeNet(nn.Module):
 
 
 class TinyNet(nn.Module):
-    """A small network of ours on images `[b, 3, 64, 64]`: d = 299,602 with 50 classes.
+    """A small network of our own for images `[b, 3, 64, 64]`: d = 299,602 with 50 classes.
 
-    conv 3→16 5×5 of stride 2, then twice conv 3×3 (16→32→64), each with padding and followed
+    conv 3→16 5×5 with stride 2, then twice conv 3×3 (16→32→64), each with padding and followed
     by max-pool 2 and ReLU; fc 1024→256, ReLU; fc 256→classes.
     """
 
-    together = 4
+    per_pass_of_16 = 4
 
     def __init__(self, classes: int = 50) -> None:
         super().__init__()

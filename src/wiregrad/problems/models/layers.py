@@ -1,4 +1,4 @@
-"""Layers without weights: dropout by explicit generators, and a fused max-pooling."""
+"""Layers without weights: dropout from explicit generators, and fused max-pooling with ReLU."""
 
 from __future__ import annotations
 
@@ -9,24 +9,29 @@ from torch import nn
 from torch.nn import functional
 
 from wiregrad.kernels import pooling
-from wiregrad.problems.models.stacked import Context
+from wiregrad.problems.models.per_worker import Context
 
 
 class Dropout(nn.Module):
-    """Dropout by explicit generators, one a worker; with `channels` whole channels drop.
+    """Dropout that draws from one explicit generator for each worker.
 
     Inputs `[m * b, ...]` belong to the m workers of `generators`, one after the other. In training
-    each kept value is scaled by 1/(1 - p); in evaluation nothing happens.
+    each kept value is scaled by 1/(1 - p); in evaluation the input is returned unchanged.
+
+    Args:
+        p: Probability that a value is dropped, in [0, 1).
+        channels: Drop whole channels of `[b, c, h, w]` in place of single values.
     """
 
     generators: Sequence[torch.Generator] = ()
+    """Set by the problem before each pass in training."""
 
     def __init__(self, p: float = 0.5, *, channels: bool = False) -> None:
         super().__init__()
         self.p, self.channels = p, channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` with a fraction p of its values (or channels) zeroed."""
+        """`x` with a random fraction p of its values (or channels) set to zero."""
         if not self.training:
             return x
         if not self.generators:
@@ -40,7 +45,7 @@ class Dropout(nn.Module):
 
 
 def pool_relu(x: torch.Tensor) -> torch.Tensor:
-    """2×2 max-pooling of `[b, c, h, w]`, then ReLU: one pass where there are compiled kernels."""
+    """2×2 max-pooling of `[b, c, h, w]`, then ReLU; one pass where compiled kernels can be used."""
     if not pooling.supports(x):
         return functional.max_pool2d(x, 2).relu()
     pooled: torch.Tensor = _PoolReLU.apply(x)

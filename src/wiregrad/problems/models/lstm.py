@@ -1,4 +1,4 @@
-"""The LSTM classifier of COMP-AMS on IMDB, with a gradient per worker from one pass."""
+"""The LSTM classifier of COMP-AMS on IMDB, with one gradient per worker from a single pass."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from wiregrad.problems.models.stacked import (
+from wiregrad.problems.models.per_worker import (
     Context,
     Embedding,
     Grad,
     Linear,
     PerWorker,
     Rows,
-    lowered,
+    to_autocast_type,
 )
 
 PADDING = 0
-"""Token that fills a review up at its end; it occurs nowhere else."""
+"""The token that pads a review at its end; it occurs nowhere else."""
 
 NEGLIGIBLE = 1e-25
-"""Smaller gradients that are carried back in time become zero.
+"""Gradients that are carried back in time become zero below this absolute value.
 
-Far below what float32 resolves in the sum that they enter; left alone they decay to denormal
-numbers, with which arithmetic is some thirty times slower.
+This is far below what float32 resolves in the sums that they enter. Without the limit they decay
+to denormal numbers, with which arithmetic is about thirty times slower.
 """
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Which words there are in `[b, length]` tokens, step by step, longest sequence first.
+    """The words of tokens `[b, length]`, ordered by step, within a step by falling length.
 
-    At step t the first `sizes[t]` sequences of `order` still run, so that the entries of a step
-    lie one after the other and those of running sequences are a prefix. P is the number of words.
+    An entry is one word; P is their number. At step t the first `sizes[t]` sequences of `order` are
+    not over yet. The entries of a step are contiguous, and those that go on are a prefix of them.
     """
 
     order: torch.Tensor
-    """The sequences by falling length, `[b]`."""
+    """The sequences by falling length, int64 `[b]`."""
     sizes: list[int]
-    """Running sequences at each step."""
+    """Number of sequences that are not over, for each step."""
     sequence: torch.Tensor
     """The sequence of each entry, `[P]`."""
     tokens: torch.Tensor
@@ -48,11 +48,11 @@ class Packing:
     before: torch.Tensor
     """The entry one step earlier in the same sequence, `[P]`; negative for a first word."""
     last: torch.Tensor
-    """The entry of each sequence's last word, `[b]`."""
+    """The entry of the last word of each sequence, `[b]`, in the order of the batch."""
 
     @staticmethod
     def of(tokens: torch.Tensor) -> Packing:
-        """The packing of int tokens `[b, length]`, padded at the end, at least one word each."""
+        """Pack integer tokens `[b, length]`, padded at the end, with at least one word each."""
         lengths = (tokens != PADDING).sum(1)
         order = lengths.argsort(descending=True, stable=True)
         steps = torch.arange(int(lengths.max()), device=tokens.device)
@@ -72,9 +72,10 @@ class Packing:
 
 
 class LSTM(PerWorker, nn.LSTM):
-    """A one-layer `nn.LSTM` of which the last state of each sequence is wanted.
+    """A one-layer `nn.LSTM` that returns the last hidden state of each sequence.
 
-    With a gradient per worker where there are `rows` (see `wiregrad.problems.models.stacked`).
+    It computes one gradient per worker where `rows` are set
+    (see `wiregrad.problems.models.per_worker`).
     """
 
     def forward(  # type: ignore[override]
@@ -84,7 +85,7 @@ class LSTM(PerWorker, nn.LSTM):
     ) -> torch.Tensor:
         """Entries `[P, e]` to the last hidden states `[b, hidden]`, in the order of the batch."""
         weights = [getattr(self, name) for name in _WEIGHTS]
-        result: torch.Tensor = _LSTM.apply(packing, self.rows, *lowered(entries, *weights))
+        result: torch.Tensor = _LSTM.apply(packing, self.rows, *to_autocast_type(entries, *weights))
         return result
 
 
@@ -94,8 +95,8 @@ _WEIGHTS = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
 class _LSTM(torch.autograd.Function):
     """h_t = o·tanh(c_t), c_t = f·c_{t−1} + i·g, with gates i, f, o = σ(·), g = tanh(·).
 
-    Within, gates are in the order i, f, o, g (torch's is i, f, g, o), so that one call takes the
-    sigmoid of three. All of the arrays `[P, ...]` are packed.
+    Internally the gates are in the order i, f, o, g (torch's is i, f, g, o), so that one call
+    takes the sigmoid of three of them. All arrays `[P, ...]` are packed.
     """
 
     @staticmethod
@@ -174,10 +175,11 @@ def _gate_gradients(
     cells: torch.Tensor,
     squashed: torch.Tensor,
 ) -> torch.Tensor:
-    """Gradients `[P, 4 * hidden]` of the gates before their non-linearities, back in time.
+    """Gradients `[P, 4 * hidden]` with respect to the gates before their non-linearities.
 
-    `grad` `[b, hidden]` is that of the last states. The gradients carried from step to step are
-    those of running sequences: a sequence joins at its last word, with its row of `grad`.
+    `grad` `[b, hidden]` is the gradient with respect to the last states. The loop goes back in
+    time and carries the gradients of the sequences that are not over; a sequence enters at its last
+    word, with its row of `grad`.
     """
     sizes, hidden = packing.sizes, grad.shape[1]
     delta = torch.empty_like(gates)
@@ -208,20 +210,26 @@ def _gate_gradients(
 
 
 def _reorder(weight: torch.Tensor) -> torch.Tensor:
-    """Rows of gates i, f, g, o to i, f, o, g; it undoes itself."""
+    """Reorder the rows of gates i, f, g, o to i, f, o, g; its own inverse."""
     i, f, g, o = weight.chunk(4)
     return torch.cat([i, f, o, g])
 
 
 class ReviewLSTM(nn.Module):
-    """Embedding → LSTM → its output at the last word → fc → ReLU → fc, for tokens `[b, length]`.
+    """Embedding → LSTM, last output → fc → ReLU → fc, for tokens `[b, length]`.
 
     The embedding has a row for padding (0), one for all unknown words (1) and one for each word of
-    the vocabulary; the padding row is never read, so its gradient is zero. The text names "two
-    fully connected layers"; the ReLU between them is ours, without it they would be one.
+    the vocabulary; the padding row is never read, so that its gradient is zero. The paper names
+    "two fully connected layers"; the ReLU between them is our addition, without which they would
+    equal one layer.
+
+    Args:
+        words: Size of the vocabulary.
+        embedding: Width of the embedding.
+        hidden: Width of the LSTM and of the first fully connected layer.
     """
 
-    together = 8
+    per_pass_of_16 = 8
 
     def __init__(self, words: int, embedding: int = 32, hidden: int = 64) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Pretrained encoders for classification: from the catalogue, or whatever `transformers` can load.
+"""Pretrained encoders for classification: from the catalogue, or any that `transformers` can load.
 
-Nothing that a model carries is executed: its weights are safetensors (or read with
-``weights_only``), its configuration and tokeniser are JSON, and no code of a repository is trusted.
+No code that comes with a model is executed: weights are safetensors (or read with
+``weights_only``), configuration and tokeniser are JSON, and code of repositories is not trusted.
 """
 
 from __future__ import annotations
@@ -28,23 +28,24 @@ Trainable = Literal["all", "head"] | int
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What fine-tuning starts from."""
+    """A pretrained encoder without its head."""
 
     name: str
     config: dict[str, Any]
-    """The configuration of `transformers`, with its `model_type`."""
+    """The configuration of `transformers`, including `model_type`."""
     tokeniser: str
-    """The text of its tokenizer.json."""
+    """The content of its tokenizer.json."""
     weights: Mapping[str, torch.Tensor]
+    """By the parameter names of `transformers`."""
     digest: str
-    """The sha256 of the catalogue, or that of the weights."""
+    """Sha256 of the prepared tensors (from the catalogue) or of the weights."""
 
 
 @lru_cache(maxsize=1)
 def load(name: str) -> Pretrained:
-    """The encoder `name`: of the catalogue, else a folder, else of the Hugging Face hub.
+    """The encoder `name`: from the catalogue, else a folder, else from the Hugging Face hub.
 
-    Raises DataUnavailable where it cannot be had, ConfigError where it has no fast tokeniser.
+    Raises DataUnavailable where no source has it, and ConfigError where it has no fast tokeniser.
     """
     if name in data.entries():
         found = data.load(name)
@@ -65,7 +66,7 @@ def _from_transformers(name: str) -> Pretrained:
     options = {"local_files_only": Path(name).is_dir(), "trust_remote_code": False}
     try:
         tokeniser = AutoTokenizer.from_pretrained(name, **options)
-        with Seeds(0).scope("pretrained"):  # weights that the files lack are drawn
+        with Seeds(0).scope("pretrained"):  # weights that the files lack are random
             model = AutoModel.from_pretrained(name, **options)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -82,7 +83,12 @@ def _from_transformers(name: str) -> Pretrained:
 
 
 class Classifier(nn.Module):
-    """A pretrained encoder with a fresh head, for token ids padded at the end by -1."""
+    """A pretrained encoder with a fresh head, for token ids that are padded at the end by -1.
+
+    Args:
+        network: A sequence classifier of `transformers`.
+        padding: Its own id for padding.
+    """
 
     def __init__(self, network: nn.Module, padding: int) -> None:
         super().__init__()
@@ -90,9 +96,9 @@ class Classifier(nn.Module):
         self._padding = padding
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Ids int64 `[b, l]`, or `[b, 2, l]` with the segments of pairs, to logits `[b, classes]`.
+        """From ids int64 `[b, l]` to logits `[b, classes]`; for pairs ids and segments `[b, 2, l]`.
 
-        The mask of attention is where ids are not -1.
+        Attention ignores the positions whose id is -1.
         """
         ids, *segments = inputs.unbind(1) if inputs.dim() == 3 else (inputs,)
         mask = ids >= 0
@@ -107,11 +113,18 @@ class Classifier(nn.Module):
 def classifier(
     pretrained: Pretrained, classes: int, dropout: float, trainable: Trainable
 ) -> Classifier:
-    """`pretrained` with a head for `classes`, which the global generator initialises.
+    """A classifier with the weights of `pretrained` and a head from the global generator.
 
-    `dropout` is the p of all dropouts but those of attention, which are 0: fused attention draws
-    from the global generator, which no run may touch. Raises ConfigError where weights are missing
-    or the network draws from that generator all the same.
+    Args:
+        pretrained: The encoder.
+        classes: Number of classes, at least 2.
+        dropout: Probability of all dropout layers except those of attention, in [0, 1). Attention
+            has none: when fused, it draws from the global generator, which a run must not use.
+        trainable: Which parameters get gradients; see `wiregrad.problems.finetune.Finetune`.
+
+    Raises:
+        ConfigError: Weights are missing, there are fewer layers than `trainable`, or the network
+            draws from the global generator nevertheless.
     """
     from transformers import (  # noqa: PLC0415 - seconds of import
         AutoConfig,
@@ -145,7 +158,7 @@ def _set_dropout(config: Any, p: float) -> None:
 
 
 def use_own_dropout(network: nn.Module) -> None:
-    """Replace every dropout with one that draws from the generators of the workers."""
+    """Replace every dropout layer by one that draws from the generators of the workers."""
     for parent in list(network.modules()):
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout) and child.p > 0:
@@ -153,7 +166,7 @@ def use_own_dropout(network: nn.Module) -> None:
 
 
 def _freeze(base: nn.Module, trainable: Trainable) -> None:
-    """Leave gradients to all, to the head, or to the head, the pooler and the last layers."""
+    """Keep gradients for all, for the head, or for the head, the pooler and the last layers."""
     if trainable == "all":
         return
     for parameter in base.parameters():
@@ -171,6 +184,7 @@ def _freeze(base: nn.Module, trainable: Trainable) -> None:
 
 
 def _require_own_randomness(model: Classifier, name: str) -> None:
+    """Raise ConfigError where a pass in training uses the global generator."""
     own = Seeds(0).generator("probe")
     for module in model.modules():
         if isinstance(module, Dropout):
@@ -179,4 +193,7 @@ def _require_own_randomness(model: Classifier, name: str) -> None:
     with torch.no_grad():
         model.train()(torch.tensor([[1, 2], [1, 2]]))
     if not torch.equal(before, torch.default_generator.get_state()):
-        raise ConfigError(f"problem.model: {name} draws by itself in training; set dropout: 0")
+        raise ConfigError(
+            f"problem.model: {name} uses torch's global generator in training, "
+            "which is not allowed (try problem.dropout: 0)"
+        )

@@ -1,6 +1,6 @@
-"""ResNet-18 for small images, ResNet-50 for those of ImageNet; torchvision's networks.
+"""ResNet-18 for small images and ResNet-50 for ImageNet, from torchvision.
 
-torchvision takes a second to import, so that only who builds one of them imports it.
+The import of torchvision takes a second, so that it is done inside the functions.
 """
 # ruff: noqa: PLC0415
 
@@ -10,9 +10,9 @@ from torch import nn
 
 
 def resnet18_cifar(classes: int = 10) -> nn.Module:
-    """ResNet-18 of torchvision in its CIFAR form: a 3×3 stem of stride 1, no max-pool.
+    """ResNet-18 (He et al. 2016) for `[b, 3, 32, 32]` or larger images.
 
-    He et al. 2016, with the stem that is common on 32×32 images, and on 64×64 ones;
+    It has the 3×3 stem of stride 1 without max-pooling that is common for small images.
     d = 11,173,962 with 10 classes, 11,271,432 with 200.
     """
     from torchvision.models import resnet18
@@ -25,9 +25,9 @@ def resnet18_cifar(classes: int = 10) -> nn.Module:
 
 
 def resnet50_imagenet(classes: int = 1000) -> nn.Module:
-    """ResNet-50 of torchvision, randomly initialised: d = 25,557,032 with 1,000 classes.
+    """ResNet-50, randomly initialised: d = 25,557,032 with 1,000 classes.
 
-    It ends in a mean over the image, so that any size will do; it is meant for 224×224.
+    It is meant for 224×224 images; since it ends in a mean over the image, it takes any size.
     """
     from torchvision.models import resnet50
 

@@ -6,11 +6,11 @@ from torch import nn
 
 
 def vgg16_bn_cifar(classes: int = 10) -> nn.Module:
-    """VGG-16-BN in its CIFAR form: torchvision's convolutions, then one fully connected layer.
+    """VGG-16-BN for `[b, 3, 32, 32]`: d = 14,728,266 with 10 classes.
 
-    Simonyan and Zisserman 2015, configuration D with batch-norm. Five poolings leave 1×1 of
-    32×32, so that the three layers of 4096 have no place: this is the form that is common on
-    CIFAR. d = 14,728,266 with 10 classes. Initialised as torchvision's VGG.
+    Simonyan and Zisserman 2015, configuration D with batch-norm. Five poolings reduce 32×32 to
+    1×1; therefore, as is common on CIFAR, one fully connected layer replaces the three of width
+    4096. Initialised like torchvision's VGG.
     """
     from torchvision.models.vgg import cfgs, make_layers  # noqa: PLC0415 - a second of import
 

@@ -7,9 +7,10 @@ from torch import nn
 
 
 class _Block(nn.Module):
-    """Batch-norm, ReLU, conv 3×3, twice, added to the input: the basic pre-activation block.
+    """The basic pre-activation block: twice batch-norm, ReLU and conv 3×3, added to the input.
 
-    Where the number of channels changes, the sum is with a 1×1 convolution of the rectified input.
+    Where the number of channels changes, a 1×1 convolution of the rectified input replaces the
+    input in the sum.
     """
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
@@ -31,11 +32,19 @@ class _Block(nn.Module):
 
 
 class WideResNet(nn.Sequential):
-    """WRN of a depth 6·k + 4 and a widening factor, without dropout.
+    """A wide residual network without dropout, for `[b, 3, 32, 32]`.
 
-    Zagoruyko and Komodakis 2016, table 1: conv 3→16; three groups of k blocks with 16, 32, 64
-    times the factor channels, the latter two of stride 2; batch-norm, ReLU, mean; fc. Convolutions
-    start from He's normal distribution (fan out), the biases of fc at zero.
+    Zagoruyko and Komodakis 2016, table 1: conv 3→16; three groups of k blocks with 16, 32 and 64
+    times `factor` channels, the latter two with stride 2; batch-norm, ReLU, mean; fc. Convolutions
+    are initialised by He's normal distribution (fan out), the biases of fc by zero.
+
+    Args:
+        depth: 6 k + 4 for k of at least 1.
+        factor: The widening factor, at least 1.
+        classes: Number of classes.
+
+    Raises:
+        ValueError: The depth is not of this form.
     """
 
     def __init__(self, depth: int, factor: int, classes: int) -> None:

@@ -1,8 +1,8 @@
-"""Image classification; importing the package registers its problems."""
+"""Image classification: MNIST, CIFAR and subsets of ImageNet. Importing it registers them."""
 
-from wiregrad.problems.vision import imagenet, small
+from wiregrad.problems.vision import imagenet, mnist_cifar
 from wiregrad.problems.vision.images import Channels, Images, Normed, crop_and_flip
-from wiregrad.problems.vision.small import CIFAR10, MNIST, MnistCNN
+from wiregrad.problems.vision.mnist_cifar import CIFAR10, MNIST, MnistCNN
 
 __all__ = [
     "CIFAR10",
@@ -13,5 +13,5 @@ __all__ = [
     "Normed",
     "crop_and_flip",
     "imagenet",
-    "small",
+    "mnist_cifar",
 ]

@@ -1,6 +1,6 @@
-"""Subsets of ImageNet: Tiny ImageNet with ResNet-18 and a small network of ours, and ResNet-50.
+"""Subsets of ImageNet: Tiny ImageNet with ResNet-18 or a small network, and ResNet-50.
 
-No paper of the suite runs these tasks; batches and augmentation are ours.
+No paper of the suite has these tasks; batch sizes and augmentation are our own.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from wiregrad.problems.vision.images import AugmentedSpec, Normed
 @register("tiny_imagenet_small")
 @dataclass(frozen=True, kw_only=True)
 class TinyImageNetSmall(AugmentedSpec):
-    """A small convolutional network of ours on 50 classes of Tiny ImageNet, for CPUs.
+    """A small convolutional network of our own on 50 classes of Tiny ImageNet, for CPUs.
 
-    d = 299,602 with 50 classes. No batch-norm, so that workers join in one pass.
+    d = 299,602. It has no batch-norm, so that one pass can serve several workers.
     """
 
     data: str = "tiny_imagenet50"
@@ -44,7 +44,7 @@ class TinyImageNetResNet18(Normed, AugmentedSpec):
 @register("imagenet_resnet50")
 @dataclass(frozen=True, kw_only=True)
 class ImageNetResNet50(Normed, AugmentedSpec):
-    """ResNet-50 on images of ImageNet of any size, d = 25,557,032 with 1,000 classes.
+    """ResNet-50 on square images of any size, d = 25,557,032 with 1,000 classes.
 
     With the 100 classes of ImageNet-100, d = 23,712,932.
     """

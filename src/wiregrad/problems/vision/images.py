@@ -1,4 +1,4 @@
-"""What the image problems share: normalised and augmented batches, and their configuration."""
+"""Image classification in general: normalised and augmented batches, and the configuration."""
 
 from __future__ import annotations
 
@@ -13,24 +13,31 @@ from torch.nn import functional
 from wiregrad.core.errors import ConfigError
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.problems.norms import Policy
-from wiregrad.problems.sets import Samples
+from wiregrad.problems.samples import Samples
 
 Shape = tuple[int, int, int]
 """Channels, height, width."""
 EVAL_PIXELS = 500 * 64 * 64
-"""Of the images that are evaluated at a time (500 at the most): activations must fit memory."""
+"""Pixels of the images that are evaluated at a time (at most 500 images), to bound memory."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Mean and standard deviation of each channel over the training set, pixels in [0, 1]."""
+    """Mean and standard deviation of each channel over the training set, for pixels in [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
 class Images:
-    """Images uint8 `[N, c, h, w]` with labels; batches are float32, normalised by channel."""
+    """Images with labels, from which batches are float32 and normalised by channel.
+
+    Args:
+        pixels: uint8 `[N, c, h, w]`.
+        labels: int64 `[N]`, on the same device.
+        channels: Statistics by which batches are normalised.
+        augment: Whether batches that are given generators are cropped and flipped.
+    """
 
     def __init__(
         self, pixels: torch.Tensor, labels: torch.Tensor, channels: Channels, *, augment: bool
@@ -48,30 +55,31 @@ class Images:
     def batch(
         self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Images `[b, c, h, w]`, channels innermost, and labels `[b]`.
-
-        They are augmented where there are generators, each of which draws for an equal part of
-        the rows.
-        """
+        """See Samples. Images `[b, c, h, w]` in channels-last memory, and labels `[b]`."""
         rows = rows.to(self._labels.device)
         pixels = self._pixels[rows]
         if self._augment and generators:
             pixels = crop_and_flip(pixels, *generators)
-        # Not `contiguous`: with one channel that leaves the strides, by which torch takes a layout.
+        # Not `contiguous`: it leaves the strides of one-channel images, by which torch chooses.
         images = torch.empty(pixels.shape, device=pixels.device, memory_format=torch.channels_last)
         return torch.mul(pixels, self._scale, out=images).add_(self._shift), self._labels[rows]
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows as they are: all images cost the same."""
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Samples. The rows as they are, since all images cost the same."""
         return rows
 
 
 def crop_and_flip(pixels: torch.Tensor, *generators: torch.Generator) -> torch.Tensor:
-    """Each image `[b, c, h, w]` padded by zeros, cropped at a random place, and flipped or not.
+    """Pad each image by zeros, crop it at a random place, and flip it with probability 1/2.
 
-    The padding on each side is an eighth of the height: 4 pixels of 32, as is common on CIFAR.
-    Each generator draws for an equal part of the images. They are on the CPU: the draws are the
-    same on every device.
+    Args:
+        pixels: Images `[b, c, h, w]`. The padding on each side is h // 8: 4 pixels for a height of
+            32, as is common on CIFAR.
+        generators: Each draws for an equal part of the images. They are on the CPU, so that the
+            draws are the same on every device.
+
+    Returns:
+        Images `[b, c, h, w]`.
     """
     b, c, h, w = pixels.shape
     pad, each = h // 8, b // len(generators)
@@ -95,16 +103,16 @@ def crop_and_flip(pixels: torch.Tensor, *generators: torch.Generator) -> torch.T
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec(DeepSpec):
-    """A network on images; a subclass says which, and what images it takes.
+    """A network on images; a subclass sets the network and the images that it takes.
 
-    Classes and channel statistics are those of the data set where its tensors say them
-    (``classes``, ``channels``), else those that the class gives.
+    The number of classes and the channel statistics are those of the data set where it has the
+    tensors ``classes`` and ``channels``, else those of the class.
     """
 
     shape: ClassVar[Shape | None]
-    """Of the images; None takes any square."""
+    """Of the images; None stands for squares of any size with three channels."""
     architecture: ClassVar[Callable[[int], nn.Module]]
-    """The network for so many classes."""
+    """The network for a number of classes."""
     classes: ClassVar[int] = 10
     channels: ClassVar[Channels | None] = None
 
@@ -112,14 +120,14 @@ class ImageSpec(DeepSpec):
         return False
 
     def network(self, tensors: Mapping[str, torch.Tensor]) -> nn.Module:
-        """See DeepSpec: with as many classes as the data set names."""
+        """See DeepSpec."""
         classes = self.classes
         if "classes" in tensors:
             classes = bytes(tensors["classes"].tolist()).count(b"\n") + 1
         return type(self).architecture(classes)
 
     def samples(self, tensors: Mapping[str, torch.Tensor], split: str) -> Samples:
-        """See DeepSpec. Raises ConfigError where the data set holds no such images."""
+        """See DeepSpec. Raises ConfigError where the data set has no images of this shape."""
         pixels = tensors.get(f"{split}_images")
         shape = self._shape(pixels)
         channels = _channels(tensors) or self.channels
@@ -132,7 +140,7 @@ class ImageSpec(DeepSpec):
         return Images(pixels.view(-1, *shape), labels, channels, augment=self._augmented())
 
     def _shape(self, pixels: torch.Tensor | None) -> Shape | None:
-        """Of these images, where the network takes them."""
+        """The shape of one image, or None where the network does not take it."""
         if pixels is None:
             return None
         if self.shape is not None:
@@ -152,7 +160,7 @@ class AugmentedSpec(ImageSpec):
     """A network on images that are augmented in training."""
 
     augment: bool = True
-    """Crop from a padding of zeros, an eighth of the height wide, and flip, in training."""
+    """In training, pad the image by zeros, crop it at random, and flip it (`crop_and_flip`)."""
 
     def _augmented(self) -> bool:
         return self.augment
@@ -160,11 +168,11 @@ class AugmentedSpec(ImageSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class Normed:
-    """A base, before ImageSpec, of networks with batch-norm; in training it sees one worker."""
+    """Mixin, to be put before ImageSpec, for networks with batch-norm."""
 
     statistics: Policy = "worker_0"
-    """Whose running statistics are used in evaluation: worker 0's, or the mean over workers."""
+    """Which running statistics an evaluation uses: worker 0's, or the mean over workers."""
 
-    def whose_statistics(self) -> Policy:
+    def statistics_policy(self) -> Policy:
         """See DeepSpec."""
         return self.statistics

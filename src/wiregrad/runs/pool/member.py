@@ -40,13 +40,13 @@ class Work:
         assert isinstance(problem, Divisible)
         shared = SharedTensors(problem, fd)
         shared.close()
-        problem.settle(shared.x)
-        problem.share_state(shared.state)
+        problem.bind_parameters(shared.x)
+        problem.bind_state(shared.state)
         return Work(problem, shared, order["rank"], order["size"])
 
     def gradients(self, step: int) -> None:
         """Compute this process's portions of the gradients of a round."""
-        mine = assign_portions(len(self.problem.portions()), self.size)[self.rank]
+        mine = assign_portions(len(self.problem.worker_groups()), self.size)[self.rank]
         compute(self.problem, self.shared, step, mine)
 
     def score(self) -> None:

@@ -174,9 +174,9 @@ class Pooled(Problem):
                 member.send(order | {"rank": member.rank}, self._shared.fd)
         finally:
             self._shared.close()
-        problem.settle(self._shared.x)
-        problem.share_state(self._shared.state)
-        self._mine = assign_portions(len(problem.portions()), pool.size)[0]
+        problem.bind_parameters(self._shared.x)
+        problem.bind_state(self._shared.state)
+        self._mine = assign_portions(len(problem.worker_groups()), pool.size)[0]
         self.layout, self.provenance = problem.layout, problem.provenance
         self.workers, self.device, self.dtype = problem.workers, problem.device, problem.dtype
         self.train_size, self.steps_per_epoch = problem.train_size, problem.steps_per_epoch
@@ -210,7 +210,7 @@ class Pooled(Problem):
         self._pool.send({"do": "score"})
         score(self._inner, self._shared, 0, self._pool.size)
         self._pool.wait()
-        return self._inner.evaluation(self._shared.scores)
+        return self._inner.combine_chunks(self._shared.scores)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
         """See Problem: the state of all workers is in the memory that all processes share."""

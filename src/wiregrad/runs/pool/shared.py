@@ -40,7 +40,7 @@ class SharedTensors:
         wanted = {
             "x": ((d,), problem.dtype),
             "gradients": ((n, d), problem.dtype),
-            "scores": ((problem.parts, 2), torch.float64),
+            "scores": ((problem.evaluation_chunks, 2), torch.float64),
         } | {f"state/{name}": (tuple(t.shape), t.dtype) for name, t in state.items()}
         places, end = {}, 0
         for name, (shape, dtype) in wanted.items():
@@ -75,7 +75,7 @@ class SharedTensors:
 
 def compute(problem: Divisible, shared: SharedTensors, step: int, mine: Sequence[int]) -> None:
     """Compute the gradients of the portions `mine` into their rows of the shared gradients."""
-    portions = problem.portions()
+    portions = problem.worker_groups()
     for index in mine:
         rows = portions[index]
         out = shared.gradients[rows[0] : rows[-1] + 1]
@@ -84,5 +84,5 @@ def compute(problem: Divisible, shared: SharedTensors, step: int, mine: Sequence
 
 def score(problem: Divisible, shared: SharedTensors, rank: int, size: int) -> None:
     """Compute the parts of an evaluation that fall to process `rank` of `size`."""
-    for part in range(rank, problem.parts, size):
-        problem.score(shared.x, part, shared.scores[part])
+    for part in range(rank, problem.evaluation_chunks, size):
+        problem.evaluate_chunk(shared.x, part, shared.scores[part])

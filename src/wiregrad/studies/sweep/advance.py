@@ -12,7 +12,7 @@ from wiregrad.comm.accounting import Convention
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
-from wiregrad.problems.convex.base import mean_norm
+from wiregrad.problems.convex.base import norm_of_mean
 from wiregrad.runtimes.batched import Batched
 from wiregrad.studies.sweep.rows import Ending
 
@@ -107,7 +107,7 @@ class _Advance:
         """Rounds until every run has ended."""
         for t in itertools.count():
             grads = self._gradients()
-            norm = mean_norm(grads)
+            norm = norm_of_mean(grads)
             if self.first is None:
                 self.first = norm
             going = self._end_finished(t, norm)

@@ -1,13 +1,13 @@
-"""Layers that give a gradient per worker in one pass over all workers' samples.
+"""Layers that compute one gradient per worker in a single pass over the samples of all workers.
 
-All workers take gradients at the same x, so that one forward and one backward pass over their
-joined batches serve all of them; only the weights' own gradients have to be kept apart. A layer
-that is given `rows` writes them there, straight into the rows of the gradients `[m, d]`: its inputs
-have ``m * b`` rows, worker by worker, and autograd hears of no gradient of its weights. Without
+All workers take gradients at the same x. One forward and one backward pass over their concatenated
+batches therefore serve all of them; only the gradients of the weights must be kept apart. A layer
+whose `rows` are set writes these gradients directly to the rows of the output `[m, d]`. Its inputs
+then have ``m * b`` rows, ordered by worker, and autograd gets no gradient for its weights. Without
 `rows` the layers are those of torch.
 
-A network of such layers says in its attribute `together` how many of 16 workers go through it in
-one pass: measured, more do not fit the cache, fewer cost calls. Two processes then have equal work.
+A network of such layers has an attribute `per_pass_of_16`: how many of 16 workers go through it in
+one pass. The values were measured: larger passes do not fit the cache, smaller ones cost calls.
 """
 
 from __future__ import annotations
@@ -22,22 +22,28 @@ from torch.nn import functional
 
 Grad = torch.Tensor | None
 """What a backward pass returns for one argument of the forward pass."""
-Context = Any  # torch's FunctionCtx has no types for what is kept in it
+Context = Any  # torch's FunctionCtx declares no types for saved attributes
 Rows = dict[str, torch.Tensor]
-"""By the parameter's name, where its gradients go: `[m, *shape]`, one a worker."""
+"""Name of a parameter -> where its gradients are written, `[m, *shape]` for m workers."""
 
 
 class PerWorker:
-    """Mixin of the layers of this kind."""
+    """Mixin of the layers that compute one gradient per worker."""
 
     rows: Rows | None = None
+    """Set by `gradients_into` during a pass."""
 
 
 @contextmanager
-def collecting(model: nn.Module, rows: Mapping[str, torch.Tensor]) -> Iterator[None]:
-    """Within the block a backward pass writes the gradient of each parameter to its `rows`.
+def gradients_into(model: nn.Module, rows: Mapping[str, torch.Tensor]) -> Iterator[None]:
+    """Within the block, a backward pass writes the gradients of each parameter to its rows.
 
-    Raises TypeError where a layer with parameters knows no rows.
+    Args:
+        model: A network whose layers with parameters are `PerWorker`.
+        rows: Full name of a parameter -> a tensor `[m, *shape]`; empty for any other network.
+
+    Raises:
+        TypeError: A layer with parameters is not `PerWorker`.
     """
     layers: dict[PerWorker, Rows] = {}
     for name, out in rows.items():
@@ -55,16 +61,16 @@ def collecting(model: nn.Module, rows: Mapping[str, torch.Tensor]) -> Iterator[N
             chosen.rows = None
 
 
-def lowered(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The tensors in autocast's type where it is on, as torch's own layers take them."""
+def to_autocast_type(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The tensors converted to autocast's type where it is enabled, as torch's own layers do."""
     kind = tensors[0].device.type
     if not torch.is_autocast_enabled(kind):
         return tensors
     return tuple(tensor.to(torch.get_autocast_dtype(kind)) for tensor in tensors)
 
 
-def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
-    """Matrix product a b, written to `out`, which may be of a wider type."""
+def matmul_into(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+    """Write the matrix product a b to `out`, which may be of a wider float type."""
     if a.dtype == out.dtype:
         torch.mm(a, b, out=out)
     else:
@@ -72,13 +78,14 @@ def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
 
 
 class Linear(PerWorker, nn.Linear):
-    """`nn.Linear`, with a gradient per worker where there are `rows`."""
+    """`nn.Linear`, with one gradient per worker where `rows` are set."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the base class's name
         """`[m * b, in]` to `[m * b, out]`."""
         if self.rows is None:
             return super().forward(input)
-        result: torch.Tensor = _Linear.apply(*lowered(input, self.weight, self.bias), self.rows)
+        tensors = to_autocast_type(input, self.weight, self.bias)
+        result: torch.Tensor = _Linear.apply(*tensors, self.rows)
         return result
 
 
@@ -97,14 +104,14 @@ class _Linear(torch.autograd.Function):
         out = ctx.rows["weight"]
         m = len(out)
         for mine, inputs, row in zip(grad.chunk(m), x.chunk(m), out, strict=True):
-            product(mine.T, inputs, row)
+            matmul_into(mine.T, inputs, row)
         bias = ctx.rows["bias"]
         torch.sum(grad.view(m, -1, grad.shape[1]), 1, dtype=bias.dtype, out=bias)
         return grad @ weight if ctx.needs_input_grad[0] else None, None, None, None
 
 
 class Conv2d(PerWorker, nn.Conv2d):
-    """`nn.Conv2d` with a bias and no groups, with a gradient per worker where there are `rows`."""
+    """`nn.Conv2d` with a bias, without groups; one gradient per worker where `rows` are set."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002 - the base class's name
         """`[m * b, in, h, w]` to `[m * b, out, h', w']`."""
@@ -112,7 +119,7 @@ class Conv2d(PerWorker, nn.Conv2d):
             return super().forward(input)
         assert self.bias is not None
         result: torch.Tensor = _Conv2d.apply(
-            *lowered(input, self.weight, self.bias), self.stride, self.padding, self.rows
+            *to_autocast_type(input, self.weight, self.bias), self.stride, self.padding, self.rows
         )
         return result
 
@@ -151,18 +158,18 @@ class _Conv2d(torch.autograd.Function):
 
 
 class Embedding(PerWorker, nn.Embedding):
-    """`nn.Embedding`, with a gradient per worker where there are `rows`."""
+    """`nn.Embedding`, with one gradient per worker where `rows` are set."""
 
     def forward(  # type: ignore[override]
         self,
         input: torch.Tensor,  # noqa: A002 - the base class's name
         workers: torch.Tensor,
     ) -> torch.Tensor:
-        """Tokens `[p]` of workers `[p]` (int64 both) to `[p, e]`."""
+        """Tokens `[p]` and their workers `[p]` (both int64) to embeddings `[p, e]`."""
         if self.rows is None:
             return super().forward(input)
         result: torch.Tensor = _Embedding.apply(
-            input, workers, *lowered(self.weight), self.rows["weight"]
+            input, workers, *to_autocast_type(self.weight), self.rows["weight"]
         )
         return result
 

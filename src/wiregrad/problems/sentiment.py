@@ -1,4 +1,4 @@
-"""Sentiment of film reviews: the LSTM of COMP-AMS on IMDB."""
+"""Sentiment classification of film reviews: the LSTM of COMP-AMS on IMDB."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from torch import nn
 
 from wiregrad.core.errors import ConfigError
 from wiregrad.problems.base import register
-from wiregrad.problems.deep import DeepSpec, Samples
+from wiregrad.problems.deep import DeepSpec
 from wiregrad.problems.models.lstm import ReviewLSTM
+from wiregrad.problems.samples import Samples
 
 WORDS = 2000
-"""Size of the vocabulary."""
+"""Size of the vocabulary, without padding and the unknown word."""
 
 
 class Reviews:
-    """Reviews as token ids `[N, length]`, padded at the end, with labels 0 or 1."""
+    """Reviews as token ids int16 `[N, length]`, padded at the end, with labels 0 or 1 `[N]`.
+
+    `lengths` `[N]` (int64) are the numbers of words.
+    """
 
     eval_batch = 250
 
@@ -33,23 +37,23 @@ class Reviews:
     def batch(
         self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens int16 `[b, length]` and labels `[b]`; nothing is augmented."""
+        """See Samples. Tokens int16 `[b, length]` and labels `[b]`; nothing is augmented."""
         del generators
         rows = rows.to(self._labels.device)
         return self._tokens[rows], self._labels[rows]
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
-        """The rows by rising length, so that batches have little padding."""
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
+        """See Samples. By ascending length, so that batches have little padding."""
         return rows[self._lengths.to(rows.device)[rows].argsort(stable=True)]
 
 
 @register("imdb_lstm")
 @dataclass(frozen=True, kw_only=True)
 class ImdbLSTM(DeepSpec):
-    """IMDB reviews of 2,000 words and length 500; embedding 32, LSTM 64, fc 64→64→2.
+    """IMDB, a vocabulary of 2,000 words, length 500; embedding 32, LSTM 64, fc 64→64→2.
 
-    COMP-AMS, section 5; 16 workers with 16 reviews each. d = 93,442: 2,002 rows of embedding
-    (padding, unknown, vocabulary), LSTM with torch's two biases.
+    COMP-AMS, section 5: 16 workers with 16 reviews each. d = 93,442; the embedding has 2,002 rows
+    (padding, unknown word, vocabulary), and the LSTM has torch's two biases.
     """
 
     data: str = "imdb"

@@ -1,4 +1,4 @@
-"""The labelled sets of a deep problem: what they offer, and what is evaluated of them."""
+"""The labelled samples of a deep problem: how batches are taken, and what is evaluated."""
 
 from __future__ import annotations
 
@@ -24,32 +24,42 @@ class Samples(Protocol):
     def batch(
         self, rows: torch.Tensor, generators: Sequence[torch.Generator] = ()
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels `[b]` (int64) of `rows`.
+        """Inputs `[b, ...]` and labels (int64) of the samples with numbers `rows` (int64 `[b]`).
 
-        `generators` (on the CPU) augment them, each an equal part.
+        With `generators` (on the CPU) the inputs are augmented; each generator draws for an equal
+        part of the rows, one part after the other.
         """
 
-    def in_order(self, rows: torch.Tensor) -> torch.Tensor:
+    def sorted_by_cost(self, rows: torch.Tensor) -> torch.Tensor:
         """The same rows in the order in which evaluating them is cheapest."""
 
 
 @dataclass(frozen=True)
 class Splits:
-    """The sets of a problem: `train` and `test`, and which rows of `train` are for what."""
+    """The sets of a problem, and which rows of the training set serve what."""
 
     train: Samples
     test: Samples
     train_rows: torch.Tensor
+    """Rows of `train` to train on (int64)."""
     valid_rows: torch.Tensor
-    """Empty, or the rows held out of training for tuning."""
+    """Rows of `train` that are held out for tuning (int64); may be empty."""
 
     def chunks(
         self, eval_train: int | None, eval_test: int | None
     ) -> list[tuple[str, torch.Tensor]]:
-        """What is evaluated at a time, in order: the name of the set, and rows of it.
+        """What an evaluation covers, in chunks that are evaluated one at a time.
 
-        Of `train` and `test` a fixed part of the size given, or all. Raises ConfigError where
-        there are fewer.
+        Args:
+            eval_train: Number of training samples, a fixed part of them; None is all.
+            eval_test: The same for test samples.
+
+        Returns:
+            For each chunk "train", "test" or "valid", and its rows (int64): of `test` for "test",
+            else of `train`.
+
+        Raises:
+            ConfigError: There are fewer samples than asked for.
         """
         sets = {
             "train": (self.train, _first("eval_train", self.train_rows, eval_train)),
@@ -60,11 +70,11 @@ class Splits:
             (name, chunk)
             for name, (samples, rows) in sets.items()
             if len(rows)
-            for chunk in torch.split(samples.in_order(rows), samples.eval_batch)
+            for chunk in torch.split(samples.sorted_by_cost(rows), samples.eval_batch)
         ]
 
 
 def _first(key: str, rows: torch.Tensor, limit: int | None) -> torch.Tensor:
     if limit is not None and limit > len(rows):
-        raise ConfigError(f"problem.{key}: {limit} is above the {len(rows)} samples there are")
+        raise ConfigError(f"problem.{key}: {limit} is above the {len(rows)} samples of the set")
     return rows[:limit]

@@ -1,4 +1,4 @@
-"""The layouts in which sources carry data sets, and the function that reads each."""
+"""The reader of each format: a function from raw files to arrays."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from wiregrad.data import (
     sentences,
 )
 from wiregrad.data.files import Arrays
-from wiregrad.data.origins import Layout
+from wiregrad.data.schema import Format
 
 Reader = Callable[..., Arrays]
-"""Called with files by role and the entry's options as keywords."""
+"""Called with the files by role, and the options of the entry as keyword arguments."""
 
-LAYOUTS: dict[Layout, Reader] = {
+READERS: dict[Format, Reader] = {
     "mnist-idx": images.read_mnist_idx,
     "mnist-idx-5k": images.read_mnist_idx_5k,
     "mnist-csv": images.read_mnist_csv,

@@ -1,4 +1,4 @@
-"""Language models: a decoder of the form of GPT-2, and an LSTM; logits of every next token."""
+"""Language models: a decoder like GPT-2, and an LSTM. They return the logits of each next token."""
 
 from __future__ import annotations
 
@@ -14,31 +14,39 @@ Size = Literal["small", "medium", "large"]
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Of a decoder: its layers, its heads, and the width of its states."""
+class DecoderShape:
+    """The dimensions of a decoder."""
 
     layers: int
     heads: int
+    """Attention heads of a layer."""
     width: int
+    """Length of a state vector."""
 
 
-SHAPES: dict[Size, Shape] = {
-    "small": Shape(4, 4, 128),
-    "medium": Shape(6, 6, 384),
-    "large": Shape(12, 12, 768),
+SHAPES: dict[Size, DecoderShape] = {
+    "small": DecoderShape(4, 4, 128),
+    "medium": DecoderShape(6, 6, 384),
+    "large": DecoderShape(12, 12, 768),
 }
-"""Some 0.8, 11 and 85 million parameters beside the embeddings; `large` is GPT-2's smallest."""
+"""About 0.8, 11 and 85 million parameters without embeddings; `large` is the smallest GPT-2."""
 
 
 class Decoder(nn.Module):
-    """GPT-2 (Radford et al. 2019) as `transformers` builds it, from a random start.
+    """GPT-2 (Radford et al. 2019) as `transformers` builds it, randomly initialised.
 
-    The embedding of tokens is also the output layer. `dropout` is that of embeddings and residuals;
-    attention has none, since fused attention draws from the global generator, which no run may
-    touch. The ids that begin and end a text are 0 and mean nothing here.
+    The embedding of tokens is also the output layer. Attention has no dropout, since fused
+    attention draws from the global generator, which a run must not use. The ids for the beginning
+    and the end of a text are set to 0 and not used.
+
+    Args:
+        shape: Layers, heads and width.
+        words: Size of the vocabulary.
+        context: Tokens of a window.
+        dropout: Probability of dropout on embeddings and residuals, in [0, 1).
     """
 
-    def __init__(self, shape: Shape, words: int, context: int, dropout: float) -> None:
+    def __init__(self, shape: DecoderShape, words: int, context: int, dropout: float) -> None:
         from transformers import GPT2Config, GPT2LMHeadModel  # noqa: PLC0415 - seconds of import
 
         super().__init__()
@@ -60,13 +68,21 @@ class Decoder(nn.Module):
         use_own_dropout(self.network)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Ids int64 `[b, t]` to logits `[b * t, words]`."""
+        """From ids int64 `[b, t]` to logits `[b * t, words]`."""
         logits: torch.Tensor = self.network(input_ids=tokens).logits
         return logits.flatten(0, 1)
 
 
 class LSTMModel(nn.Module):
-    """Embedding → LSTM layers → linear, with the state zero at the beginning of a sequence."""
+    """Embedding → LSTM layers → linear layer; a window starts with a state of zeros.
+
+    Args:
+        words: Size of the vocabulary.
+        context: Tokens of a window.
+        embedding: Width of the embedding.
+        hidden: Width of the state of each layer.
+        layers: Number of LSTM layers.
+    """
 
     def __init__(
         self, words: int, context: int, *, embedding: int, hidden: int, layers: int
@@ -78,7 +94,7 @@ class LSTMModel(nn.Module):
         self.output = nn.Linear(hidden, words)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Ids int64 `[b, t]` to logits `[b * t, words]`."""
+        """From ids int64 `[b, t]` to logits `[b * t, words]`."""
         states, _ = self.lstm(self.embedding(tokens))
         logits: torch.Tensor = self.output(states)
         return logits.flatten(0, 1)

@@ -1,4 +1,4 @@
-"""MNIST and CIFAR: the networks of COMP-AMS, and those of CD-Adam on CIFAR."""
+"""MNIST and CIFAR-10: the networks of COMP-AMS, and those of CD-Adam on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CIFAR10 = Channels((0.49140, 0.48216, 0.44653), (0.24703, 0.24348, 0.26159))
 @register("mnist_cnn")
 @dataclass(frozen=True, kw_only=True)
 class MnistCNN(ImageSpec):
-    """The CNN of COMP-AMS on MNIST (scripts), d = 21,840; 16 workers with 32 samples each."""
+    """The CNN of COMP-AMS's scripts on MNIST, d = 21,840; 16 workers with 32 samples each."""
 
     data: str = "mnist"
     batch: pydantic.PositiveInt = 32
@@ -37,7 +37,7 @@ class _Cifar(AugmentedSpec):
 @register("cifar_lenet5")
 @dataclass(frozen=True, kw_only=True)
 class CifarLeNet5(_Cifar):
-    """LeNet-5 on CIFAR-10, d = 62,006: the network that COMP-AMS's text names."""
+    """LeNet-5 on CIFAR-10, d = 62,006: the network that the text of COMP-AMS names."""
 
     architecture = convnets.LeNet5
 
@@ -45,7 +45,7 @@ class CifarLeNet5(_Cifar):
 @register("cifar_lenet")
 @dataclass(frozen=True, kw_only=True)
 class CifarLeNet(_Cifar):
-    """The scripts' LeNet on CIFAR-10, d = 541,094."""
+    """The LeNet of COMP-AMS's scripts on CIFAR-10, d = 541,094."""
 
     architecture = convnets.LeNet
 
@@ -58,9 +58,9 @@ class _NormedCifar(Normed, _Cifar):
 @register("cifar_resnet18")
 @dataclass(frozen=True, kw_only=True)
 class CifarResNet18(_NormedCifar):
-    """ResNet-18 on CIFAR-10, d = 11,173,962 (COMP-AMS, appendix); 4 workers with 64 samples each.
+    """ResNet-18 on CIFAR-10, d = 11,173,962.
 
-    CD-Adam has 128 samples a worker.
+    COMP-AMS (appendix) has 4 workers with 64 samples each, CD-Adam 128 samples per worker.
     """
 
     batch: pydantic.PositiveInt = 64
@@ -70,7 +70,7 @@ class CifarResNet18(_NormedCifar):
 @register("cifar_vgg16_bn")
 @dataclass(frozen=True, kw_only=True)
 class CifarVGG16(_NormedCifar):
-    """VGG-16-BN on CIFAR-10, d = 14,728,266 (CD-Adam); 128 samples a worker."""
+    """VGG-16-BN on CIFAR-10, d = 14,728,266 (CD-Adam); 128 samples per worker."""
 
     architecture = staticmethod(vgg.vgg16_bn_cifar)
 
@@ -78,6 +78,6 @@ class CifarVGG16(_NormedCifar):
 @register("cifar_wrn16_4")
 @dataclass(frozen=True, kw_only=True)
 class CifarWRN16x4(_NormedCifar):
-    """WRN-16-4 on CIFAR-10, d = 2,748,890 (CD-Adam); 128 samples a worker."""
+    """WRN-16-4 on CIFAR-10, d = 2,748,890 (CD-Adam); 128 samples per worker."""
 
     architecture = staticmethod(wide.wrn16_4)
