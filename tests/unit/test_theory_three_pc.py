@@ -160,8 +160,9 @@ def apply(
     """C_{h,y}(x) `[COPIES, d]`, in ten parts; a coin shows heads in just p of them."""
     parts = []
     for t in range(10):
-        seeds = Seeds(1000 * seed + t)
-        links = Links(Layout.flat(D), "whole", convention("formula"), seeds, x.device)
+        links = Links(
+            Layout.flat(D), "whole", convention("formula"), Seeds(1000 * seed + t), x.device
+        )
         channel = SimulatedChannel(links.uplink(range(COPIES // 10)), x)
         channel.open(measure=False)
         step = Part(t + 2, 100, 0.1)

@@ -45,10 +45,6 @@ class Blocked:
         contracts = [self.inner.contract(s) for s in self.shapes if math.prod(s)]
         return max(contracts, key=lambda c: c.error, default=Contract("contractive", 1.0))
 
-    def split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The blocks of `[..., d]`, as views."""
-        return torch.split(x, self.sizes, dim=-1)
-
     def encode(self, x: torch.Tensor, generators: Generators = None) -> Encoded:
         """The rows of `x` `[n, d]`, encoded; where C(x) = x, they may refer to the memory of `x`.
 
@@ -58,7 +54,7 @@ class Blocked:
         self.inner.require_finite(x)
         blocks = [
             self.inner.encode_block(piece, generators, shape) if piece.shape[-1] else None
-            for shape, piece in zip(self.shapes, self.split(x), strict=True)
+            for shape, piece in zip(self.shapes, self._split(x), strict=True)
         ]
         return Encoded(self.inner, self.shapes, x, blocks)
 
@@ -73,12 +69,12 @@ class Blocked:
         self._check(residual, generators)
         added: list[torch.Tensor | None] = [None] * len(self.shapes)
         if x is not None:
-            added = list(self.split(x))
+            added = list(self._split(x))
         blocks = [
             self.inner.encode_block_with_feedback(piece, plus, generators, shape)
             if piece.shape[-1]
             else None
-            for shape, piece, plus in zip(self.shapes, self.split(residual), added, strict=True)
+            for shape, piece, plus in zip(self.shapes, self._split(residual), added, strict=True)
         ]
         return Encoded(self.inner, self.shapes, residual, blocks)
 
@@ -116,6 +112,10 @@ class Blocked:
         encoded.decode_into(target.view(n, d))
         costs = encoded.costs()
         return Roundtrip(target, encoded.params, [c[0] for c in costs], [c[1] for c in costs])
+
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The blocks of `[..., d]`, as views."""
+        return torch.split(x, self.sizes, dim=-1)
 
     def _check(self, x: torch.Tensor, generators: Generators) -> None:
         if x.shape[-1] != self.numel:

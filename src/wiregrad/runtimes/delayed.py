@@ -100,7 +100,12 @@ def copied(replica: Any) -> Any:
 class DelayedSpec(RuntimeSpec):
     """Rounds in which worker i has read x a given number of updates ago, at most τ."""
 
-    delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009
+    delay: Annotated[delays.Delay, Named(delays.registry)] = delays.Constant()  # noqa: RUF009 - it is frozen
+
+    @property
+    def tau(self) -> int:
+        """See RuntimeSpec."""
+        return self.delay.tau
 
     @property
     def tau(self) -> int:

@@ -6,7 +6,7 @@ import torch
 import triton
 import triton.language as tl
 
-from wiregrad.kernels.triton.launch import blocks, rows_of, run, takes
+from wiregrad.kernels.triton.launch import blocks, rows_of, run, supports
 
 _BLOCK = 1024
 
@@ -71,7 +71,7 @@ def amsgrad_step(
 ) -> bool:
     """Twin of `kernels.dense.amsgrad_step`."""
     state = [t for t in (x, m, v, v_hat, g) if t is not None]
-    if x.dim() != 1 or not all(takes(t) for t in state):
+    if x.dim() != 1 or not all(supports(t) for t in state):
         return False
     if any(t.shape != (x.numel(),) or t.device != x.device for t in state):
         raise ValueError(f"vectors of one size expected, got {[list(t.shape) for t in state]}")

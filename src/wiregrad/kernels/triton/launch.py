@@ -28,8 +28,8 @@ def rows_of(x: torch.Tensor) -> tuple[int, int, int]:
     return (1, x.shape[0], x.shape[0]) if x.dim() == 1 else (*x.shape, x.stride(0))
 
 
-def takes(x: torch.Tensor) -> bool:
-    """Whether `rows_of` takes x."""
+def supports(x: torch.Tensor) -> bool:
+    """Whether `rows_of` accepts x: float32 rows, contiguous in the last dimension."""
     rows = x.dtype == torch.float32 and 1 <= x.dim() <= 2
     return rows and (x.shape[-1] <= 1 or x.stride(-1) == 1)
 
