@@ -107,11 +107,6 @@ class DelayedSpec(RuntimeSpec):
         """See RuntimeSpec."""
         return self.delay.tau
 
-    @property
-    def tau(self) -> int:
-        """See RuntimeSpec."""
-        return self.delay.tau
-
     def build(
         self, problem: Problem, method: Method, seeds: Seeds, convention: Convention
     ) -> Runtime:
