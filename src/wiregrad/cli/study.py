@@ -23,6 +23,7 @@ from wiregrad.runs import startup
 
 if TYPE_CHECKING:
     from wiregrad.studies.job import Job
+    from wiregrad.studies.plan import Group
 
 app = typer.Typer()
 
@@ -43,10 +44,16 @@ def plan(options: PlanOptions, paper: Papers = []) -> None:
     """List the groups of runs that a scale asks for: runs, tuning trials, or why it is skipped."""
     for group in options.load(paper or None).groups:
         parts = [f"{len(group.runs)} runs"]
-        parts += [f"{len(group.tuning_runs)} tuning trials"] if group.tuning else []
+        parts += [_trials(group)] if group.tuning else []
         parts += ["a sweep"] if group.sweep else []
         what = f"skipped: {group.skip}" if group.skip else ", ".join(parts)
         typer.echo(f"{group.paper}/{group.experiment}/{group.label}: {what}")
+
+
+def _trials(group: Group) -> str:
+    """The trials of a group's tuning in words."""
+    first, most = len(group.grid_trials), group.most_trials
+    return f"{first} tuning trials" if first == most else f"{first} to {most} tuning trials"
 
 
 @app.command()
@@ -105,12 +112,14 @@ def train(
 @app.command()
 @bundled
 def tune(options: GroupOptions, execution: ExecutionOptions) -> None:
-    """Choose one label's learning rate on the validation split, as `train` does first."""
+    """Search one label's learning rate on the validation split, as `train` does first."""
     with _job(execution) as job:
         from wiregrad.studies.tuning import tune as tune_group
 
         result = tune_group(options.group(), job)
-    typer.echo(f"{options.label}: best learning rate {result.best} by {result.metric}")
+    settled = "settled" if result.settled else "not settled"
+    best = f"best learning rate {result.best} by {result.metric}"
+    typer.echo(f"{options.label}: {best}, {settled} after {result.trials} trials")
 
 
 @app.command()

@@ -106,7 +106,9 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         return Check(name, State.SKIPPED, group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
-        assign(config, "method.lr", min(group.tuning.rates(group.label)))
+        smallest = tuple(min(axis.grid) for axis in group.axes)
+        for key, value in group.settings_at(smallest).items():
+            assign(config, key, value)
     notes = _simulate_ranks(config)
     own, reasons = config["problem"].get("data"), list[str]()
     for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
