@@ -161,6 +161,7 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         k=task.k[:1],
         zeta=task.zeta[:1],
         seeds=task.seeds[:1],
+        cap=None,
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
     found = run_sweep(short, folder / "sweep", device)
