@@ -131,6 +131,19 @@ def test_the_digest_of_a_tuned_group_is_that_of_the_rule(tmp_path):
         assert other["b"] == plain["b"]
 
 
+def test_a_share_of_a_run_is_as_many_rounds_of_a_trial(tmp_path):
+    share = {"grid": [0.05, 0.5], "share": True}
+    tuning = SEARCH | {"also": {"a": {"method.warmup": share}}}
+    first, second = load_plan("s", write(tmp_path, {"tuning": tuning})).groups
+    for of_run, of_trial in ((0.05, 0.2), (0.5, 1.0)):
+        settings = {"method.lr": 0.1, "method.warmup": of_run}
+        assert first.trial(settings, 8).config["method"]["warmup"] == of_trial
+        assert second.trial(settings, 8).config["method"]["warmup"] == of_run
+    constant = tuning | {"budget": {"steps": 3}, "cap": None}
+    with pytest.raises(ConfigError, match="also: a share of a run's rounds wants budget"):
+        load_plan("s", write(tmp_path / "b", {"tuning": constant}))
+
+
 def test_every_label_has_the_same_cap_and_further_axes_count_apart(tmp_path):
     also = {"a": {"method.rounds": {"grid": [2, 4], "whole": True}}}
     tuning = SEARCH | {"also": also, "shift": {"b": 10}}

@@ -67,13 +67,14 @@ class Group:
     def trial(self, settings: Mapping[str, float], seed: int) -> PlannedRun:
         """The trial of a tuning with these settings, by dotted key; none is listed beforehand.
 
+        `settings` are those of a run: what is a share of a run's rounds is as many rounds here.
         Raises ConfigError where the group has no tuning.
         """
-        if self.trial_config is None:
+        if self.trial_config is None or self.tuning is None:
             raise ConfigError(f"{self.paper}/{self.experiment}: no tuning at scale {self.scale}")
         config = copy.deepcopy(self.trial_config) | {"seed": seed}
         for key, value in settings.items():
-            assign(config, key, value)
+            assign(config, key, self.tuning.of_trial(self.label, key, value))
         return _planned(config)
 
     @property

@@ -71,13 +71,22 @@ class Rates(pydantic.BaseModel):
 
 
 class Range(_Section):
-    """A geometric grid of a hyper-parameter, and its natural ends."""
+    """A geometric grid of a hyper-parameter, and its natural ends; a single value is fixed."""
 
-    grid: Annotated[tuple[pydantic.NonNegativeFloat, ...], pydantic.Field(min_length=2)]
+    grid: Annotated[tuple[pydantic.NonNegativeFloat, ...], pydantic.Field(min_length=1)]
     low: pydantic.NonNegativeFloat = 0.0
     high: pydantic.PositiveFloat = math.inf
     whole: bool = False
     """Whether values are whole numbers."""
+    share: bool = False
+    """Whether values are shares of a run's rounds: a trial gets the share of its own rounds that is
+    as many rounds."""
+
+    @pydantic.model_validator(mode="after")
+    def _two_to_grow(self) -> Range:
+        if len(self.grid) > 1 and sum(value > 0 for value in self.grid) < 2:
+            raise ValueError("grid: two positive values at least, or a single value")
+        return self
 
     def axis(self, name: str, cap: int | None) -> Axis:
         """The axis of a search."""
@@ -117,10 +126,14 @@ class Tuning(_Section):
                 )
             if not isinstance(fraction, (int, float)) or not 0 < fraction <= 1:
                 raise ValueError(f"budget.fraction: a number in (0, 1] (got {fraction!r})")
+        ranges = [given for own in self.also.values() for given in own.values()]
+        if fraction is None and any(given.share for given in ranges):
+            raise ValueError("also: a share of a run's rounds wants budget: { fraction: … }")
         if self.cap is None:
             return self
-        if self.cap < len(self.grid) + REFINED:
-            least = len(self.grid) + REFINED
+        longest = max(len(grid) for grid in (self.grid, *(given.grid for given in ranges)))
+        if self.cap < longest + REFINED:
+            least = longest + REFINED
             raise ValueError(f"cap: {least} at least, the grid and {REFINED} values to refine it")
         if fraction is None or fraction < LEAST_FRACTION:
             raise ValueError(
@@ -157,10 +170,18 @@ class Tuning(_Section):
         rates = Axis(RATE, tuple(sorted(self.rates(label))), self.cap)
         return (rates, *(given.axis(key, self.cap) for key, given in more.items()))
 
+    def of_trial(self, label: str, key: str, value: float) -> float:
+        """What a trial of `label` takes for the value that a run would take."""
+        given = self.also.get(label, {}).get(key)
+        if given is None or not given.share or self.fraction is None:
+            return value
+        return min(1.0, float(f"{value / self.fraction:.6g}"))
+
     def rule(self, label: str) -> dict[str, Any]:
         """All that the search of `label` depends on, but for the configuration of its trials."""
         axes = [dataclasses.asdict(axis) for axis in self.axes(label)]
-        return {"axes": axes, "seeds": self.seeds, "metric": self.metric}
+        shares = {key: self.of_trial(label, key, 1e-3) for key in self.also.get(label, {})}
+        return {"axes": axes, "seeds": self.seeds, "metric": self.metric, "shares": shares}
 
 
 class Sweep(_Section):
