@@ -1,4 +1,4 @@
-"""`wiregrad plan`, `preflight`, `train`, `tune`, `sweep`: what config/ asks for, and doing it."""
+"""`wiregrad plan`, `cost`, `preflight`, `train`, `tune`, `sweep`: what config/ asks for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from wiregrad.cli.options import (
 from wiregrad.runs import startup
 
 if TYPE_CHECKING:
+    from wiregrad.studies.cost import Cost
     from wiregrad.studies.job import Job
     from wiregrad.studies.plan import Group
 
@@ -54,6 +55,46 @@ def _trials(group: Group) -> str:
     """The trials of a group's tuning in words."""
     first, most = len(group.grid_trials), group.most_trials
     return f"{first} tuning trials" if first == most else f"{first} to {most} tuning trials"
+
+
+@app.command()
+@bundled
+def cost(
+    options: PlanOptions,
+    papers: Annotated[list[str], typer.Argument(help="Only these papers.")] = [],
+) -> None:
+    """Estimate rounds and core-hours of what a scale asks for, by paper and experiment.
+
+    Trials and hours are those where every first grid holds the best point, and those at the caps.
+    The time of a round is that of run cards below the results, and else of a table.
+    """
+    from itertools import groupby
+
+    from wiregrad.studies.cost import costs, in_all
+
+    folders = [options.results / options.scale, options.results / "published" / options.scale]
+    found = costs(options.load(papers or None), folders)
+    row = "{:17} {:22} {:>6} {:>11} {:>15} {:>15}  {}"
+    head = ("paper", "experiment", "runs", "rounds", "trials", "core-hours", "time of a round")
+    typer.echo(row.format(*head))
+    for paper, parts in groupby(found, lambda part: part.paper):
+        every = list(parts)
+        for part in [*every, in_all(every, paper)]:
+            typer.echo(row.format(*_cells(part)))
+    typer.echo(row.format(*_cells(in_all(found, "all"))))
+
+
+def _cells(cost: Cost) -> tuple[object, ...]:
+    """A line of the table of costs."""
+    trials = _span(str(cost.trials), str(cost.most_trials)) if cost.most_trials else ""
+    hours = _span(f"{cost.hours:.2f}", f"{cost.most_hours:.2f}")
+    name = cost.experiment or "in all"
+    by = " + ".join(sorted(cost.sources))
+    return cost.paper, name, cost.runs, f"{cost.amount.rounds:,.0f}", trials, hours, by
+
+
+def _span(least: str, most: str) -> str:
+    return least if least == most else f"{least} to {most}"
 
 
 @app.command()

@@ -138,8 +138,8 @@ class TuningResult(_File):
 
     @property
     def edge(self) -> bool:
-        """Whether the best rate is at an end of those that were tried."""
-        return self.best is not None and self.best in (self.grid[:1] + self.grid[-1:])
+        """Whether the best point, or one that equals it, is at an end of what was tried."""
+        return self.best is not None and bool(self.unsettled)
 
     @pydantic.model_validator(mode="before")
     @classmethod
