@@ -188,11 +188,11 @@ class _Estimate:
             return float(budget["epochs"]) * each if budget.get("epochs") else math.nan
         per_round = workers * int(batch)
         if budget.get("samples") is not None:
-            return budget["samples"] * each / per_round
+            return float(budget["samples"]) * each / per_round
         samples = self._samples(problem)
         if budget.get("epochs") is None or samples is None:
             return math.nan
-        return max(1.0, budget["epochs"] * samples * each / per_round)
+        return max(1.0, float(budget["epochs"]) * samples * each / per_round)
 
     def _samples(self, problem: Mapping[str, Any]) -> float | None:
         """Samples to train on; None where the data set is not in the table."""

@@ -113,13 +113,13 @@ class _Batches:
     def __init__(self, loaded: _LoadedTask, parts: Path | None) -> None:
         self.loaded, self.parts, self.task = loaded, parts, loaded.task
         task = loaded.task
-        grids = {name: tuple(sorted(set(_axis(task, name)))) for name in _AXES}
-        ends = {"k": {"low": 1.0, "high": float(loaded.problem.dim), "whole": True}}
-        self.axes = [
-            Axis(name, tuple(map(float, grid)), task.cap, **ends.get(name, {}))
-            for name, grid in grids.items()
-            if grid
-        ]
+        grids = {name: tuple(sorted(set(map(float, _axis(task, name))))) for name in _AXES}
+        axes = {
+            "multiples": Axis("multiples", grids["multiples"], task.cap),
+            "k": Axis("k", grids["k"], task.cap, 1.0, float(loaded.problem.dim), whole=True),
+            "zeta": Axis("zeta", grids["zeta"], task.cap),
+        }
+        self.axes = [axis for axis in axes.values() if axis.grid]
         self._rows: dict[tuple[int | None, int, float | None, float], Row] = {}
 
     @property
