@@ -54,11 +54,7 @@ def parse(
     specs = {}
     for name, entry in entries.items():
         where = f"config/papers/{paper.paper}: {section}.{name}"
-        fields = dict(entry)
-        kind = fields.pop("kind", default)
-        if not isinstance(kind, str):
-            raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
-        specs[name] = kinds.build({"name": kind, **fields}, where)
+        specs[name] = kinds.build({"kind": default} | dict(entry), where)
         for experiment in specs[name].reads:
             require_experiment(paper, experiment, f"{where}.experiment")
     return specs

@@ -22,7 +22,7 @@ Methods = Annotated[
 ]
 Papers = Annotated[list[str], typer.Option("--paper", help="Only these papers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+Checkpoint = Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")]
 Processes = Annotated[
     str,
     typer.Option(help="Processes of one thread that share the gradients; auto: one per core."),

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from wiregrad.comm.accounting import CONVENTIONS
+from wiregrad.core.devices import pick_device
 from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
@@ -150,7 +151,7 @@ class _LoadedTask:
         config = _parsed(task, None, None)
         require_sweepable(config.method)
         seeds = Seeds(config.seed)
-        problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
+        problem = config.problem.build(config.runtime.workers, seeds, pick_device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
             raise ConfigError("problem: a sweep takes a convex problem with batch: full")
         return _LoadedTask(task, problem, problem.constants())
