@@ -66,17 +66,17 @@ def preflight(
     startup.load_suite()
     from collections import Counter
 
-    from wiregrad.studies.preflight import State, checks
+    from wiregrad.studies.preflight import ShapeState, checks
 
     planned = options.load(paper or None)
-    states: Counter[State] = Counter()
+    states: Counter[ShapeState] = Counter()
     for result in checks(planned, experiment, device, jobs):
         states[result.state] += 1
         size = [f"d = {result.dim}, {result.seconds:.1f} s"] if result.dim else []
         about = ", ".join([*size, *filter(None, [result.detail])])
         typer.echo(f"{result.state:9}{result.shape}  {about}")
     typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
-    if states[State.DIVERGED]:
+    if states[ShapeState.DIVERGED]:
         raise typer.Exit(1)
 
 
