@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import hint
 from wiregrad.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -63,6 +64,5 @@ def parse(
 def require_experiment(paper: Paper, experiment: str, where: str) -> None:
     """Raise ConfigError, which names the key `where`, unless the paper has the experiment."""
     if experiment not in paper.experiments:
-        raise ConfigError(
-            f"{where}: {experiment!r} is no experiment (known: {', '.join(paper.experiments)})"
-        )
+        known = hint(experiment, paper.experiments)
+        raise ConfigError(f"{where}: {experiment!r} is no experiment{known}")
