@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
+from wiregrad.core.names import unknown
 from wiregrad.problems import registry
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.runs import startup
@@ -76,9 +77,10 @@ def checks(
     Raises ConfigError for an unknown experiment, and RuntimeFailure when one of several processes
     is lost.
     """
-    unknown = set(experiments) - {group.experiment for group in plan.groups}
-    if unknown:
-        raise ConfigError(f"--experiment: {', '.join(sorted(unknown))} not in what was planned")
+    planned = list(dict.fromkeys(group.experiment for group in plan.groups))
+    for name in experiments:
+        if name not in planned:
+            raise ConfigError(f"--experiment: {unknown('experiment', name, planned)}")
     asked = [pair for pair in shapes(plan) if not experiments or pair[0].experiment in experiments]
     pairs = [group for group, _ in asked], [planned for _, planned in asked]
     one = partial(check, device=device)

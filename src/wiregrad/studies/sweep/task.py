@@ -149,11 +149,16 @@ class _LoadedTask:
     def of(task: SweepTask, device: str) -> _LoadedTask:
         """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
-        require_sweepable(config.method)
+        try:
+            require_sweepable(config.method)
+        except ConfigError as error:
+            raise ConfigError(f"sweep of {task.label}: {error}") from None
         seeds = Seeds(config.seed)
         problem = config.problem.build(config.runtime.workers, seeds, pick_device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
-            raise ConfigError("problem: a sweep takes a convex problem with batch: full")
+            raise ConfigError(
+                f"sweep of {task.label}: problem: a sweep takes a convex problem with batch: full"
+            )
         return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
