@@ -87,7 +87,8 @@ def read_table(
 def read_jsonl(files: Mapping[str, Path], texts: int = 1) -> Arrays:
     """The tensors from files `train` and, if any, `test` or `validation`.
 
-    Their lines are [label, ..., text]. `texts`, 1 or 2, is how many of the last items of a line are texts. Raises DataCorrupt.
+    Their lines are [label, ..., text]. `texts`, 1 or 2, is how many of the last items of a line
+    are texts. Raises DataCorrupt.
     """
     return prepare({role: _jsonl(path, texts) for role, path in files.items()})
 
