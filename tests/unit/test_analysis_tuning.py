@@ -24,7 +24,7 @@ def results(found):
 
 
 def draw(found):
-    return figure_kinds.build({"name": "tuning", **ABOUT}, "here").draw(results(found))
+    return figure_kinds.build({"kind": "tuning", **ABOUT}, "here").draw(results(found))
 
 
 def test_every_rate_has_its_seeds_and_the_best_a_ring():

@@ -106,8 +106,8 @@ def data_names(groups: tuple[GroupResult, ...]) -> str:
 def digest(spec: FigureSpec, paper: str, results: Results) -> str:
     """Hex sha256 of all that the figure is a function of.
 
-    That is its description, the histories, sweeps and tunings, and the code of its kind and of this module with all
-    that they import from the analysis.
+    That is its description, the histories, sweeps and tunings, and the code of its kind and of this
+    module with all that they import from the analysis.
     """
     mine = spec.gathered(results, paper)
     kind = Path(inspect.getfile(type(spec)))

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from wiregrad.comm.accounting import CONVENTIONS
+from wiregrad.core.devices import pick_device
 from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
@@ -20,9 +21,8 @@ from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
 from wiregrad.runtimes.batched import require_sweepable
 from wiregrad.studies.files import SweepAxis
-from wiregrad.studies.search import Axis, Score, search
-from wiregrad.studies.search import Point as SearchPoint
-from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
+from wiregrad.studies.search import Axis, Point, Score, search
+from wiregrad.studies.sweep.advance import Ended, Stop, SweepPoint, advance
 from wiregrad.studies.sweep.rows import Ending, Row, point_of, read_rows, score_of, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import Regime, step_size
@@ -36,7 +36,7 @@ _EVALUATED = 64
 
 
 @dataclass(frozen=True)
-class Task:
+class SweepTask:
     """A sweep of one label: what its runs have in common, the grid, and when a run ends."""
 
     label: str
@@ -74,7 +74,7 @@ Cheapest = Mapping[float | None, int]
 """By ζ, the bits of the cheapest run of earlier batches that has reached the tolerance."""
 
 
-class Swept(NamedTuple):
+class SweepOutcome(NamedTuple):
     """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
 
     rows: list[Row]
@@ -85,7 +85,7 @@ class Swept(NamedTuple):
     """By axis, whether the best point has a worse neighbour on both sides."""
 
 
-def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+def run_sweep(task: SweepTask, parts: Path | None = None, device: str = "cpu") -> SweepOutcome:
     """Execute all runs of a sweep; with a cap its grid grows until the best point is settled.
 
     `parts`: a folder for the rows of each finished batch; batches found there are not executed
@@ -99,7 +99,7 @@ def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swe
         batches = _Batches(loaded, parts)
         found = search(batches.axes, batches.scores)
         settled = {axis: found.settled[axis] for axis in _AXES if axis in found.settled}
-        return Swept(batches.rows, dict(loaded.problem.provenance), loaded.given, settled)
+        return SweepOutcome(batches.rows, dict(loaded.problem.provenance), loaded.given, settled)
     finally:
         torch.set_num_threads(threads)
 
@@ -133,7 +133,7 @@ class _Batches:
 
         return [self._rows[key] for key in sorted(self._rows, key=place)]
 
-    def scores(self, points: Sequence[SearchPoint]) -> list[Score]:
+    def scores(self, points: Sequence[Point]) -> list[Score]:
         """Execute the runs at these points, a batch for each k and seed."""
         places = [self._place(point) for point in points]
         for k in dict.fromkeys(k for _, k, _ in places):
@@ -146,7 +146,7 @@ class _Batches:
                     self._rows[k, seed, row["zeta"], row["multiple"]] = row
         return [self._score(*place) for place in places]
 
-    def _place(self, point: SearchPoint) -> tuple[float, int | None, float | None]:
+    def _place(self, point: Point) -> tuple[float, int | None, float | None]:
         """The multiple, k and ζ of a point; None for an axis that the method has not."""
         at = dict(zip((axis.name for axis in self.axes), point, strict=True))
         k = at.get("k")
@@ -177,7 +177,7 @@ class _Batches:
         return found
 
 
-def _axis(task: Task, name: SweepAxis) -> tuple[float, ...]:
+def _axis(task: SweepTask, name: SweepAxis) -> tuple[float, ...]:
     """The values along an axis; none where the method's configuration has none such."""
     method = task.config["method"]
     has = {"multiples": True, "k": _finest(method) is not None, "zeta": "zeta" in method}
@@ -203,7 +203,7 @@ def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
     return {**method, "compressors": [*coarser, {**finest, "k": k}]}
 
 
-def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
+def _parsed(task: SweepTask, k: int | None, zeta: float | None) -> RunConfig:
     """The run of this k and ζ, before its learning rate is known."""
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
@@ -218,19 +218,24 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
 class _LoadedTask:
     """A task with its problem loaded."""
 
-    task: Task
+    task: SweepTask
     problem: Convex
     constants: Constants
 
     @staticmethod
-    def of(task: Task, device: str) -> _LoadedTask:
+    def of(task: SweepTask, device: str) -> _LoadedTask:
         """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
-        require_sweepable(config.method)
+        try:
+            require_sweepable(config.method)
+        except ConfigError as error:
+            raise ConfigError(f"sweep of {task.label}: {error}") from None
         seeds = Seeds(config.seed)
-        problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
+        problem = config.problem.build(config.runtime.workers, seeds, pick_device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
-            raise ConfigError("problem: a sweep takes a convex problem with batch: full")
+            raise ConfigError(
+                f"sweep of {task.label}: problem: a sweep takes a convex problem with batch: full"
+            )
         return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int, cells: Cells, cheapest: Cheapest) -> Iterator[Row]:
@@ -247,7 +252,7 @@ class _LoadedTask:
 
     @property
     def given(self) -> dict[str, Any]:
-        """See Swept."""
+        """See SweepOutcome."""
         asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 
@@ -255,7 +260,7 @@ class _LoadedTask:
         method = _parsed(self.task, k, None).method
         return method.informed(self.constants.each)
 
-    def _points(self, method: Method, cells: Cells) -> Iterator[Point]:
+    def _points(self, method: Method, cells: Cells) -> Iterator[SweepPoint]:
         for zeta, multiples in cells.items():
             one = method if zeta is None else _with(method, zeta=zeta)
             n, d = self.problem.workers, self.problem.dim
@@ -265,9 +270,9 @@ class _LoadedTask:
                 where = f"sweep of {self.task.label}: method.name: {one.name}"
                 raise ConfigError(f"{where} cannot be swept: {error}") from None
             for multiple in multiples:
-                yield Point(multiple, zeta, multiple * step)
+                yield SweepPoint(multiple, zeta, multiple * step)
 
-    def _described(self, points: Sequence[Point], ends: Sequence[Ended]) -> Iterator[Row]:
+    def _described(self, points: Sequence[SweepPoint], ends: Sequence[Ended]) -> Iterator[Row]:
         losses = [
             loss
             for i in range(0, len(ends), _EVALUATED)

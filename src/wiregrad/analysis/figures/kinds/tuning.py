@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -42,10 +43,10 @@ class TuningFigure(MethodsFigure):
             return _untuned()
         looks = self.looks(results)
         rows, columns = math.ceil(len(tuned) / COLUMNS), min(COLUMNS, len(tuned))
-        figure = Figure(figsize=(1.9 * columns + 0.6, 1.6 * rows + 0.4))
+        figure = Figure(figsize=(1.9 * columns + 0.6, 1.7 * rows + 0.4))
         panels = figure.subplots(rows, columns, squeeze=False)
         for axis, (group, tuning) in zip(panels.flat, tuned, strict=False):
-            axis.set_title(group.title, fontsize=6.5)
+            axis.set_title(textwrap.fill(group.title, 24), fontsize=6.5)
             _curve(axis, tuning, looks[group.label].colour)
         for axis in list(panels.flat)[len(tuned) :]:
             axis.set_axis_off()
@@ -79,7 +80,7 @@ def _curve(axis: Axes, tuning: TuningResult, colour: str) -> None:
     for rate in (rate for rate, _, score in known if score is None):
         top = axis.get_xaxis_transform()
         axis.plot([rate], [0.96], "x", color=style.INK, markersize=4, transform=top)
-    axis.tick_params(labelsize=6)
+    axis.tick_params(which="both", labelsize=6)
     axis.set_xlabel("learning rate", fontsize=6.5)
 
 
