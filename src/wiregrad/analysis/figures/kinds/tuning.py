@@ -73,7 +73,8 @@ def _curve(axis: Axes, tuning: TuningResult, colour: str) -> None:
         axis.set_yscale("log")
     axis.plot([r for r, *_ in scored], [s for *_, s in scored], color=colour, linewidth=1.1)
     for rate, values, score in scored:
-        axis.plot([rate] * len(values), values, ".", color=colour, markersize=3)
+        seeds = [value for value in values if value is not None]
+        axis.plot([rate] * len(seeds), seeds, ".", color=colour, markersize=3)
         if rate == tuning.best:
             face = colour if tuning.settled else "white"
             axis.plot([rate], [score], "o", color=colour, markerfacecolor=face, markersize=6)
