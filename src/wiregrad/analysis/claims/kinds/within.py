@@ -19,7 +19,7 @@ from wiregrad.analysis.results.text import short_number
 class Within(Check):
     """Two methods differ by at most `tolerance` in a metric.
 
-    Judged is the mean of left − right, paired by seed, in the metric's unit.
+    The effect is the mean of left − right, paired by seed, in the metric's unit.
     """
 
     left: str
