@@ -21,7 +21,7 @@ from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
 from wiregrad.runtimes.batched import require_sweepable
-from wiregrad.studies.sweep.advance import Ended, Stop, SweepPoint, advance
+from wiregrad.studies.sweep.advance import Ended, GridPoint, Stop, advance
 from wiregrad.studies.sweep.rows import Row, read_rows, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import Regime, step_size
@@ -183,7 +183,7 @@ class _LoadedTask:
         method = _parsed(self.task, k, None).method
         return method.informed(self.constants.each)
 
-    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[SweepPoint]:
+    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[GridPoint]:
         for zeta in zetas:
             one = method if zeta is None else _with(method, zeta=zeta)
             n, d = self.problem.workers, self.problem.dim
@@ -193,9 +193,9 @@ class _LoadedTask:
                 where = f"sweep of {self.task.label}: method.name: {one.name}"
                 raise ConfigError(f"{where} cannot be swept: {error}") from None
             for multiple in self.task.multiples:
-                yield SweepPoint(multiple, zeta, multiple * step)
+                yield GridPoint(multiple, zeta, multiple * step)
 
-    def _described(self, points: Sequence[SweepPoint], ends: Sequence[Ended]) -> Iterator[Row]:
+    def _described(self, points: Sequence[GridPoint], ends: Sequence[Ended]) -> Iterator[Row]:
         losses = [
             loss
             for i in range(0, len(ends), _EVALUATED)
