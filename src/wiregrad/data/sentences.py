@@ -10,6 +10,9 @@ Tensors, for ``train`` and ``test``: ``*_text`` uint8 [bytes], all texts in UTF-
 other; ``*_text_ends`` int64 [N], where each text ends; ``*_labels`` int64 [N]. For pairs (RTE) the
 second sentences are ``*_second`` and ``*_second_ends``. `wiregrad.data.tokens` turns texts into
 token ids.
+
+A source of IMDB with the training half only gives the variant ``imdb-text-train``, whose test set
+is the last fifth of each class in the order above.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 
 from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.files import Arrays, read_text
+from wiregrad.data.reviews import reviews_of_table, split_by_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -81,19 +85,33 @@ def read_table(
 
 
 def read_jsonl(files: Mapping[str, Path], texts: int = 1) -> Arrays:
-    """The tensors from files `train` and `test` (or `validation`), lines [label, ..., text].
+    """The tensors from files `train` and, if any, `test` or `validation`.
 
-    `texts`, 1 or 2, is how many of the last items of a line are texts. Raises DataCorrupt.
+    Their lines are [label, ..., text]. `texts`, 1 or 2, is how many of the last items of a line
+    are texts. Raises DataCorrupt.
     """
     return prepare({role: _jsonl(path, texts) for role, path in files.items()})
 
 
+def read_reviews_table(files: Mapping[str, Path]) -> Arrays:
+    """Format ``imdb-text-csv``: the file `data`, a table of text, label and source.
+
+    The rows whose source is imdb are the training half. Raises DataCorrupt.
+    """
+    reviews = reviews_of_table(files["data"])
+    return prepare({"train": [(label, (text,)) for label, text in reviews]})
+
+
 def prepare(splits: Mapping[str, Sequence[Row]]) -> Arrays:
-    """The tensors from the rows of `train` and of `test` (or `validation`)."""
-    test = splits.get("test") or splits["validation"]
+    """The tensors from the rows of `train` and of `test` (or `validation`).
+
+    Without either, the last fifth of each of the classes 0 and 1 of `train` is the test set.
+    """
+    train = _ordered(splits["train"])
+    given = splits.get("test") or splits.get("validation")
+    train, test = (train, _ordered(given)) if given else split_by_class(train)
     arrays: Arrays = {}
-    for split, rows in (("train", splits["train"]), ("test", test)):
-        ordered = _ordered(rows)
+    for split, ordered in (("train", train), ("test", test)):
         arrays[f"{split}_labels"] = np.array([label for label, _ in ordered], dtype=np.int64)
         for column, part in enumerate(PARTS[: len(ordered[0][1])]):
             encoded = [texts[column].encode() for _, texts in ordered]
