@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import pandas as pd
 
 from wiregrad.core.files import sha256_file
@@ -31,6 +32,8 @@ BITS: dict[Convention, tuple[str, str]] = {
 }
 """The column of sweep.parquet for each convention, and what it counts."""
 
+SHARED = 2.0
+"""Neighbours share a crossing of a tolerance if they need at most this many times its bits."""
 POINT = ["k", "zeta", "multiple", "lr"]
 
 
@@ -81,6 +84,39 @@ class Swept:
         cells = grouped.agg(bits=("bits", "min"), all_diverged=("diverged", "all"))
         return cells.reset_index()
 
+    def open_edges(self, dim: int) -> tuple[str, ...]:
+        """The axes of the grid beyond whose end a better point may lie, for vectors of length dim.
+
+        No k is below 1 or above dim, and no ζ below 0: there the grid ends by nature.
+        """
+        if self.best is None:
+            return self.edge
+        natural = {"k": self.best.k in {1, dim}, "zeta": self.best.zeta == 0}
+        return tuple(axis for axis in self.edge if not natural.get(axis, False))
+
+    def isolated(self, convention: Convention = "paper") -> bool:
+        """Whether the cheapest cell is a spike: most neighbouring cells need over twice its bits.
+
+        Neighbours differ by one place along k or along ζ. Without neighbours there is no spike.
+        """
+        best = self.cheapest(convention)
+        if best is None:
+            return False
+        bits = self.cells(convention).set_index(["k", "zeta"])["bits"]
+        axes = [sorted(bits.index.unique(level).dropna()) for level in ("k", "zeta")]
+        here = [best["k"], best["zeta"]]
+        found = []
+        for axis, values in enumerate(axes):
+            if not values:
+                continue
+            place = values.index(here[axis])
+            for other in (place - 1, place + 1):
+                if 0 <= other < len(values):
+                    key = tuple(values[other] if i == axis else here[i] for i in (0, 1))
+                    found.append(_at(bits, key))
+        shared = sum(value <= SHARED * float(best[BITS[convention][0]]) for value in found)
+        return bool(found) and 2 * shared < len(found)
+
     @property
     def constants(self) -> Mapping[str, float]:
         """L_minus, L_plus and mu of the problem; NaN where they are not known."""
@@ -108,6 +144,15 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, NotRun | None]:
         sha256=sha256_file(planned.sweep_file),
     )
     return found, None
+
+
+def _at(bits: pd.Series, key: tuple[float, ...]) -> float:
+    """The bits of a cell, whose k or ζ may be NaN; NaN where the grid has no such cell."""
+    for index, value in bits.items():
+        cell = tuple(index) if isinstance(index, tuple) else (index,)
+        if all(a == b or np.isnan([a, b]).all() for a, b in zip(cell, key, strict=True)):
+            return float(value)
+    return math.nan
 
 
 def _rows(path: Path) -> pd.DataFrame:
