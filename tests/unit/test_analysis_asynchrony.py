@@ -125,6 +125,13 @@ def test_floors_are_held_against_the_step(power, held):
     assert (found.verdict is Verdict.REPRODUCED) is held
 
 
+def test_a_seed_counts_once_whatever_the_number_of_methods():
+    rates = (0.1, 0.05, 0.025)
+    entries = [(q, 0.5, 0.1 * lr, 1, lr, theory(lr), "d") for q in ("q", "r") for lr in rates]
+    found = judged("floor_slope", made(entries), methods=["q", "r"], tolerance=0.25)
+    assert (found.estimate.n, found.estimate.value) == (1, pytest.approx(1.0))
+
+
 def test_a_run_above_its_bound_is_told():
     """T2 at γ = 0.1: half of L times (0.9^k 2 + floor) of the first gap."""
     floor = 2 * 0.1 * 1 * 0.1
