@@ -142,6 +142,8 @@ def test_the_claims_are_the_published_ones():
     assert page == (ROOT / "docs/claims.md").read_text(encoding="utf-8")
     assert script["block"]() in README
     assert "(docs/claims.md)" in README
+    findings = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+    assert script["verdicts"]() in findings
 
 
 def test_the_page_of_claims_has_every_published_verdict():
