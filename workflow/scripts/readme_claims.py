@@ -44,11 +44,12 @@ fields: [claims.csv](../{CLAIMS}.csv), [claims.json](../{CLAIMS}.json).
 - *paper* is what the paper says. *Observed* is the effect with its 95 % interval over seeds, and in
   brackets the numbers behind it. Differences are paired by seed. An effect without an interval is
   an exact count, or comes from one seed.
-- **reproduced**: the whole interval satisfies the claim, in the paper's setting. **not reproduced**:
-  the whole interval contradicts it. In a setting that is ours, recalled or made up, these verdicts
-  read **holds in our setting** and **does not hold in our setting**.
+- **reproduced**: the whole interval satisfies the claim, in the paper's setting.
+- **not reproduced**: the whole interval contradicts it. In a setting that is ours, recalled or made
+  up, these verdicts read **holds in our setting** and **does not hold in our setting**.
 - **inconclusive**: neither, for the reason that is given, for example too few seeds.
-- **tuning not settled**: the best rate of a compared method is at the edge of its grid, or it was not tuned.
+- **tuning not settled**: the best rate of a compared method is at the edge of its grid, or it was
+  not tuned.
 - A claim is not tested where its runs were not made, or had a smaller budget than it asks for.
 - Identities of bits, bounds and claims of this suite are counted apart from what a paper observed.
 - [preregistration.md](preregistration.md) has the rules and every change of them,
