@@ -29,9 +29,6 @@ class Budget(pydantic.BaseModel):
         return [(k, column, float(v)) for k, column in columns.items() if (v := getattr(self, k))]
 
 
-DETERMINISTIC = "deterministic"
-"""In place of a number of seeds: nothing is random, so one run suffices."""
-
 Kind = Literal["empirical", "identity", "bound", "own"]
 Setting = Literal["paper", "ours"]
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from wiregrad.analysis.claims.catalogue import parse_all
-from wiregrad.analysis.claims.claim import DETERMINISTIC, Claim
+from wiregrad.analysis.claims.claim import Claim
 from wiregrad.analysis.claims.spec import Check, Finding
 from wiregrad.analysis.results.aggregate import GroupResult, Results, not_run
 from wiregrad.analysis.results.statistics import UNKNOWN, Verdict, holm
@@ -113,7 +113,7 @@ def _with_enough(claim: Claim, finding: Finding, groups: Sequence[GroupResult]) 
     if claim.rates == "tuned" and unsettled:
         reason = "; ".join(f"{title}: {why}" for title, why in unsettled.items())
         return replace(finding, verdict=Verdict.UNSETTLED, reason=reason)
-    if claim.seeds == DETERMINISTIC or finding.verdict not in READINGS:
+    if isinstance(claim.seeds, str) or finding.verdict not in READINGS:
         return finding
     seeds = min(group.seeds for group in groups)
     least = FEW_SEEDS if finding.verdict is Verdict.NOT_REPRODUCED else 0

@@ -8,6 +8,7 @@ quantity, and by the area between their curves over all levels that both reach. 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
@@ -57,10 +58,10 @@ def by_levels(levels: Sequence[Side], area: Side, what: str) -> tuple[Verdict, s
     In order: no level is against, and most levels and the area are for it. Not in order: most
     levels and the area are against it. `what` names the levels, e.g. "tolerances".
     """
-    known = [side for side in levels if side is not Side.UNKNOWN]
+    known: list[Side] = [side for side in levels if side is not Side.UNKNOWN]
     if len(known) < LEAST_LEVELS:
         return Verdict.INCONCLUSIVE, f"compared at {len(known)} of {len(levels)} {what} only"
-    count = {side: known.count(side) for side in Side}
+    count = Counter(known)
     if 2 * count[Side.FOR] > len(known) and not count[Side.AGAINST] and area is Side.FOR:
         return Verdict.REPRODUCED, ""
     if 2 * count[Side.AGAINST] > len(known) and area is Side.AGAINST:

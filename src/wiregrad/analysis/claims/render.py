@@ -71,10 +71,10 @@ def _two(counted: Sequence[str]) -> list[str]:
 
 def _counted(rows: Sequence[Judged]) -> str:
     """How many rows read which way, in the order of verdicts, the paper's setting first."""
-    order = list(Verdict)
+    order = [str(verdict) for verdict in Verdict]
     sorted_rows = sorted(rows, key=lambda row: (row.setting != "paper", order.index(row.verdict)))
     decided = Counter(row.reads.partition(",")[0] for row in sorted_rows)
-    open_ = {str(v): decided.pop(str(v), 0) for v in order[2:]}
+    open_ = {text: decided.pop(text, 0) for text in order[2:]}
     counts = {text: n for text, n in (decided | open_).items() if n}
     return ", ".join(f"{n} {text if n == 1 else _plural(text)}" for text, n in counts.items())
 

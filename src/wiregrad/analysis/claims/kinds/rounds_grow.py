@@ -72,7 +72,7 @@ class RoundsGrow(RunsCheck):
                 key = tuple(t for t in (who, *(str(run.setting(k)) for k in self.apart)) if t)
                 cells.setdefault(key, {}).setdefault(float(value), []).append(run)
         for key, cell in cells.items():
-            points = []
+            points: list[tuple[float, float, float]] = []
             for value in sorted(cell):
                 rounds = mean(
                     [asynchrony.rounds_until(r, self.column, self.below) for r in cell[value]]
