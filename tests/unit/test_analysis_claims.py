@@ -275,11 +275,12 @@ CLEAR = ([98.9, 98.8, 98.7], [98.1, 98.1, 97.9])
 
 def tuned(results: Results, **edges: bool) -> Results:
     """The results with a tuning of each label; `edges` says whose best rate is at the edge."""
-    about = {"grid": (0.01, 0.1), "scores": {}, "metric": "loss_valid", "seeds": (9,), "budget": {}}
-    groups = tuple(
-        replace(g, tuning=TuningResult(**about, best=0.1, edge=edges.get(g.label, False)))
-        for g in results.groups
-    )
+    about = {"grid": (0.01, 0.1, 1.0), "metric": "loss_valid", "seeds": (9,), "budget": {}}
+
+    def tuning(edge: bool) -> TuningResult:
+        return TuningResult(**about, scores={}, best=0.01 if edge else 0.1, edge=edge)
+
+    groups = tuple(replace(g, tuning=tuning(edges.get(g.label, False))) for g in results.groups)
     return replace(results, groups=groups)
 
 
@@ -288,7 +289,7 @@ def test_an_unsettled_tuning_decides_nothing(sides):
     claim = HIGHER | {"rates": "tuned"}
     row = judged(tuned(two(*sides), b=True), **claim)
     assert row.verdict == Verdict.UNSETTLED
-    assert row.reason == "B: best rate 0.1 at the edge of the grid"
+    assert row.reason == "B: best rate 0.01 at the edge of the grid"
     assert judged(two(*sides), **claim).reason == "A: not tuned; B: not tuned"
     assert judged(tuned(two(*sides)), **claim).verdict in {"reproduced", "not reproduced"}
     assert judged(two(*sides), **claim, kind="identity").verdict != Verdict.UNSETTLED

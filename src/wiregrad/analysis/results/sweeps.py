@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from wiregrad.core.files import sha256_file
@@ -97,25 +96,20 @@ class Swept:
     def isolated(self, convention: Convention = "paper") -> bool:
         """Whether the cheapest cell is a spike: most neighbouring cells need over twice its bits.
 
-        Neighbours differ by one place along k or along ζ. Without neighbours there is no spike.
+        A neighbour is the next cell that was tried along k or along ζ. Without one there is no
+        spike.
         """
         best = self.cheapest(convention)
         if best is None:
             return False
-        bits = self.cells(convention).set_index(["k", "zeta"])["bits"]
-        axes = [sorted(bits.index.unique(level).dropna()) for level in ("k", "zeta")]
-        here = [best["k"], best["zeta"]]
-        found = []
-        for axis, values in enumerate(axes):
-            if not values:
-                continue
-            place = values.index(here[axis])
-            for other in (place - 1, place + 1):
-                if 0 <= other < len(values):
-                    key = tuple(values[other] if i == axis else here[i] for i in (0, 1))
-                    found.append(_at(bits, key))
-        shared = sum(value <= SHARED * float(best[BITS[convention][0]]) for value in found)
-        return bool(found) and 2 * shared < len(found)
+        bits = {
+            (_or_none(cell.k), _or_none(cell.zeta)): float(cell.bits)
+            for cell in self.cells(convention).itertuples()
+        }
+        here = (_or_none(best["k"]), _or_none(best["zeta"]))
+        around = [bits[cell] for cell in _neighbours(here, list(bits))]
+        shared = sum(value <= SHARED * bits[here] for value in around)  # NaN: it never got there
+        return 2 * shared < len(around)
 
     @property
     def constants(self) -> Mapping[str, float]:
@@ -146,13 +140,25 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, NotRun | None]:
     return found, None
 
 
-def _at(bits: pd.Series, key: tuple[float, ...]) -> float:
-    """The bits of a cell, whose k or ζ may be NaN; NaN where the grid has no such cell."""
-    for index, value in bits.items():
-        cell = tuple(index) if isinstance(index, tuple) else (index,)
-        if all(a == b or np.isnan([a, b]).all() for a, b in zip(cell, key, strict=True)):
-            return float(value)
-    return math.nan
+Cell = tuple[float | None, float | None]
+"""k and ζ of a cell; None where the method has no such parameter."""
+
+
+def _or_none(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _neighbours(here: Cell, cells: list[Cell]) -> list[Cell]:
+    """The cells next to `here` among `cells`, below and above along k and along ζ."""
+    found: list[Cell] = []
+    for axis in (0, 1):
+        line = sorted(
+            (cell for cell in cells if cell[1 - axis] == here[1 - axis]),
+            key=lambda cell: cell[axis] or 0.0,
+        )
+        place = line.index(here)
+        found += line[max(0, place - 1) : place] + line[place + 1 : place + 2]
+    return found
 
 
 def _rows(path: Path) -> pd.DataFrame:
