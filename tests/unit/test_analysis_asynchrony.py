@@ -162,7 +162,7 @@ def test_a_run_above_its_bound_is_told():
 def test_pictures_are_drawn_without_a_run_that_got_there(kind, more):
     entries = [("a", 0.5, 0, 9, 0.1, theory(), "d"), ("a", 0.99, 0, 9, 0.1, theory(tau=3), "d")]
     about = {"title": "t", "caption": "c", "experiment": "task"}
-    figure, _ = figure_kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
+    figure, _ = figure_kinds.build({"kind": kind, **about, **more}, "here").draw(made(entries))
     assert sum(len(axis.lines) for axis in figure.axes) >= 2
 
 

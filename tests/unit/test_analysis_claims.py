@@ -386,7 +386,10 @@ def parse(**change: Any) -> list[Claim]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"check": "withn"}, r"claims\.near\.check: 'withn' is no check \(known: .*better"),
+        (
+            {"check": "withn"},
+            r"claims\.near\.check: 'withn' is no check; did you mean 'within'\? .*better",
+        ),
         ({"args": {"experiment": "task", "left": "dense"}}, r"claims\.near\.args\.right"),
         (
             {"args": {"experiment": "no", "left": "dense", "right": "sparse"}},

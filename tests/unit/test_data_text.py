@@ -65,6 +65,21 @@ def test_pairs_are_the_same_from_a_table_and_from_the_hub(tmp_path):
     assert table["train_labels"][first] == 1
 
 
+def test_a_training_half_alone_gives_its_last_fifth_of_each_class_to_test(tmp_path):
+    rows = [(number % 2, f"film<br />{number}") for number in range(20)]
+    lines = ["text,label,source", *(f"{text},{label},imdb" for label, text in rows), "x,1,rt"]
+    (tmp_path / "t").write_text("\n".join(lines) + "\n")
+    (tmp_path / "h").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = sentences.read_reviews_table({"data": tmp_path / "t"})
+    hub = sentences.read_jsonl({"train": tmp_path / "h"})
+    assert table.keys() == hub.keys()
+    assert all(np.array_equal(table[key], hub[key]) for key in table)
+    assert np.bincount(table["test_labels"]).tolist() == [2, 2]
+    assert rows_of(table, "train") | rows_of(table, "test") == {
+        (label, text.replace("<br />", " ")) for label, text in rows
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -98,6 +98,26 @@ def test_no_two_papers_share_a_name_of_claims():
     assert len(ids) == len(set(ids)) > 100
 
 
+def test_the_first_command_is_given_what_25_claims_of_all_papers_need():
+    plan = loaded("smoke")
+    tested = {}
+    for name, paper in plan.papers.items():
+        planned = labels_of(plan, name)
+        for claim in claims.parse(paper):
+            check = claim.build(name)
+            experiment = paper.experiments[check.experiment]
+            enough = all(
+                float(experiment.budget.get(key) or 0) >= amount
+                for key, _, amount in claim.budget.items()
+            )
+            meant = claim.scales == "all" or "smoke" in claim.scales
+            left_out = experiment.skip or not set(check.labels) <= planned[check.experiment]
+            if enough and meant and not left_out:
+                tested.setdefault(name, []).append(claim.id)
+    assert set(tested) == set(PAPERS) - {"arena"}
+    assert sum(map(len, tested.values())) >= 25, tested
+
+
 @pytest.mark.parametrize("paper", ["adacgd", "async_compressed"])
 def test_every_claim_says_why_its_tolerance_is_what_it_is(paper):
     assert all(claim.why for claim in claims.parse(loaded("paper").papers[paper]))

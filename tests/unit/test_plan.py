@@ -100,6 +100,8 @@ def test_a_scale_overrides_by_key_and_digests_follow(tmp_path):
         ({"seeds": []}, r"experiments.e.seeds: .*at least 1"),
         ({"lr": {"default": 0}}, r"experiments.e.lr.default: .*greater than 0"),
         ({"lr": {"default": 1, "b": "x"}}, r"experiments.e.lr: b: a learning rate is a positive"),
+        ({"lr": {"default": 1, "bb": 2}}, r"experiments.e.lr: unknown label 'bb'.*known: a, b\)"),
+        ({"seeds": [1, 1]}, r"seeds: each may stand once"),
         ({"methods": ["c"]}, r"unknown label 'c' \(known: a, b\)"),
         (
             {"tuning": {"grid": [1, 2], "seeds": [1], "budget": {"steps": 1}}},

@@ -130,7 +130,7 @@ def test_what_cannot_be_had_or_fits_not_is_named(folder, tmp_path):
 @pytest.mark.network
 def test_the_package_s_encoder_learns_real_sentences():
     try:
-        found, _ = data.load("sst2"), data.load("minilm-l6-v2")
+        found, _ = data.load("sst2|imdb-text-train"), data.load("minilm-l6-v2")
     except DataUnavailable as error:
         pytest.skip(str(error))
     fields = {"task": "sst2", "batch": 8, "max_length": 16, "train_limit": 16, "dropout": 0.0}

@@ -328,7 +328,7 @@ def part_of(name: str, rows: int = 150) -> np.ndarray:
     return matrix
 
 
-@pytest.mark.parametrize("name", ["mushrooms", "w8a", "generated_sparse_4k"])
+@pytest.mark.parametrize("name", ["mushrooms", "a1a", "generated_sparse_4k"])
 def test_conflicts_of_real_rows_are_the_pairs_that_meet(name: str) -> None:
     matrix = part_of(name)
     found = conflicts.conflicts(matrix)
@@ -344,7 +344,7 @@ def test_conflicts_of_real_rows_are_the_pairs_that_meet(name: str) -> None:
     assert conflicts.overlap(matrix) == found.overlap
 
 
-@pytest.mark.parametrize("name", ["phishing", "w8a", "generated_sparse_4k"])
+@pytest.mark.parametrize("name", ["phishing", "a1a", "generated_sparse_4k"])
 def test_smoothness_from_conflicts_is_above_the_eigenvalues_and_below_no_sparsity(
     name: str,
 ) -> None:

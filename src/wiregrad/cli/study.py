@@ -42,11 +42,15 @@ Experiments = Annotated[list[str], typer.Option("--experiment", help="Only these
 def plan(options: PlanOptions, paper: Papers = []) -> None:
     """List the groups of runs that a scale asks for: runs, tuning trials, or why it is skipped."""
     for group in options.load(paper or None).groups:
-        parts = [f"{len(group.runs)} runs"]
-        parts += [f"{len(group.tuning_runs)} tuning trials"] if group.tuning else []
+        parts = [_counted(len(group.runs), "run")]
+        parts += [_counted(len(group.tuning_runs), "tuning trial")] if group.tuning else []
         parts += ["a sweep"] if group.sweep else []
         what = f"skipped: {group.skip}" if group.skip else ", ".join(parts)
         typer.echo(f"{group.paper}/{group.experiment}/{group.label}: {what}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 @app.command()
@@ -62,17 +66,17 @@ def preflight(
     startup.load_suite()
     from collections import Counter
 
-    from wiregrad.studies.preflight import State, checks
+    from wiregrad.studies.preflight import ShapeState, checks
 
     planned = options.load(paper or None)
-    states: Counter[State] = Counter()
+    states: Counter[ShapeState] = Counter()
     for result in checks(planned, experiment, device, jobs):
         states[result.state] += 1
         size = [f"d = {result.dim}, {result.seconds:.1f} s"] if result.dim else []
         about = ", ".join([*size, *filter(None, [result.detail])])
         typer.echo(f"{result.state:9}{result.shape}  {about}")
     typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
-    if states[State.DIVERGED]:
+    if states[ShapeState.DIVERGED]:
         raise typer.Exit(1)
 
 

@@ -36,6 +36,7 @@ READERS: dict[Format, Reader] = {
     "imdb-jsonl": reviews.read_jsonl,
     "imdb-csv": reviews.read_csv,
     "imdb-text-jsonl": sentences.read_jsonl,
+    "imdb-text-csv": sentences.read_reviews_table,
     "sst2-tsv": partial(sentences.read_table, table=sentences.SST2),
     "sst2-jsonl": sentences.read_jsonl,
     "cola-tsv": partial(sentences.read_table, table=sentences.COLA),

@@ -24,7 +24,7 @@ import io
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -45,6 +45,8 @@ _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 Review = tuple[int, str]
 """Label (0 or 1) and text."""
 
+Row = TypeVar("Row", bound="tuple[int, object]")
+
 
 def read_jsonl(files: Mapping[str, Path]) -> Arrays:
     """Format ``imdb-jsonl``: `train` and, if any, `test`, lines [label, ..., text].
@@ -61,22 +63,26 @@ def read_csv(files: Mapping[str, Path]) -> Arrays:
     The rows whose source is imdb are the training half. Raises DataCorrupt.
     """
     path = files["data"]
+    return prepare(_ordered(reviews_of_table(path), path), None)
+
+
+def reviews_of_table(path: Path) -> list[Review]:
+    """The rows of a table of text, label and source whose source is imdb. Raises DataCorrupt."""
     text = read_text(path)
     limit = csv.field_size_limit(1 << 24)
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
-        reviews = [(int(row["label"]), row["text"]) for row in rows if row["source"] == "imdb"]
+        return [(int(row["label"]), row["text"]) for row in rows if row["source"] == "imdb"]
     except (csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataCorrupt(f"{path}: not a table of text, label, source ({error})") from None
     finally:
         csv.field_size_limit(limit)
-    return prepare(_ordered(reviews, path), None)
 
 
 def prepare(train: Sequence[Review], test: Sequence[Review] | None) -> Arrays:
     """The tensors from reviews in the order above; with `test` None, a fifth of `train` is it."""
     if test is None:
-        train, test = _split_by_class(train)
+        train, test = split_by_class(train)
     words = {split: [words_of(text) for _, text in rows] for split, rows in
              (("train", train), ("test", test))}  # fmt: skip
     vocabulary = _vocabulary(words["train"])
@@ -107,14 +113,18 @@ def _vocabulary(reviews: Iterable[list[str]]) -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))[:VOCABULARY]
 
 
-def _split_by_class(reviews: Sequence[Review]) -> tuple[list[Review], list[Review]]:
+def split_by_class(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """All but the last fifth of each class, and that fifth, both in the order of `rows`.
+
+    A row is a tuple that begins with its label, 0 or 1.
+    """
     test: set[int] = set()
     for label in (0, 1):
-        rows = [row for row, review in enumerate(reviews) if review[0] == label]
-        test.update(rows[len(rows) - len(rows) // 5 :])
+        mine = [number for number, row in enumerate(rows) if row[0] == label]
+        test.update(mine[len(mine) - len(mine) // 5 :])
     return (
-        [review for row, review in enumerate(reviews) if row not in test],
-        [review for row, review in enumerate(reviews) if row in test],
+        [row for number, row in enumerate(rows) if number not in test],
+        [row for number, row in enumerate(rows) if number in test],
     )
 
 

@@ -25,6 +25,7 @@ Format = Literal[
     "imdb-jsonl",
     "imdb-csv",
     "imdb-text-jsonl",
+    "imdb-text-csv",
     "sst2-tsv",
     "sst2-jsonl",
     "cola-tsv",

@@ -10,6 +10,9 @@ Tensors, for ``train`` and ``test``: ``*_text`` uint8 [bytes], all texts in UTF-
 other; ``*_text_ends`` int64 [N], where each text ends; ``*_labels`` int64 [N]. For pairs (RTE) the
 second sentences are ``*_second`` and ``*_second_ends``. `wiregrad.data.tokens` turns texts into
 token ids.
+
+A source of IMDB with the training half only gives the variant ``imdb-text-train``, whose test set
+is the last fifth of each class in the order above.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import numpy as np
 
 from wiregrad.core.errors import DataCorrupt
 from wiregrad.data.files import Arrays, read_text
+from wiregrad.data.reviews import reviews_of_table, split_by_class
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,7 +46,7 @@ FIELD_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True)
-class Table:
+class SentenceTable:
     """How a table holds labels and texts."""
 
     label: int
@@ -59,15 +63,15 @@ class Table:
 
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
 
-SST2 = Table(label=1, texts=(0,), header=True)
-COLA = Table(label=1, texts=(3,))
-RTE = Table(label=3, texts=(1, 2), labels=("entailment", "not_entailment"), header=True)
-AG_NEWS = Table(label=1, texts=(0,), labels=TOPICS)
-AG_NEWS_CSV = Table(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=True)
+SST2 = SentenceTable(label=1, texts=(0,), header=True)
+COLA = SentenceTable(label=1, texts=(3,))
+RTE = SentenceTable(label=3, texts=(1, 2), labels=("entailment", "not_entailment"), header=True)
+AG_NEWS = SentenceTable(label=1, texts=(0,), labels=TOPICS)
+AG_NEWS_CSV = SentenceTable(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=True)
 
 
 def read_table(
-    files: Mapping[str, Path], table: Table, rows: Mapping[str, int] | None = None
+    files: Mapping[str, Path], table: SentenceTable, rows: Mapping[str, int] | None = None
 ) -> Arrays:
     """The tensors from files `train` and `test` in the form of `table`.
 
@@ -81,19 +85,33 @@ def read_table(
 
 
 def read_jsonl(files: Mapping[str, Path], texts: int = 1) -> Arrays:
-    """The tensors from files `train` and `test` (or `validation`), lines [label, ..., text].
+    """The tensors from files `train` and, if any, `test` or `validation`.
 
-    `texts`, 1 or 2, is how many of the last items of a line are texts. Raises DataCorrupt.
+    Their lines are [label, ..., text]. `texts`, 1 or 2, is how many of the last items of a line
+    are texts. Raises DataCorrupt.
     """
     return prepare({role: _jsonl(path, texts) for role, path in files.items()})
 
 
+def read_reviews_table(files: Mapping[str, Path]) -> Arrays:
+    """Format ``imdb-text-csv``: the file `data`, a table of text, label and source.
+
+    The rows whose source is imdb are the training half. Raises DataCorrupt.
+    """
+    reviews = reviews_of_table(files["data"])
+    return prepare({"train": [(label, (text,)) for label, text in reviews]})
+
+
 def prepare(splits: Mapping[str, Sequence[Row]]) -> Arrays:
-    """The tensors from the rows of `train` and of `test` (or `validation`)."""
-    test = splits.get("test") or splits["validation"]
+    """The tensors from the rows of `train` and of `test` (or `validation`).
+
+    Without either, the last fifth of each of the classes 0 and 1 of `train` is the test set.
+    """
+    train = _ordered(splits["train"])
+    given = splits.get("test") or splits.get("validation")
+    train, test = (train, _ordered(given)) if given else split_by_class(train)
     arrays: Arrays = {}
-    for split, rows in (("train", splits["train"]), ("test", test)):
-        ordered = _ordered(rows)
+    for split, ordered in (("train", train), ("test", test)):
         arrays[f"{split}_labels"] = np.array([label for label, _ in ordered], dtype=np.int64)
         for column, part in enumerate(PARTS[: len(ordered[0][1])]):
             encoded = [texts[column].encode() for _, texts in ordered]
@@ -111,7 +129,7 @@ def _ordered(rows: Iterable[Row]) -> list[Row]:
     return [(label, clean) for _, label, clean in sorted(keyed)]
 
 
-def _table(path: Path, table: Table) -> list[Row]:
+def _table(path: Path, table: SentenceTable) -> list[Row]:
     numbers = {name: number for number, name in enumerate(table.labels)}
     rows = []
     for number, cells in enumerate(_cells(path, table), start=1):
@@ -129,7 +147,7 @@ def _table(path: Path, table: Table) -> list[Row]:
     return rows
 
 
-def _cells(path: Path, table: Table) -> Iterable[list[str]]:
+def _cells(path: Path, table: SentenceTable) -> Iterable[list[str]]:
     text = read_text(path)
     if not table.quoted:
         return [line.split("\t") for line in text.split("\n") if line]

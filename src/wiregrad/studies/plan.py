@@ -9,13 +9,14 @@ import copy
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError
-from wiregrad.studies.expansion import ALL, known
+from wiregrad.core.names import hint, unknown
+from wiregrad.studies.expansion import ALL
 from wiregrad.studies.papers import load_methods, load_papers
 from wiregrad.studies.schema import Experiment, MethodEntry, Paper, Sweep, Tuning
 
@@ -115,7 +116,7 @@ class Plan:
         wanted = f"{paper}/{experiment}/{label}"
         names = {f"{g.paper}/{g.experiment}/{g.label}": g for g in self.groups}
         if wanted not in names:
-            raise ConfigError(f"no group {wanted} at scale {self.scale} ({known(wanted, names)})")
+            raise ConfigError(f"no group {wanted} at scale {self.scale}{hint(wanted, names)}")
         return names[wanted]
 
 
@@ -146,18 +147,19 @@ def load_plan(
 
 def _labels(
     paper: Paper,
-    experiment: str,
+    name: str,
     methods: Mapping[str, MethodEntry],
     sets: Mapping[str, list[str]],
-) -> Iterator[str]:
-    wanted = paper.experiments[experiment].methods
-    for label in sets[ALL] if wanted == ALL else wanted:
-        if label not in methods:
-            raise ConfigError(
-                f"{paper.paper}: experiments.{experiment}.methods: unknown label {label!r}"
-                f" ({known(label, methods)})"
-            )
-        yield label
+) -> Collection[str]:
+    """The labels of an experiment; ConfigError where it names one that is not known."""
+    experiment = paper.experiments[name]
+    wanted = sets[ALL] if experiment.methods == ALL else experiment.methods
+    for key, labels in {"methods": wanted, **experiment.keyed_by_label}.items():
+        for label in labels:
+            if label not in methods:
+                where = f"{paper.paper}: experiments.{name}.{key}"
+                raise ConfigError(f"{where}: {unknown('label', label, methods)}")
+    return wanted
 
 
 def _group(

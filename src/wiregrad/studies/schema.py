@@ -7,6 +7,7 @@ same, with `for_each`, `like` and `{placeholders}`.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -159,7 +160,9 @@ class Experiment(_Section):
     """Why the experiment is not run."""
 
     @pydantic.model_validator(mode="after")
-    def _seeds_apart(self) -> Experiment:
+    def _consistent(self) -> Experiment:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds: each may stand once (got {list(self.seeds)})")
         if self.tuning is not None and set(self.tuning.seeds) & set(self.seeds):
             raise ValueError("tuning.seeds must be apart from seeds")
         if self.sweep is not None and self.tuning is not None:
@@ -167,6 +170,15 @@ class Experiment(_Section):
         if self.lr is None and self.sweep is None:
             raise ValueError("lr: Field required")
         return self
+
+    @property
+    def keyed_by_label(self) -> dict[str, Collection[str]]:
+        """The labels that have a value of their own, by the key under which it stands."""
+        return {
+            "lr": (self.lr and self.lr.model_extra) or {},
+            "tuning.shift": self.tuning.shift if self.tuning else {},
+            "sweep.labels": self.sweep.labels if self.sweep else {},
+        }
 
 
 class Paper(_Section):

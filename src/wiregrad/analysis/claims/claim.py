@@ -8,6 +8,7 @@ import pydantic
 
 from wiregrad.analysis.claims.spec import Check, checks
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import hint
 
 
 class Budget(pydantic.BaseModel):
@@ -73,8 +74,8 @@ class Claim(pydantic.BaseModel):
         """
         where = f"config/papers/{paper}: claims.{self.id}"
         if self.check not in checks:
-            known = ", ".join(checks)
-            raise ConfigError(f"{where}.check: {self.check!r} is no check (known: {known})")
+            known = hint(self.check, sorted(checks))
+            raise ConfigError(f"{where}.check: {self.check!r} is no check{known}")
         if "tolerance" in self.args:
             raise ConfigError(f"{where}.args.tolerance: belongs to the claim, beside args")
         return checks.build(

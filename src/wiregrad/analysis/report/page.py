@@ -19,6 +19,7 @@ from wiregrad.analysis.claims.judge import Judged, judge_all
 from wiregrad.analysis.figures.catalogue import parse as parse_figures
 from wiregrad.analysis.figures.render import data_names, ensure, why_empty
 from wiregrad.analysis.figures.spec import FigureSpec
+from wiregrad.analysis.report.gaps import Gap, by_reason, claim_left_out, left_out
 from wiregrad.analysis.results import aggregate
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.analysis.results.statistics import Verdict
@@ -58,21 +59,52 @@ class PaperPart:
         return {claim.id: claim for claim in parse_claims(self.paper)}
 
     @cached_property
+    def tried(self) -> list[Judged]:
+        """The verdicts on claims for which this scale plans runs."""
+        return [row for row in self.verdicts if row.id not in self._untried]
+
+    @cached_property
+    def claims_left_out(self) -> list[Gap]:
+        """The ids of the other claims."""
+        return by_reason((row.reason, row.id) for row in self.verdicts if row.id in self._untried)
+
+    @cached_property
+    def _untried(self) -> set[str]:
+        return {
+            row.id
+            for row in self.verdicts
+            if claim_left_out(self.claims_by_id[row.id], row, self.results)
+        }
+
+    @cached_property
     def drawn(self) -> list[dict[str, str]]:
         """Id, title, caption and SVG (base64) of every figure that has runs."""
         return [self._figure(name, spec) for name, spec, mine in self._specs() if mine]
 
     @cached_property
     def not_drawn(self) -> list[tuple[str, str, str]]:
-        """Id, title and reason of every figure that has no runs."""
-        missing = [(name, spec) for name, spec, mine in self._specs() if not mine]
+        """Id, title and reason of every figure that has no runs although some are planned."""
         return [
-            (
-                name,
-                spec.title,
-                "; ".join(why_empty(spec, spec.gathered(self.results, self.name))),
-            )
-            for name, spec in missing
+            (name, spec.title, "; ".join(why_empty(spec, mine)))
+            for name, spec, mine in self._empty
+            if not left_out(spec.shown(mine))
+        ]
+
+    @cached_property
+    def figures_left_out(self) -> list[Gap]:
+        """The titles of the figures of which this scale plans no runs."""
+        return by_reason(
+            ("; ".join(why_empty(spec, mine)), spec.title)
+            for _, spec, mine in self._empty
+            if left_out(spec.shown(mine))
+        )
+
+    @cached_property
+    def _empty(self) -> list[tuple[str, FigureSpec, Results]]:
+        return [
+            (name, spec, spec.gathered(self.results, self.name))
+            for name, spec, has_runs in self._specs()
+            if not has_runs
         ]
 
     def _specs(self) -> Iterator[tuple[str, FigureSpec, bool]]:
@@ -111,7 +143,11 @@ class PaperPart:
     @cached_property
     def experiments(self) -> list[dict[str, Any]]:
         """One row an experiment: task, data, dimension, workers, seeds, budget, runs."""
-        return [self._experiment(name, entry) for name, entry in self.paper.experiments.items()]
+        return [
+            self._experiment(name, entry)
+            for name, entry in self.paper.experiments.items()
+            if not entry.skip
+        ]
 
     def _experiment(self, name: str, entry: Experiment) -> dict[str, Any]:
         groups = self._of(name).groups
@@ -126,7 +162,7 @@ class PaperPart:
             "workers": ", ".join(map(str, workers)) or "—",
             "seeds": ", ".join(map(str, sorted({card.seed for card in cards}))) or "—",
             "budget": budget_text(entry.budget),
-            "runs": "left out" if entry.skip else f"{len(cards)} of {planned}",
+            "runs": f"{len(cards)} of {planned}",
             "diverged": sum(group.diverged for group in groups),
         }
 
@@ -153,18 +189,26 @@ class PaperPart:
         ]
 
     @cached_property
-    def gaps(self) -> dict[str, list[str]]:
-        """What was not run, by reason: experiments, or single methods of one."""
-        found: dict[str, list[str]] = {}
+    def gaps(self) -> list[Gap]:
+        """What was planned and not run: experiments, or single methods of one."""
+        return by_reason(self._missing())
+
+    def _missing(self) -> Iterator[tuple[str, str]]:
         for name, entry in self.paper.experiments.items():
             groups = self._of(name).groups
             missing = [group for group in groups if not group.cards]
-            for reason in dict.fromkeys(aggregate.not_run(group.reason) for group in missing):
-                who = [g.title for g in missing if aggregate.not_run(g.reason) == reason]
-                whole = len(who) == len(groups)
-                what = entry.title if whole else f"{entry.title}: {', '.join(who)}"
-                found.setdefault(reason, []).append(what)
-        return found
+            if entry.skip or not missing:
+                continue
+            for gap in by_reason((aggregate.not_run(g.reason), g.title) for g in missing):
+                whole = len(gap.what) == len(groups)
+                yield gap.reason, entry.title if whole else f"{entry.title}: {', '.join(gap.what)}"
+
+    @cached_property
+    def experiments_left_out(self) -> list[Gap]:
+        """The titles of the experiments that this scale leaves out."""
+        return by_reason(
+            (entry.skip, entry.title) for entry in self.paper.experiments.values() if entry.skip
+        )
 
     @cached_property
     def diverged(self) -> list[tuple[str, str, str]]:

@@ -103,8 +103,8 @@ class Swept:
         if best is None:
             return False
         bits = {
-            (_or_none(cell.k), _or_none(cell.zeta)): float(cell.bits)
-            for cell in self.cells(convention).itertuples()
+            (_or_none(cell["k"]), _or_none(cell["zeta"])): float(cell["bits"])
+            for cell in self.cells(convention).to_dict("records")
         }
         here = (_or_none(best["k"]), _or_none(best["zeta"]))
         around = [bits[cell] for cell in _neighbours(here, list(bits))]

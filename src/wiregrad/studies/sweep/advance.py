@@ -21,7 +21,7 @@ RUNAWAY = 1e10
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One run of a batch: what sets it apart. Those of one zeta are a cell."""
 
     multiple: float
@@ -62,7 +62,7 @@ def advance(
     problem: Convex,
     method: Method,
     seeds: Seeds,
-    points: Sequence[Point],
+    points: Sequence[SweepPoint],
     stop: Stop,
     conventions: Sequence[Convention],
 ) -> list[Ended]:
@@ -83,7 +83,7 @@ class _Advance:
         problem: Convex,
         method: Method,
         seeds: Seeds,
-        points: Sequence[Point],
+        points: Sequence[SweepPoint],
         stop: Stop,
         conventions: Sequence[Convention],
     ) -> None:

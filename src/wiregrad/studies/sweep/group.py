@@ -23,7 +23,7 @@ from wiregrad.studies.plan import Group
 from wiregrad.studies.schema import Sweep
 from wiregrad.studies.sweep.advance import Stop
 from wiregrad.studies.sweep.rows import best_point, write_rows
-from wiregrad.studies.sweep.task import COMPRESSED, Swept, Task, run_sweep, with_k
+from wiregrad.studies.sweep.task import COMPRESSED, SweepOutcome, SweepTask, run_sweep, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
@@ -31,12 +31,12 @@ Say = Callable[[str], None]
 Axis = Literal["multiples", "k", "zeta"]
 
 
-def task_of(group: Group) -> Task:
+def task_of(group: Group) -> SweepTask:
     """The sweep that a group's experiment asks for; raises ConfigError where it asks for none."""
     sweep = group.sweep
     if sweep is None:
         raise ConfigError(f"{group.paper}/{group.experiment}: no sweep at scale {group.scale}")
-    return Task(
+    return SweepTask(
         label=group.label,
         config=group.runs[0].config,
         multiples=tuple(float(m) for m in sweep.axis("multiples", group.label)),
@@ -57,7 +57,7 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
     result says why. Raises ConfigError.
     """
     task = task_of(group)
-    swept, not_run = Swept([], {}, {}), None
+    swept, not_run = SweepOutcome([], {}, {}), None
     if group.skip is not None:
         not_run = NotRun(kind=NotRunKind.SKIPPED, detail=group.skip)
     else:
@@ -76,7 +76,7 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
     return result
 
 
-def _result(group: Group, swept: Swept, not_run: NotRun | None) -> SweepResult:
+def _result(group: Group, swept: SweepOutcome, not_run: NotRun | None) -> SweepResult:
     best = best_point(swept.rows)
     return SweepResult(
         best=best,

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import torch
 
 from wiregrad.comm.accounting import CONVENTIONS
+from wiregrad.core.devices import pick_device
 from wiregrad.core.errors import ConfigError, NotCovered
 from wiregrad.core.rng import Seeds
 from wiregrad.methods.base import Method
 from wiregrad.problems.convex import Convex
 from wiregrad.runs.config import RunConfig
 from wiregrad.runtimes.batched import require_sweepable
-from wiregrad.studies.sweep.advance import Ended, Point, Stop, advance
+from wiregrad.studies.sweep.advance import Ended, Stop, SweepPoint, advance
 from wiregrad.studies.sweep.rows import Row, read_rows, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import Regime, step_size
@@ -34,7 +35,7 @@ _EVALUATED = 64
 
 
 @dataclass(frozen=True)
-class Task:
+class SweepTask:
     """A sweep of one label: what its runs have in common, the grid, and when a run ends."""
 
     label: str
@@ -60,7 +61,7 @@ class Task:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-class Swept(NamedTuple):
+class SweepOutcome(NamedTuple):
     """The rows of a sweep, ordered by k, seed, ζ and multiple, and where its data came from."""
 
     rows: list[Row]
@@ -69,7 +70,7 @@ class Swept(NamedTuple):
     """What the theory of the problem gave all runs, by dotted key of a run configuration."""
 
 
-def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swept:
+def run_sweep(task: SweepTask, parts: Path | None = None, device: str = "cpu") -> SweepOutcome:
     """Execute all runs of a sweep.
 
     `parts`: a folder for the rows of each finished batch; batches found there are not executed
@@ -81,7 +82,7 @@ def run_sweep(task: Task, parts: Path | None = None, device: str = "cpu") -> Swe
     try:
         loaded = _LoadedTask.of(task, device)
         rows = [row for batch in _batches(loaded, parts) for row in batch]
-        return Swept(rows, dict(loaded.problem.provenance), loaded.given)
+        return SweepOutcome(rows, dict(loaded.problem.provenance), loaded.given)
     finally:
         torch.set_num_threads(threads)
 
@@ -99,7 +100,7 @@ def _batches(loaded: _LoadedTask, parts: Path | None) -> Iterator[list[Row]]:
         yield rows
 
 
-def _axis(task: Task, name: str) -> tuple[Any, ...]:
+def _axis(task: SweepTask, name: str) -> tuple[Any, ...]:
     """The values along an axis, or (None,) where the method's configuration has none such."""
     method = task.config["method"]
     swept = "zeta" in method if name == "zeta" else _finest(method) is not None
@@ -125,7 +126,7 @@ def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
     return {**method, "compressors": [*coarser, {**finest, "k": k}]}
 
 
-def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
+def _parsed(task: SweepTask, k: int | None, zeta: float | None) -> RunConfig:
     """The run of this k and ζ, before its learning rate is known."""
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
@@ -140,19 +141,24 @@ def _parsed(task: Task, k: int | None, zeta: float | None) -> RunConfig:
 class _LoadedTask:
     """A task with its problem loaded."""
 
-    task: Task
+    task: SweepTask
     problem: Convex
     constants: Constants
 
     @staticmethod
-    def of(task: Task, device: str) -> _LoadedTask:
+    def of(task: SweepTask, device: str) -> _LoadedTask:
         """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
         config = _parsed(task, None, None)
-        require_sweepable(config.method)
+        try:
+            require_sweepable(config.method)
+        except ConfigError as error:
+            raise ConfigError(f"sweep of {task.label}: {error}") from None
         seeds = Seeds(config.seed)
-        problem = config.problem.build(config.runtime.workers, seeds, torch.device(device))
+        problem = config.problem.build(config.runtime.workers, seeds, pick_device(device))
         if not isinstance(problem, Convex) or problem.stochastic:
-            raise ConfigError("problem: a sweep takes a convex problem with batch: full")
+            raise ConfigError(
+                f"sweep of {task.label}: problem: a sweep takes a convex problem with batch: full"
+            )
         return _LoadedTask(task, problem, problem.constants())
 
     def rows(self, k: int | None, seed: int) -> Iterator[Row]:
@@ -169,7 +175,7 @@ class _LoadedTask:
 
     @property
     def given(self) -> dict[str, Any]:
-        """See Swept."""
+        """See SweepOutcome."""
         asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 
@@ -177,7 +183,7 @@ class _LoadedTask:
         method = _parsed(self.task, k, None).method
         return method.informed(self.constants.each)
 
-    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[Point]:
+    def _points(self, method: Method, zetas: Sequence[Any]) -> Iterator[SweepPoint]:
         for zeta in zetas:
             one = method if zeta is None else _with(method, zeta=zeta)
             n, d = self.problem.workers, self.problem.dim
@@ -187,9 +193,9 @@ class _LoadedTask:
                 where = f"sweep of {self.task.label}: method.name: {one.name}"
                 raise ConfigError(f"{where} cannot be swept: {error}") from None
             for multiple in self.task.multiples:
-                yield Point(multiple, zeta, multiple * step)
+                yield SweepPoint(multiple, zeta, multiple * step)
 
-    def _described(self, points: Sequence[Point], ends: Sequence[Ended]) -> Iterator[Row]:
+    def _described(self, points: Sequence[SweepPoint], ends: Sequence[Ended]) -> Iterator[Row]:
         losses = [
             loss
             for i in range(0, len(ends), _EVALUATED)
