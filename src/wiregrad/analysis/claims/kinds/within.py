@@ -22,7 +22,7 @@ class Within(Check):
 
     The effect is the mean of left − right, paired by seed, in the metric's unit; two one-sided
     tests judge it. Equality counts only where both methods are clearly better than chance, and
-    where the arm `sensitivity`, which is expected to fail, is not within `tolerance` of `right` too.
+    where the arm `sensitivity`, expected to fail, is not within `tolerance` of `right` as well.
     """
 
     left: str
