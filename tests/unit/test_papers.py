@@ -108,6 +108,19 @@ def test_figures_tables_and_claims_name_what_there_is(plan, paper):
         assert claim.tolerance == 0 or claim.why, claim.id
 
 
+def test_equal_accuracies_have_to_beat_chance():
+    for name, paper in loaded("paper").papers.items():
+        for claim in claims.parse(paper):
+            if claim.check == "within" and claim.args.get("metric", "accuracy") == "accuracy":
+                assert claim.args.get("chance"), f"{name} {claim.id}"
+
+
+def test_no_two_papers_share_a_name_of_claims():
+    found = claims.parse_all(loaded("paper").papers)
+    ids = [claim.id for some in found.values() for claim in some]
+    assert len(ids) == len(set(ids)) > 100
+
+
 def test_the_first_command_is_given_what_25_claims_of_all_papers_need():
     plan = loaded("smoke")
     tested = {}

@@ -64,7 +64,7 @@ def test_rates_can_fall_with_the_root_of_the_rounds(tmp_path):
     plan = load_plan("s", write(tmp_path / "a", {"lr": lr, "grid": {"budget.steps": [4, 100]}}))
     found = {(r.config["budget"]["steps"], r.config["method"]["lr"]) for r in plan.groups[0].runs}
     assert found == {(4, 0.25), (100, 0.05)}
-    with pytest.raises(ConfigError, match="inverse_sqrt_steps wants"):
+    with pytest.raises(ConfigError, match="inverse_sqrt_steps needs"):
         load_plan("s", write(tmp_path / "b", {"lr": lr, "budget": {"epochs": 2}}))
 
 

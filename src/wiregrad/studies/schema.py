@@ -66,7 +66,7 @@ class Rates(pydantic.BaseModel):
         rate = float((self.model_extra or {}).get(label, self.default))
         if self.scaling == "inverse_sqrt_steps":
             if steps is None:
-                raise ConfigError("lr.scaling: inverse_sqrt_steps wants budget.steps")
+                raise ConfigError("lr.scaling: inverse_sqrt_steps needs budget.steps")
             return float(f"{rate / math.sqrt(steps):.6g}")
         return rate * math.sqrt(workers) if self.scaling == "sqrt_workers" else rate
 

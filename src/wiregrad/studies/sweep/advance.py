@@ -21,7 +21,7 @@ RUNAWAY = 1e10
 
 
 @dataclass(frozen=True)
-class SweepPoint:
+class GridPoint:
     """One run of a batch: what sets it apart. Those of one zeta are a cell."""
 
     multiple: float
@@ -62,7 +62,7 @@ def advance(
     problem: Convex,
     method: Method,
     seeds: Seeds,
-    points: Sequence[SweepPoint],
+    points: Sequence[GridPoint],
     stop: Stop,
     conventions: Sequence[Convention],
     cheapest: Mapping[float | None, int] | None = None,
@@ -87,7 +87,7 @@ class _Advance:
         problem: Convex,
         method: Method,
         seeds: Seeds,
-        points: Sequence[SweepPoint],
+        points: Sequence[GridPoint],
         stop: Stop,
         conventions: Sequence[Convention],
         cheapest: Mapping[float | None, int],

@@ -22,7 +22,7 @@ from wiregrad.runs.config import RunConfig
 from wiregrad.runtimes.batched import require_sweepable
 from wiregrad.studies.files import SweepAxis
 from wiregrad.studies.search import Axis, Point, Score, search
-from wiregrad.studies.sweep.advance import Ended, Stop, SweepPoint, advance
+from wiregrad.studies.sweep.advance import Ended, GridPoint, Stop, advance
 from wiregrad.studies.sweep.rows import Ending, Row, point_of, read_rows, score_of, write_rows
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import Regime, step_size
@@ -260,7 +260,7 @@ class _LoadedTask:
         method = _parsed(self.task, k, None).method
         return method.informed(self.constants.each)
 
-    def _points(self, method: Method, cells: Cells) -> Iterator[SweepPoint]:
+    def _points(self, method: Method, cells: Cells) -> Iterator[GridPoint]:
         for zeta, multiples in cells.items():
             one = method if zeta is None else _with(method, zeta=zeta)
             n, d = self.problem.workers, self.problem.dim
@@ -270,9 +270,9 @@ class _LoadedTask:
                 where = f"sweep of {self.task.label}: method.name: {one.name}"
                 raise ConfigError(f"{where} cannot be swept: {error}") from None
             for multiple in multiples:
-                yield SweepPoint(multiple, zeta, multiple * step)
+                yield GridPoint(multiple, zeta, multiple * step)
 
-    def _described(self, points: Sequence[SweepPoint], ends: Sequence[Ended]) -> Iterator[Row]:
+    def _described(self, points: Sequence[GridPoint], ends: Sequence[Ended]) -> Iterator[Row]:
         losses = [
             loss
             for i in range(0, len(ends), _EVALUATED)
