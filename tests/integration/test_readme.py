@@ -46,6 +46,7 @@ HERE = {
     '.venv/bin/wiregrad data fetch "phishing|a9a"': (),
     ".venv/bin/wiregrad schema run": (),
     ".venv/bin/wiregrad plan --scale cpu": (),
+    ".venv/bin/wiregrad cost --scale cpu": (),
     ".venv/bin/wiregrad run examples/phishing.yaml --out results/phishing --processes 2": (
         "--out",
         "{tmp}/phishing",
