@@ -101,6 +101,19 @@ def test_the_report_is_one_offline_page_with_everything(reported):
     assert "i" not in page.tags
 
 
+def test_what_a_scale_leaves_out_is_folded_with_each_reason_once(reported):
+    html = (reported / "results/cpu/report.html").read_text()
+    for what in ("Claims", "Figures", "Experiments"):
+        folded = html.split(f"<details><summary>{what} not tried at this scale: 1</summary>")[1]
+        assert folded.split("</details>")[0].count("left out on purpose") == 1
+    table = html.split('<table class="claims">')[1].split("</table>")[0]
+    assert 'id="claim-long"' in table
+    assert 'id="claim-else"' not in table  # its experiment is left out
+    shown = html.split('id="toy-gaps"')[1].split("<details>")[0]
+    assert "no data" in shown  # planned, and could not be run
+    assert "left out on purpose" not in shown
+
+
 def test_the_explorer_holds_every_curve_and_nothing_foreign(reported):
     html = (reported / "results/cpu/explorer.html").read_text()
     page = Page(html)

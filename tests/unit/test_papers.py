@@ -49,6 +49,29 @@ def plan(request):
     return loaded(request.param)
 
 
+@pytest.mark.parametrize("scale", ["cpu", "paper"])
+def test_every_tuning_goes_to_the_interior_by_fair_trials(scale):
+    """Grids grow within one cap for all labels; the schema sees to budgets and seeds."""
+    caps = {}
+    for group in loaded(scale).groups:
+        if group.skip or group.tuning is None:
+            continue
+        caps.setdefault((group.paper, group.experiment), set()).add(group.tuning.cap)
+        trial = group.grid_trials[-1].config
+        RunConfig.parse(trial, f"{group.paper}/{group.experiment}/{group.label}")
+        schedule = group.runs[0].config["method"].get("schedule")
+        assert (schedule is None) == ("schedule" not in trial["method"])
+    assert caps
+    assert all(len(found) == 1 and None not in found for found in caps.values())
+
+
+def test_the_smoke_scale_tunes_nothing_and_sweeps_its_grids_as_they_stand():
+    for group in loaded("smoke").groups:
+        if not group.skip:
+            assert group.tuning is None
+            assert group.sweep is None or group.sweep.cap is None
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_run_is_a_valid_configuration(plan, paper):
     groups = [group for group in plan.groups if group.paper == paper and not group.skip]

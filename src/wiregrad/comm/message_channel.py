@@ -54,7 +54,7 @@ class MessageChannel(Channel):
         self._meter_before = replace(self.meter)
 
     def cancel(self) -> None:
-        """Undo what this round has counted: a row was not finite, so nobody sends."""
+        """Take back what this round has counted: a row was not finite, so no message was sent."""
         self.meter = self._meter_before
         self._errors.clear()
 

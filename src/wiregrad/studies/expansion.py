@@ -31,7 +31,7 @@ ALL = "all"
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _LISTS_OF_LABELS = ("methods", "emphasise", "better", "worse", "followers", "falling", "flat")
-_KEYED_BY_LABEL = ("lr", "shift", "labels")
+_KEYED_BY_LABEL = ("lr", "shift", "labels", "also")
 
 
 # --- entries -----------------------------------------------------------------------------------

@@ -108,7 +108,9 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> ShapeResult
         return ShapeResult(name, ShapeState.SKIPPED, group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
-        assign(config, "method.lr", min(group.tuning.rates(group.label)))
+        smallest = tuple(min(axis.grid) for axis in group.axes)
+        for key, value in group.settings_at(smallest).items():
+            assign(config, key, value)
     notes = _simulate_ranks(config)
     own, reasons = config["problem"].get("data"), list[str]()
     for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
@@ -161,6 +163,7 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         k=task.k[:1],
         zeta=task.zeta[:1],
         seeds=task.seeds[:1],
+        cap=None,
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
     found = run_sweep(short, folder / "sweep", device)

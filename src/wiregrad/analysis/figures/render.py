@@ -106,8 +106,8 @@ def data_names(groups: tuple[GroupResult, ...]) -> str:
 def digest(spec: FigureSpec, paper: str, results: Results) -> str:
     """Hex sha256 of all that the figure is a function of.
 
-    That is its description, the histories, and the code of its kind and of this module with all
-    that they import from the analysis.
+    That is its description, the histories, sweeps and tunings, and the code of its kind and of this
+    module with all that they import from the analysis.
     """
     mine = spec.gathered(results, paper)
     kind = Path(inspect.getfile(type(spec)))
@@ -118,6 +118,7 @@ def digest(spec: FigureSpec, paper: str, results: Results) -> str:
         "groups": [(g.label, g.title, g.reason, g.planned) for g in mine.groups],
         "histories": mine.history_digests,
         "sweeps": mine.sweep_digests,
+        "tunings": [g.tuning and g.tuning.model_dump(mode="json") for g in mine.groups],
         "revisions": mine.revisions,
         "labels": mine.labels,
         "colours": dict(mine.colours),

@@ -70,7 +70,7 @@ class Assignment:
 class ParameterServer(AsynchronousServer):
     """The server's part; `round` is one update.
 
-    Raises, beside what AsynchronousServer raises, RuntimeFailure when no worker is left, or when a
+    Raises what AsynchronousServer raises, and RuntimeFailure when no worker is left, or when a
     worker is lost whose state the server mirrors.
     """
 

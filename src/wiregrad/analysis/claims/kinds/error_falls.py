@@ -20,7 +20,7 @@ from wiregrad.analysis.results.text import short_number
 class ErrorFalls(Check):
     """The relative compression error of `falling` falls during training, that of `flat` does not.
 
-    Judged is the log-log slope of the error against the round, fitted in each seed: the error falls
+    The log-log slope of the error against the round is fitted in each seed: the error falls
     where the slope is below −`tolerance`. The effect is the largest slope of `falling`.
     """
 

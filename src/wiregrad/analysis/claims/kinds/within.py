@@ -20,9 +20,9 @@ from wiregrad.analysis.results.text import short_number
 class Within(Check):
     """Two methods differ by at most `tolerance` in a metric.
 
-    Judged is the mean of left − right, paired by seed, in the metric's unit, by two one-sided
-    tests. Equality counts only where both methods are clearly better than chance, and where the arm
-    `sensitivity`, which is expected to fail, is not within `tolerance` of `right` as well.
+    The effect is the mean of left − right, paired by seed, in the metric's unit; two one-sided
+    tests judge it. Equality counts only where both methods are clearly better than chance, and
+    where the arm `sensitivity`, expected to fail, is not within `tolerance` of `right` as well.
     """
 
     left: str
