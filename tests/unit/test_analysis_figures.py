@@ -98,7 +98,7 @@ def test_the_digest_follows_the_code_of_the_kind_and_of_the_rendering(monkeypatc
 
 def test_the_code_of_a_kind_is_what_it_imports_and_no_other_kind():
     kind = Path(inspect.getfile(CurvesFigure))
-    names = {file.name for file in provenance._reached([kind], ("wiregrad.analysis",))}
+    names = {file.name for file in provenance.files_reached([kind], ("wiregrad.analysis",))}
     assert names >= {"curves.py", "spec.py", "lines.py", "axes.py", "style.py", "measure.py"}
     kinds = {file.name for file in kind.parent.glob("*.py")} - {"__init__.py"}
     assert names & kinds == {"curves.py"}

@@ -212,8 +212,8 @@ def test_top_k(device, kind, d, k, subtract) -> None:
     mine = on(device, e)
     rows, finite = twin("top_k").select(mine, on(device, g, 1), k, subtract)
     assert finite
-    assert same(rows.indices.long(), torch.stack([found.indices for found in block._kept]))
-    assert same(rows.values, torch.stack([found.values for found in block._kept]))
+    assert same(rows.indices.long(), torch.stack([found.indices for found in block.kept]))
+    assert same(rows.values, torch.stack([found.values for found in block.kept]))
     assert same(mine, residual if subtract else e + g)
 
 
@@ -226,7 +226,7 @@ def check_levels(device, compressor, kind, n, d) -> None:
     if ternary:
         how = (stochastic.Kind.TERNARY, 1, 2, compressor.norm == "max")
     else:
-        how = compressor._packing()[:4]
+        how = compressor.packing()[:4]
     mine = on(device, e)
     rows, status = stochastic.quantise(mine, on(device, g, 1), keys, *how)
     assert status == stochastic.Status.FINE
@@ -308,12 +308,12 @@ def test_sparsifier_and_rand_k(device, compressor, d, monkeypatch) -> None:
     block, residual = plain(compressor, e, g)
     mine, more, keys = on(device, e), on(device, g, 1), keys_of(generators(2))
     if isinstance(compressor, RandK):
-        found, status = stochastic.rand_k(mine, more, keys, *compressor._size(d))
+        found, status = stochastic.rand_k(mine, more, keys, *compressor.size(d))
     else:
         chance = int(np.ceil(compressor.ratio * 2**31))
         found, status = stochastic.sparsify(mine, more, keys, chance)
     assert status == stochastic.Status.FINE
-    for selection, indices, values in zip(block._kept, *found, strict=True):
+    for selection, indices, values in zip(block.kept, *found, strict=True):
         assert same(indices, selection.indices)
         assert same(values, selection.values)
     assert same(mine, residual)
@@ -433,7 +433,7 @@ def test_off_turns_the_twins_off(device, monkeypatch) -> None:
     with kernels.using("off"):
         assert not kernels.supports(x)
     monkeypatch.setenv("WIREGRAD_KERNELS", "off")
-    assert kernels._twins(device) is None
+    assert kernels.twin_package(device) is None
     monkeypatch.setenv("WIREGRAD_KERNELS", "portable")
     assert kernels.supports(x)
     assert not kernels.supports(x, torch.zeros(3, device="meta"))

@@ -6,7 +6,7 @@ import pytest
 
 from wiregrad.studies.plan import load_plan
 from wiregrad.studies.sweep.group import task_of
-from wiregrad.studies.sweep.task import _axis, _parsed
+from wiregrad.studies.sweep.task import axis_values, parsed_run
 from wiregrad.theory.constants import Constants
 from wiregrad.theory.steps import step_size
 
@@ -24,8 +24,8 @@ def test_the_ends_of_every_grid_have_a_step(plan):
     assert groups
     for group in groups:
         task = task_of(group)
-        for k in _axis(task, "k")[:: max(1, len(task.k) - 1)]:
-            for zeta in _axis(task, "zeta")[:: max(1, len(task.zeta) - 1)]:
-                method = _parsed(task, k, zeta).method
+        for k in axis_values(task, "k")[:: max(1, len(task.k) - 1)]:
+            for zeta in axis_values(task, "zeta")[:: max(1, len(task.zeta) - 1)]:
+                method = parsed_run(task, k, zeta).method
                 step = step_size(method, CONSTANTS, n=20, d=300, regime=task.regime)
                 assert 0 < step <= 1, (group.label, k, zeta)

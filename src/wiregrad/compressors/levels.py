@@ -162,18 +162,18 @@ class Levels(Quantiser[SignedLevels]):
     n_params = 1
 
     @abstractmethod
-    def _packing(self) -> Packing:
+    def packing(self) -> Packing:
         """How a kernel packs the rows."""
 
     def _packed(self, rows: kernel.LevelRows) -> LevelBlock:
         """The rows that a kernel has packed, as an encoded block."""
-        param = self._packing().param
+        param = self.packing().param
         return LevelBlock(type(self), rows, [(param,)] * len(rows.packed))
 
     def _encode_fused(
         self, e: torch.Tensor, g: torch.Tensor | None, generators: Generators, subtract: bool
     ) -> EncodedBlock | None:
-        how = self._packing()
+        how = self.packing()
         if how.width > 8 or not supports(e, g):
             return None
         keys = keys_of(generators) if self.random else None

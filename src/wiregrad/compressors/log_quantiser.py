@@ -63,7 +63,7 @@ class LogQuantiser(Levels):
         size = torch.exp2(levels.abs().double() - cls._largest(quantised.param))
         out.copy_(size.mul_(quantised.scales.double()).mul_(levels.sign()))
 
-    def _packing(self) -> Packing:
+    def packing(self) -> Packing:
         s = self._largest(self.bits)
         return Packing(Kind.POWER, s, self.bits, largest=True, param=self.bits)
 

@@ -60,7 +60,7 @@ class QSGD(Levels):
     def _dequantise(cls, quantised: SignedLevels, out: torch.Tensor) -> None:
         level_values(quantised.levels, quantised.scales, quantised.param, out)
 
-    def _packing(self) -> Packing:
+    def packing(self) -> Packing:
         s = self.levels
         return Packing(Kind.UNIFORM, s, self._width(s), largest=False, param=s)
 

@@ -62,7 +62,7 @@ class RandK(Sparse):
     ) -> EncodedBlock | None:
         if not supports(e, g):
             return None
-        k, factor = self._size(e.shape[-1])
+        k, factor = self.size(e.shape[-1])
         found, status = kernel.rand_k(e, g, keys_of(generators), k, factor, subtract)
         check_status(self.name, status)
         kept = map(SparseRow, found.indices, found.values)
@@ -70,7 +70,7 @@ class RandK(Sparse):
 
     def _select(self, x: torch.Tensor, generators: Generators, shape: Shape) -> SparseBlock:
         d = x.shape[-1]
-        k, factor = self._size(d)
+        k, factor = self.size(d)
         if self.scaled:
             in_range(self.name, max_abs(x).double() * factor, x.dtype)
         # The indices are drawn on the CPU whatever the device: the algorithm is sequential.
@@ -80,7 +80,7 @@ class RandK(Sparse):
             values = (values.double() * factor).to(x.dtype)
         return SparseBlock.of_equal_counts(indices, values, self._width(d))
 
-    def _size(self, d: int) -> tuple[int, float]:
+    def size(self, d: int) -> tuple[int, float]:
         """How many of d elements are sent, and the factor that they are multiplied by."""
         k = resolve_k(self.k, self.ratio, d)
         return k, d / k if self.scaled else 1.0

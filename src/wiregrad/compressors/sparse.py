@@ -33,7 +33,8 @@ class SparseBlock(EncodedBlock):
     """The elements that are sent of each row, with indices of `width` bits."""
 
     def __init__(self, kept: list[SparseRow], width: int) -> None:
-        self._kept, self._width = kept, width
+        self.kept, self._width = kept, width
+        """What is sent of each row."""
         self._stacked: SparseRow | None = None
         self.params = [(len(row.indices), width) for row in kept]
 
@@ -41,7 +42,7 @@ class SparseBlock(EncodedBlock):
     def of_equal_counts(
         cls, indices: torch.Tensor, values: torch.Tensor, width: int
     ) -> SparseBlock:
-        """K elements of every row: indices and values `[n, k]`."""
+        """As many elements of every row: indices and values `[n, k]`."""
         block = cls(list(map(SparseRow, indices, values)), width)
         block._stacked = SparseRow(indices, values)
         return block
@@ -51,19 +52,19 @@ class SparseBlock(EncodedBlock):
         if self._stacked is not None:
             out.scatter_(-1, self._stacked.indices[rows].long(), self._stacked.values[rows])
             return
-        for row, kept in zip(out, self._kept[rows], strict=True):
+        for row, kept in zip(out, self.kept[rows], strict=True):
             row[kept.indices] = kept.values
 
     def body(self, row: int) -> bytes:
-        indices, values = self._kept[row]
+        indices, values = self.kept[row]
         return wire.pack_bits(indices.cpu().numpy(), self._width) + value_bytes(values)
 
     def subtract_from(self, x: torch.Tensor) -> None:
-        for row, kept in zip(x, self._kept, strict=True):
+        for row, kept in zip(x, self.kept, strict=True):
             row[kept.indices] -= kept.values
 
     def add_to(self, total: torch.Tensor) -> None:
-        for indices, values in self._kept:
+        for indices, values in self.kept:
             if indices.dtype == torch.int32 and kernels.supports(values, total):
                 kernel.accumulate(indices, values, total)
             else:

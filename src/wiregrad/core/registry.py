@@ -61,6 +61,10 @@ class Registry(Generic[T]):
 
         return enter
 
+    def forget(self, name: str) -> None:
+        """Take a class out again, such as that of a plugin, so that another can have its name."""
+        self._classes.pop(name, None)
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._classes))
 

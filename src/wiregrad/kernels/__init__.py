@@ -126,10 +126,10 @@ def _supports(x: torch.Tensor) -> bool:
 
 
 def _serves(device: str) -> bool:
-    return _twins(device) is not None or (device == "cpu" and path() != OFF)
+    return twin_package(device) is not None or (device == "cpu" and path() != OFF)
 
 
-def _twins(device: str) -> str | None:
+def twin_package(device: str) -> str | None:
     """The package of twins for this type of device; None where there is none, or it is off."""
     if device not in TWINS:
         return None
@@ -155,7 +155,7 @@ def with_twins(kernel: Callable[P, R]) -> Callable[P, R]:
     @wraps(kernel)
     def chosen(*args: P.args, **kwargs: P.kwargs) -> R:
         first = args[0][0] if isinstance(args[0], tuple) else args[0]
-        package = _twins(first.device.type) if isinstance(first, torch.Tensor) else None
+        package = twin_package(first.device.type) if isinstance(first, torch.Tensor) else None
         if package is None:
             return kernel(*args, **kwargs)
         twin: Callable[P, R] = getattr(

@@ -57,12 +57,13 @@ def method_code_sha256(method: Mapping[str, Any] | str, plugins: Iterable[str | 
         searched = ", ".join(["wiregrad/methods/", *map(str, own)])
         raise ConfigError(f"method.name: no @register({name!r}) in {searched}")
     wanted = set(_names_in(method))
-    return _digest(_reached([f for f in files if _module(f).registered & wanted], NUMBERS_FROM))
+    start = [file for file in files if _module(file).registered & wanted]
+    return _digest(files_reached(start, NUMBERS_FROM))
 
 
 def code_sha256(file: Path, package: str) -> str:
     """Digest of `file` and of all modules of `package` that loading it imports, directly or not."""
-    return _digest(_reached([file], (package,)))
+    return _digest(files_reached([file], (package,)))
 
 
 def _names_in(value: Any) -> Iterator[str]:
@@ -75,7 +76,7 @@ def _names_in(value: Any) -> Iterator[str]:
         yield from (name for each in value for name in _names_in(each))
 
 
-def _reached(start: Iterable[Path], packages: Iterable[str]) -> set[Path]:
+def files_reached(start: Iterable[Path], packages: Iterable[str]) -> set[Path]:
     """The files of `start`, and those of `packages` that they import, directly or not."""
     places = {package: _folders(package) for package in packages}
     found, waiting = set[Path](), list(start)

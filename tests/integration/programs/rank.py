@@ -83,14 +83,14 @@ def run(config: RunConfig, exchange: Exchange) -> dict[str, Any]:
 def watch_own_payloads(runtime: Distributed) -> Counter[str]:
     """Bytes of this rank's uplink payloads, on their way to wherever the server is."""
     own: Counter[str] = Counter()
-    work = runtime._work
+    work = runtime.work
 
     def watched(*args: Any) -> Any:
         frame = work(*args)
         own["bytes"] += len(frame.data)
         return frame
 
-    runtime._work = watched
+    runtime.work = watched
     return own
 
 

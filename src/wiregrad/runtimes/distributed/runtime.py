@@ -116,7 +116,7 @@ class Distributed:
         """Gradient at x, uplink, server, downlink, move."""
         self.exchange.place = f"in round {step.t}"
         self._error = float("nan")
-        frame = self._work(step, measure)
+        frame = self.work(step, measure)
         if self.replicated:
             answer = self._serve(self.exchange.to_all(frame), step, measure)
         else:
@@ -124,7 +124,7 @@ class Distributed:
         broadcast = Message.from_bytes(answer, self.problem.dim)
         self.method.move(self.state.replica, broadcast.vector(self.grads[0]), step)
 
-    def _work(self, step: Step, measure: bool) -> UplinkFrame:
+    def work(self, step: Step, measure: bool) -> UplinkFrame:
         """The message of this rank's worker."""
         workers, _, replica = self.state
         self.up.open(measure)

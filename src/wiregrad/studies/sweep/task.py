@@ -113,7 +113,7 @@ class _Batches:
     def __init__(self, loaded: _LoadedTask, parts: Path | None) -> None:
         self.loaded, self.parts, self.task = loaded, parts, loaded.task
         task = loaded.task
-        grids = {name: tuple(sorted(set(map(float, _axis(task, name))))) for name in _AXES}
+        grids = {name: tuple(sorted(set(map(float, axis_values(task, name))))) for name in _AXES}
         axes = {
             "multiples": Axis("multiples", grids["multiples"], task.cap),
             "k": Axis("k", grids["k"], task.cap, 1.0, float(loaded.problem.dim), whole=True),
@@ -177,7 +177,7 @@ class _Batches:
         return found
 
 
-def _axis(task: SweepTask, name: SweepAxis) -> tuple[float, ...]:
+def axis_values(task: SweepTask, name: SweepAxis) -> tuple[float, ...]:
     """The values along an axis; none where the method's configuration has none such."""
     method = task.config["method"]
     has = {"multiples": True, "k": _finest(method) is not None, "zeta": "zeta" in method}
@@ -203,7 +203,7 @@ def with_k(method: Mapping[str, Any], k: int) -> dict[str, Any]:
     return {**method, "compressors": [*coarser, {**finest, "k": k}]}
 
 
-def _parsed(task: SweepTask, k: int | None, zeta: float | None) -> RunConfig:
+def parsed_run(task: SweepTask, k: int | None, zeta: float | None) -> RunConfig:
     """The run of this k and ζ, before its learning rate is known."""
     config = json.loads(json.dumps(task.config))
     config["method"]["lr"] = 1.0
@@ -225,7 +225,7 @@ class _LoadedTask:
     @staticmethod
     def of(task: SweepTask, device: str) -> _LoadedTask:
         """Load the data. Raises ConfigError for a problem that is not convex and full-batch."""
-        config = _parsed(task, None, None)
+        config = parsed_run(task, None, None)
         try:
             require_sweepable(config.method)
         except ConfigError as error:
@@ -253,11 +253,11 @@ class _LoadedTask:
     @property
     def given(self) -> dict[str, Any]:
         """See SweepOutcome."""
-        asked, given = vars(_parsed(self.task, None, None).method), vars(self._method(None))
+        asked, given = vars(parsed_run(self.task, None, None).method), vars(self._method(None))
         return {f"method.{key}": given[key] for key in given if given[key] != asked[key]}
 
     def _method(self, k: int | None) -> Method:
-        method = _parsed(self.task, k, None).method
+        method = parsed_run(self.task, k, None).method
         return method.informed(self.constants.each)
 
     def _points(self, method: Method, cells: Cells) -> Iterator[GridPoint]:
