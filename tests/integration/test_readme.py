@@ -16,8 +16,12 @@ import torch
 import yaml
 
 from wiregrad import compressors, data, methods
+from wiregrad.analysis.claims.catalogue import parse_all
+from wiregrad.analysis.claims.render import read
+from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.errors import DataUnavailable
 from wiregrad.runs import record
+from wiregrad.studies.plan import load_plan
 
 ROOT = documents.ROOT
 README = documents.read("README.md")
@@ -142,6 +146,24 @@ def test_the_claims_are_the_published_ones():
     assert page == (ROOT / "docs/claims.md").read_text(encoding="utf-8")
     assert script["block"]() in README
     assert "(docs/claims.md)" in README
+    findings = (ROOT / "docs/findings.md").read_text(encoding="utf-8")
+    assert script["verdicts"]() in findings
+
+
+def test_no_published_claim_fails_by_a_few_seeds():
+    """Nothing random is "not reproduced" by fewer than five seeds."""
+    plan = load_plan("cpu", ROOT / "config", results=ROOT / "results/published")
+    random = {
+        claim.id
+        for claims in parse_all(plan.papers).values()
+        for claim in claims
+        if claim.statistical and claim.seeds != "deterministic"
+    }
+    published = read(ROOT / "results/published/cpu/claims.json")
+    assert len(published) > 100
+    for row in published:
+        if row.verdict == Verdict.NOT_REPRODUCED and row.id in random:
+            assert row.seeds >= 5, row.id
 
 
 def test_the_page_of_claims_has_every_published_verdict():

@@ -205,5 +205,5 @@ def test_preflight_runs_two_rounds_of_every_shape(tmp_path):
             ("p/e/sgd/n4", "ok"),
         ]
     assert not (tmp_path / "results").exists()
-    with pytest.raises(ConfigError, match="--experiment: other not in what was planned"):
+    with pytest.raises(ConfigError, match="--experiment: unknown experiment 'other'"):
         list(preflight.checks(plan, ["e", "other"]))

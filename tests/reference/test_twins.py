@@ -62,6 +62,7 @@ ONE_BIT = [
     *FEW,
     {"compressor": SIGN_L2},
     {"warmup": 0.5},
+    {"warmup_rounds": 7},
     {"warmup": 0.001, "lr": 0.001},  # v of one round is small, so steps are large
     *AMSGRAD,
     {"eps_inside": True},
@@ -253,6 +254,7 @@ CASES: dict[str, list[dict]] = {
         {},
         *FEW,
         {"warmup": 0.5, "schedule": SCHEDULE, "eps_inside": True},
+        {"warmup_rounds": 7},
         {"beta1": 0.8, "beta2": 0.9, "eps": 1e-3},
     ],
     "one_bit_adam_published": ONE_BIT,

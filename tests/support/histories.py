@@ -217,6 +217,8 @@ PAPER = {
             "args": {"experiment": "task", "left": "dense", "right": "sparse"},
             "tolerance": 1.0,
             "why": "the claim's number",
+            "seeds": 3,
+            "rates": "given",
         },
         {
             "id": "cheap",
@@ -231,6 +233,8 @@ PAPER = {
                 "expected": 10,
             },
             "tolerance": 0.01,
+            "seeds": 3,
+            "rates": "given",
         },
         {
             "id": "long",

@@ -10,16 +10,16 @@ from histories import history
 
 from wiregrad.analysis.figures import catalogue as figures
 from wiregrad.analysis.results import arena
-from wiregrad.analysis.results.arena import Task
+from wiregrad.analysis.results.arena import RankedTask
 from wiregrad.analysis.tables import catalogue as tables
 from wiregrad.analysis.tables import render
 from wiregrad.studies.files import NotRunKind
 from wiregrad.studies.schema import Paper
 
 TASKS = {
-    "one": Task(metric="train_loss", target=0.6),
-    "two": Task(metric="accuracy", target=80.0),
-    "three": Task(metric="train_loss", target=0.6),
+    "one": RankedTask(metric="train_loss", target=0.6),
+    "two": RankedTask(metric="accuracy", target=80.0),
+    "three": RankedTask(metric="train_loss", target=0.6),
 }
 CURVES = {"good": [2.0, 0.5, 0.1], "fair": [2.0, 1.0, 0.3], "poor": [2.0, 1.5, 0.9]}
 ABOUT = {"title": "T", "caption": "C"}
@@ -164,6 +164,6 @@ def test_two_methods_are_not_tested():
 
 def test_without_runs_there_are_no_scores_and_no_ranks():
     frame = pd.DataFrame({"experiment": []})
-    table = arena.scores(frame, {"mnist": Task(metric="accuracy", target=0.9)}, "final")
+    table = arena.scores(frame, {"mnist": RankedTask(metric="accuracy", target=0.9)}, "final")
     assert table.empty
     assert arena.ranks(table).empty

@@ -79,6 +79,26 @@ def test_rounds_grow_where_each_delay_needs_more():
     assert (slow.verdict, slow.estimate.value) == (Verdict.REPRODUCED, math.inf)
 
 
+def test_delays_are_compared_whose_step_differs():
+    """τ = 1 has the step of τ = 0 and needs fewer rounds, which contradicts nothing."""
+    entries = [
+        ("late", 0.1 ** (1 / rows), 0, 1, lr, theory(tau=tau), "d")
+        for tau, rows, lr in ((0, 4, 0.1), (1, 2, 0.1), (5, 16, 0.02))
+    ]
+    args = {"methods": ["late"], "along": "theory.tau", "below": 0.1, "least": 2.0}
+    found = judged("rounds_grow", made(entries), **args)
+    assert (found.verdict, found.estimate.value) == (Verdict.REPRODUCED, pytest.approx(4))
+    assert "1:" not in found.detail.split("by theory.tau: ")[1]
+    alone = judged("rounds_grow", made(entries[:2]), **args)
+    assert "same step" in alone.reason
+
+
+def test_a_factor_within_five_percent_is_a_tie():
+    entries = [("dense", 0.5, 0, 100, 0.1, theory(), "d"), ("few", 0.5, 0, 97, 0.1, theory(), "d")]
+    found = judged("bits_to_gap", made(entries), methods=["few"], dense="dense", below=0.1)
+    assert (found.verdict, found.reason) == (Verdict.INCONCLUSIVE, "a tie within 5 %")
+
+
 def test_bits_and_data_are_compared_at_the_same_gap():
     entries = [("dense", 0.5, 0, 100, 0.1, theory(), "slow_4k")]
     entries += [("dense", 0.25, 0, 100, 0.1, theory(), "quick_4k")]
@@ -105,6 +125,13 @@ def test_floors_are_held_against_the_step(power, held):
     assert (found.verdict is Verdict.REPRODUCED) is held
 
 
+def test_a_seed_counts_once_whatever_the_number_of_methods():
+    rates = (0.1, 0.05, 0.025)
+    entries = [(q, 0.5, 0.1 * lr, 1, lr, theory(lr), "d") for q in ("q", "r") for lr in rates]
+    found = judged("floor_slope", made(entries), methods=["q", "r"], tolerance=0.25)
+    assert (found.estimate.n, found.estimate.value) == (1, pytest.approx(1.0))
+
+
 def test_a_run_above_its_bound_is_told():
     """T2 at γ = 0.1: half of L times (0.9^k 2 + floor) of the first gap."""
     floor = 2 * 0.1 * 1 * 0.1
@@ -115,6 +142,8 @@ def test_a_run_above_its_bound_is_told():
     assert asynchrony.guaranteed(run, 0.1) == pytest.approx(math.log(0.1 / 4) / math.log(0.9))
     np.testing.assert_allclose(transient, 4 * 0.9**run.steps)
     below = judged("below_stale_bound", results, methods=["q"])
+    after = run.gaps[1:] / whole[1:]
+    assert below.estimate.value == pytest.approx(after.max())  # x⁰ itself does not count
     assert (below.verdict, below.estimate.value <= 0.25) == (Verdict.REPRODUCED, True)
     above = made([("q", 0.99, 0.0, 1, 0.1, theory(), "d")])
     assert judged("below_stale_bound", above, methods=["q"]).verdict is Verdict.NOT_REPRODUCED
@@ -133,7 +162,7 @@ def test_a_run_above_its_bound_is_told():
 def test_pictures_are_drawn_without_a_run_that_got_there(kind, more):
     entries = [("a", 0.5, 0, 9, 0.1, theory(), "d"), ("a", 0.99, 0, 9, 0.1, theory(tau=3), "d")]
     about = {"title": "t", "caption": "c", "experiment": "task"}
-    figure, _ = figure_kinds.build({"name": kind, **about, **more}, "here").draw(made(entries))
+    figure, _ = figure_kinds.build({"kind": kind, **about, **more}, "here").draw(made(entries))
     assert sum(len(axis.lines) for axis in figure.axes) >= 2
 
 

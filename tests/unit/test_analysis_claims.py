@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from wiregrad.analysis.claims.judge import Judged
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.errors import ConfigError
+from wiregrad.studies.files import TuningResult
 from wiregrad.studies.plan import load_plan
 from wiregrad.studies.schema import Paper
 
@@ -23,7 +26,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def judged(results: Results, **entry: Any) -> Judged:
+    """The verdict on a claim that asks for no number of seeds and no tuning, unless it says so."""
     about = {"id": "c", "statement": "s", "where": "w", "paper_value": "p"}
+    about |= {"seeds": "deterministic", "rates": "given"}
     claim = Claim.model_validate(about | entry)
     return judge.judge(claim, "toy", results)
 
@@ -265,6 +270,113 @@ def test_verdicts_do_not_depend_on_the_clock():
     assert judged(found, **HIGHER) == before
 
 
+CLEAR = ([98.9, 98.8, 98.7], [98.1, 98.1, 97.9])
+
+
+def tuned(results: Results, **edges: bool) -> Results:
+    """The results with a tuning of each label; `edges` says whose best rate is at the edge."""
+    about = {"grid": (0.01, 0.1, 1.0), "metric": "loss_valid", "seeds": (9,), "budget": {}}
+
+    def tuning(edge: bool) -> TuningResult:
+        return TuningResult(**about, scores={}, best=0.01 if edge else 0.1, edge=edge)
+
+    groups = tuple(replace(g, tuning=tuning(edges.get(g.label, False))) for g in results.groups)
+    return replace(results, groups=groups)
+
+
+@pytest.mark.parametrize("sides", [CLEAR, CLEAR[::-1]])
+def test_an_unsettled_tuning_decides_nothing(sides):
+    claim = HIGHER | {"rates": "tuned"}
+    row = judged(tuned(two(*sides), b=True), **claim)
+    assert row.verdict == Verdict.UNSETTLED
+    assert row.reason == "B: best rate 0.01 at the edge of the grid"
+    assert judged(two(*sides), **claim).reason == "A: not tuned; B: not tuned"
+    assert judged(tuned(two(*sides)), **claim).verdict in {"reproduced", "not reproduced"}
+    assert judged(two(*sides), **claim, kind="identity").verdict != Verdict.UNSETTLED
+
+
+def test_a_verdict_takes_the_seeds_that_its_claim_asks_for():
+    found = two(*CLEAR)
+    row = judged(found, **HIGHER, seeds=4)
+    assert row.verdict == Verdict.INCONCLUSIVE
+    assert row.reason == "3 of the 4 seeds that a verdict takes; they speak for the claim"
+    assert judged(found, **HIGHER, seeds=3).verdict == Verdict.REPRODUCED
+    against = judged(two(*CLEAR[::-1]), **HIGHER, seeds=3)
+    assert against.reason.startswith("3 of the 5 seeds")
+    assert against.reason.endswith("they speak against the claim")
+    assert judged(found, **HIGHER, seeds=20, kind="bound").verdict == Verdict.REPRODUCED
+
+
+def test_equality_at_chance_is_no_equality():
+    low, high = [10.0, 10.02, 9.98], [10.01, 10.0, 9.99]
+    near = NEAR | {"args": NEAR["args"] | {"chance": 10}}
+    row = judged(two(low, high), **near)
+    assert (row.verdict, row.reason) == (
+        Verdict.INCONCLUSIVE,
+        "A is not clearly better than chance (10)",
+    )
+    above = judged(two([98.9, 98.8, 98.7], [98.88, 98.79, 98.66]), **near)
+    assert above.verdict == Verdict.REPRODUCED
+    far = judged(two([98.9, 98.8, 98.7], low), **near)
+    assert far.verdict == Verdict.NOT_REPRODUCED
+
+
+@pytest.mark.parametrize(("arm", "verdict"), [(0.0, "inconclusive"), (-5.0, "reproduced")])
+def test_equality_counts_where_the_arm_that_should_fail_does(arm, verdict):
+    def runs(values):
+        return [history([1.0, 0.5], accuracy=[0.1, v / 100]) for v in values]
+
+    left, right = [98.90, 98.80, 98.70], [98.88, 98.79, 98.66]
+    sides = {"a": left, "b": right, "bare": [v + arm + 0.01 * i for i, v in enumerate(left)]}
+    found = histories.results({(label, 4): runs(values) for label, values in sides.items()})
+    near = NEAR | {"args": NEAR["args"] | {"sensitivity": "bare"}}
+    assert judged(found, **near).verdict == verdict
+
+
+def test_a_claim_says_whose_setting_it_tests():
+    row = judged(two(*CLEAR), **HIGHER, setting="ours")
+    assert (row.verdict, row.reads) == ("reproduced", "holds in our setting")
+    against = judged(two(*CLEAR[::-1]), **HIGHER, setting="ours")
+    assert against.reads == "does not hold in our setting"
+    assert judged(two(*CLEAR), **HIGHER).reads == "reproduced"
+    part = judged(two(*CLEAR), **HIGHER, budget={"epochs": 2, "samples": 1500, "least": 0.5})
+    assert part.reads == "reproduced, at 1 of 2 epochs"
+    short = judged(two(*CLEAR), **HIGHER, budget={"epochs": 2, "samples": 3000, "least": 0.5})
+    assert (short.reads, short.reason) == (
+        "not tested at this scale",
+        "1,000 of the paper's 3,000 samples",
+    )
+
+
+def test_the_kinds_of_claims_are_counted_apart():
+    base = judged(two(*CLEAR), **HIGHER)
+    rows = [base, replace(base, setting="ours"), replace(base, setting="ours")]
+    rows += [replace(base, kind="bound"), replace(base, kind="own", verdict="inconclusive")]
+    assert render.summary(rows).startswith(
+        "5 claims: 1 reproduced, 2 hold in our setting. Apart from these, 1 bounds: 1 reproduced; "
+        "1 claims of ours: 1 inconclusive."
+    )
+
+
+def test_the_empirical_claims_of_a_paper_are_corrected_together():
+    base = judged(two(*CLEAR), **HIGHER)
+    weak = replace(base, p=0.03)
+    assert [row.verdict for row in judge.corrected([weak])] == ["reproduced"]
+    rows = judge.corrected([weak, replace(base, p=0.2, verdict="inconclusive")])
+    assert [row.verdict for row in rows] == ["inconclusive", "inconclusive"]
+    assert rows[0].reason == "p = 0.03: not significant among 2 tests of the paper"
+    for other in ({"kind": "own"}, {"p": math.nan}, {"verdict": "not tested at this scale"}):
+        beside = replace(base, p=0.2, verdict="inconclusive")
+        assert judge.corrected([weak, replace(beside, **other)])[0].verdict == "reproduced"
+
+
+def test_two_papers_share_no_name_of_claims():
+    paper = Paper.model_validate(histories.PAPER)
+    other = paper.model_copy(update={"paper": "other", "claims": paper.claims[:1]})
+    with pytest.raises(ConfigError, match="'near' is the name of claims of toy"):
+        catalogue.parse_all({"toy": paper, "other": other})
+
+
 def parse(**change: Any) -> list[Claim]:
     paper = copy.deepcopy(histories.PAPER)
     paper["claims"][0] |= change
@@ -274,7 +386,10 @@ def parse(**change: Any) -> list[Claim]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"check": "withn"}, r"claims\.near\.check: 'withn' is no check \(known: .*better"),
+        (
+            {"check": "withn"},
+            r"claims\.near\.check: 'withn' is no check; did you mean 'within'\? .*better",
+        ),
         ({"args": {"experiment": "task", "left": "dense"}}, r"claims\.near\.args\.right"),
         (
             {"args": {"experiment": "no", "left": "dense", "right": "sparse"}},

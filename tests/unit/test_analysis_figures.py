@@ -232,9 +232,9 @@ def test_speedup_fits_and_names_what_missed_the_target():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"kind": "curvs"}, r"figures\.curves\.name: unknown figure kind 'curvs'"),
+        ({"kind": "curvs"}, r"figures\.curves\.kind: unknown figure kind 'curvs'"),
         ({"x": ["epochs"]}, r"figures\.curves\.x\.0"),
-        ({"emphasize": []}, r"figures\.curves\.emphasize: unknown key \(allowed: .*emphasise"),
+        ({"emphasize": []}, r"figures\.curves\.emphasize: unknown key; did you mean .emphasise"),
         ({"experiment": "no"}, r"figures\.curves\.experiment: 'no' is no experiment"),
     ],
 )

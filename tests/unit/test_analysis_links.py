@@ -40,18 +40,29 @@ def test_totals_say_how_often_they_count_the_broadcast():
     assert last["perplexity"] == pytest.approx(np.exp(1.01))
 
 
+def test_the_cost_of_the_same_loss_is_that_to_the_worse_of_two_final_losses():
+    fast = [curve(FALLING, seed) for seed in range(SEEDS)]
+    slow = [curve([4.0, 3.0, 2.5, 2.2, 2.0], seed) for seed in range(SEEDS)]
+    args = {"dense": "dense", "compressed": "sparse", "expected": 1.0, "tolerance": 0.25}
+    same = evaluate("cost_to_level", results(dense=fast, sparse=fast), **args)
+    assert (same.verdict, same.estimate.value) == ("reproduced", pytest.approx(1))
+    found = evaluate("cost_to_level", results(dense=fast, sparse=slow), **args)
+    assert (found.verdict, found.estimate.value) == ("not reproduced", pytest.approx(0.25))
+
+
 def test_bits_to_the_same_loss_are_those_to_the_worse_of_two_final_losses():
     dense = [curve(FALLING, seed, bits_paper=3200) for seed in range(SEEDS)]
     sparse = [curve(FALLING, seed, bits_paper=100) for seed in range(SEEDS)]
     args = {"dense": "dense", "compressed": "sparse", "expected": 32.0, "tolerance": 0.25}
-    same = evaluate("bits_to_loss", results(dense=dense, sparse=sparse), **args)
+    args |= {"cost": "total_bits_paper"}
+    same = evaluate("cost_to_level", results(dense=dense, sparse=sparse), **args)
     assert same.verdict == "reproduced"
     assert same.estimate.value == pytest.approx(32)
     slower = [curve([4.0, 3.0, 2.5, 2.2, 2.0], seed, bits_paper=100) for seed in range(SEEDS)]
-    found = evaluate("bits_to_loss", results(dense=dense, sparse=slower), **args)
+    found = evaluate("cost_to_level", results(dense=dense, sparse=slower), **args)
     assert found.estimate.value == pytest.approx(8)  # 1 row of the dense run, 4 of the slower one
     assert found.verdict == "not reproduced"
-    one = evaluate("bits_to_loss", results(dense=dense[:1], sparse=sparse[:1]), **args)
+    one = evaluate("cost_to_level", results(dense=dense[:1], sparse=sparse[:1]), **args)
     assert one.verdict == "inconclusive"
 
 

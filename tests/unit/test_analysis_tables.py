@@ -20,7 +20,7 @@ from wiregrad.studies.schema import Paper
 
 SPEC = table_kinds.build(
     {
-        "name": catalogue.DEFAULT,
+        "kind": catalogue.DEFAULT,
         "title": "T & co",
         "caption": "C_1",
         "experiment": "task",
@@ -134,7 +134,10 @@ def test_the_same_results_give_the_same_files(tmp_path):
             {"target": {"metric": "speed", "value": 1}},
             r"tables\.task\.target\.metric: Input should be 'accuracy'",
         ),
-        ({"titel": "x"}, r"tables\.task\.titel: unknown key \(allowed: .*title"),
+        (
+            {"titel": "x"},
+            r"tables\.task\.titel: unknown key; did you mean 'title'",
+        ),
         ({"experiment": "no"}, r"tables\.task\.experiment: 'no' is no experiment"),
     ],
 )

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.validation import set_keys
 from wiregrad.methods import registry as methods
 from wiregrad.runs import config as configs
-from wiregrad.runs.config import RunConfig, set_keys
+from wiregrad.runs.config import RunConfig
 
 GOOD = {
     "problem": {"name": "logistic", "data": "phishing", "lam": 0.1},
@@ -55,7 +56,7 @@ def test_spelling_out_a_default_changes_no_digest():
         (changed(method=GOOD["method"] | {"foo": 1}), "method.foo: unknown key .allowed: name, lr"),
         (
             changed(method=GOOD["method"] | {"compressor": {"name": "top_k", "kk": 3}}),
-            "method.compressor.kk: unknown key .allowed: name, ",
+            "method.compressor.kk: unknown key; did you mean 'k'. .allowed: name, ",
         ),
         (
             changed(method=GOOD["method"] | {"blocks": "some"}),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 
 from wiregrad.core.errors import ConfigError
-from wiregrad.core.names import did_you_mean, listing, unknown
+from wiregrad.core.names import did_you_mean, hint, listing, unknown
 from wiregrad.core.registry import Registry
 
 MANY = [f"method_{i}" for i in range(250)]
@@ -34,6 +34,13 @@ def test_unknown_name():
     assert near.endswith("?")
     assert "'method_3'" in near
     assert len(near) < 100
+
+
+def test_a_hint_gives_the_nearest_names_or_all():
+    names = [f"label_{i}" for i in range(100)]
+    assert hint("label_9x", names).startswith("; did you mean 'label_9")
+    assert hint("?", names).startswith(" (100 are known, such as label_0, ")
+    assert hint("c", ["a", "b"]) == " (known: a, b)"
 
 
 def test_registry_keeps_its_messages_short():

@@ -164,6 +164,20 @@ def test_one_bit_adam_freezes_v_after_the_warm_up(name: str) -> None:
     assert changed == list(range(2, 11))
 
 
+@pytest.mark.parametrize(
+    "name", ["one_bit_adam", "one_bit_adam_published", "one_bit_adam_gradients"]
+)
+def test_a_warm_up_in_rounds_does_not_depend_on_the_budget(name: str) -> None:
+    for total in (12, 400):
+        rounds = Rounds({"name": name, "warmup_rounds": 7})
+        gradients, v = noise(), []
+        for t in range(1, 13):
+            rounds.round(gradients(rounds.state.replica.x, t), Step(t, total, 0.01))
+            v.append(rounds.state.replica.v.clone())
+        changed = [t for t in range(2, 13) if not torch.equal(v[t - 1], v[t - 2])]
+        assert changed == list(range(2, 8))
+
+
 def test_the_papers_books_charge_the_warm_up_as_one_bit_and_the_wire_does_not() -> None:
     rounds = Rounds({"name": "one_bit_adam", "warmup": 0.5}, convention="comp_ams")
     rounds.run(noise(), 10)

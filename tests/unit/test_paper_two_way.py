@@ -29,7 +29,9 @@ def test_every_paper_is_run_at_every_scale(plan):
 def test_every_method_of_an_experiment_has_as_many_tuning_points(plan):
     for group in plan.groups:
         if group.tuning is not None and not group.skip:
-            assert len(group.tuning_runs) == 4 * len(group.tuning.seeds)
+            rates = group.axes[0]
+            assert len(rates.grid) == 4
+            assert rates.cap == group.tuning.cap
 
 
 def test_the_arena_has_every_method_that_runs_on_any_task_in_step():

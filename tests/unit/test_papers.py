@@ -49,6 +49,29 @@ def plan(request):
     return loaded(request.param)
 
 
+@pytest.mark.parametrize("scale", ["cpu", "paper"])
+def test_every_tuning_goes_to_the_interior_by_fair_trials(scale):
+    """Grids grow within one cap for all labels; the schema sees to budgets and seeds."""
+    caps = {}
+    for group in loaded(scale).groups:
+        if group.skip or group.tuning is None:
+            continue
+        caps.setdefault((group.paper, group.experiment), set()).add(group.tuning.cap)
+        trial = group.grid_trials[-1].config
+        RunConfig.parse(trial, f"{group.paper}/{group.experiment}/{group.label}")
+        schedule = group.runs[0].config["method"].get("schedule")
+        assert (schedule is None) == ("schedule" not in trial["method"])
+    assert caps
+    assert all(len(found) == 1 and None not in found for found in caps.values())
+
+
+def test_the_smoke_scale_tunes_nothing_and_sweeps_its_grids_as_they_stand():
+    for group in loaded("smoke").groups:
+        if not group.skip:
+            assert group.tuning is None
+            assert group.sweep is None or group.sweep.cap is None
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_every_run_is_a_valid_configuration(plan, paper):
     groups = [group for group in plan.groups if group.paper == paper and not group.skip]
@@ -83,6 +106,19 @@ def test_figures_tables_and_claims_name_what_there_is(plan, paper):
         if plan.scale == "cpu":  # at smoke methods are left out, and the verdict says so
             assert set(check.labels) <= here[check.experiment], claim.id
         assert claim.tolerance == 0 or claim.why, claim.id
+
+
+def test_equal_accuracies_have_to_beat_chance():
+    for name, paper in loaded("paper").papers.items():
+        for claim in claims.parse(paper):
+            if claim.check == "within" and claim.args.get("metric", "accuracy") == "accuracy":
+                assert claim.args.get("chance"), f"{name} {claim.id}"
+
+
+def test_no_two_papers_share_a_name_of_claims():
+    found = claims.parse_all(loaded("paper").papers)
+    ids = [claim.id for some in found.values() for claim in some]
+    assert len(ids) == len(set(ids)) > 100
 
 
 def test_the_first_command_is_given_what_25_claims_of_all_papers_need():

@@ -64,25 +64,97 @@ def test_rates_can_fall_with_the_root_of_the_rounds(tmp_path):
     plan = load_plan("s", write(tmp_path / "a", {"lr": lr, "grid": {"budget.steps": [4, 100]}}))
     found = {(r.config["budget"]["steps"], r.config["method"]["lr"]) for r in plan.groups[0].runs}
     assert found == {(4, 0.25), (100, 0.05)}
-    with pytest.raises(ConfigError, match="inverse_sqrt_steps wants"):
+    with pytest.raises(ConfigError, match="inverse_sqrt_steps needs"):
         load_plan("s", write(tmp_path / "b", {"lr": lr, "budget": {"epochs": 2}}))
 
 
 def test_tuning_on_the_objective_sets_nothing_aside(tmp_path):
     tuning = {"grid": [0.1, 1], "seeds": [9], "budget": {"steps": 1}, "metric": "grad_norm"}
     plan = load_plan("s", write(tmp_path, {"tuning": tuning}))
-    assert "valid_fraction" not in plan.groups[0].tuning_runs[0][1].config["problem"]
+    assert "valid_fraction" not in plan.groups[0].grid_trials[0].config["problem"]
 
 
 def test_tuning_gives_every_label_as_many_points_and_leaves_the_rate_open(tmp_path):
     tuning = {"grid": [0.1, 1], "shift": {"a": 10}, "seeds": [9], "budget": {"steps": 1}}
     plan = load_plan("s", write(tmp_path, {"tuning": tuning, "schedule": {"milestones": [1]}}))
-    rates = {g.label: [rate for rate, _ in g.tuning_runs] for g in plan.groups}
+    rates = {
+        g.label: [trial.config["method"]["lr"] for trial in g.grid_trials] for g in plan.groups
+    }
     assert rates == {"a": [1.0, 10.0], "b": [0.1, 1.0]}
-    run, trial = plan.groups[0].runs[0], plan.groups[0].tuning_runs[0][1]
+    run, trial = plan.groups[0].runs[0], plan.groups[0].grid_trials[0]
     assert run.config["method"]["lr"] == TUNED
     assert trial.config["problem"]["valid_fraction"] == 0.1
     assert "schedule" not in trial.config["method"]
+
+
+SEARCH = {"grid": [0.1, 1], "cap": 6, "seeds": [8, 9], "budget": {"fraction": 0.25}}
+
+
+def test_a_fraction_of_the_budget_shrinks_the_schedule_too(tmp_path):
+    changes = {
+        "tuning": SEARCH,
+        "budget": {"epochs": 30, "bits": 1000, "target": {"column": "loss_train", "below": 1}},
+        "schedule": {"name": "step", "milestones": [10, 20], "factor": 0.5},
+    }
+    group = load_plan("s", write(tmp_path / "a", changes)).groups[0]
+    config = group.trial({"method.lr": 0.3}, 8).config
+    assert config["budget"] == {"epochs": 7.5, "bits": 250}
+    shrunk = {"name": "step", "milestones": [2.5, 5.0], "factor": 0.5}
+    assert config["method"]["schedule"] == shrunk
+    assert (config["method"]["lr"], config["seed"]) == (0.3, 8)
+    assert group.runs[0].config["method"]["schedule"]["milestones"] == [10, 20]
+    short = load_plan("s", write(tmp_path / "b", {"tuning": SEARCH, "budget": {"steps": 3}}))
+    assert short.groups[0].trial_config["budget"] == {"steps": 1}
+
+
+def test_the_digest_of_a_tuned_group_is_that_of_the_rule(tmp_path):
+    def digests(name, **changes):
+        plan = load_plan("s", write(tmp_path / name, {"tuning": SEARCH | changes}))
+        return {group.label: group.digest() for group in plan.groups}
+
+    plain = digests("plain")
+    for name, changes in {
+        "cap": {"cap": 7},
+        "grid": {"grid": [0.1, 2]},
+        "seeds": {"seeds": [8, 10]},
+        "budget": {"budget": {"fraction": 0.5}},
+        "metric": {"metric": "metric_valid"},
+    }.items():
+        other = digests(name, **changes)
+        assert all(other[label] != plain[label] for label in plain), name
+    for name, changes in {
+        "shift": {"shift": {"a": 10}},
+        "also": {"also": {"a": {"method.eps": {"grid": [1e-8, 1e-6]}}}},
+    }.items():
+        other = digests(name, **changes)
+        assert other["a"] != plain["a"]
+        assert other["b"] == plain["b"]
+
+
+def test_a_share_of_a_run_is_as_many_rounds_of_a_trial(tmp_path):
+    share = {"grid": [0.05, 0.5], "share": True}
+    tuning = SEARCH | {"also": {"a": {"method.warmup": share}}}
+    first, second = load_plan("s", write(tmp_path, {"tuning": tuning})).groups
+    for of_run, of_trial in ((0.05, 0.2), (0.5, 1.0)):
+        settings = {"method.lr": 0.1, "method.warmup": of_run}
+        assert first.trial(settings, 8).config["method"]["warmup"] == of_trial
+        assert second.trial(settings, 8).config["method"]["warmup"] == of_run
+    constant = tuning | {"budget": {"steps": 3}, "cap": None}
+    with pytest.raises(ConfigError, match="also: a share of a run's rounds wants budget"):
+        load_plan("s", write(tmp_path / "b", {"tuning": constant}))
+
+
+def test_every_label_has_the_same_cap_and_further_axes_count_apart(tmp_path):
+    also = {"a": {"method.rounds": {"grid": [2, 4], "whole": True}}}
+    tuning = SEARCH | {"also": also, "shift": {"b": 10}}
+    first, second = load_plan("s", write(tmp_path, {"tuning": tuning})).groups
+    assert [axis.cap for axis in (*first.axes, *second.axes)] == [6, 6, 6]
+    assert (first.most_trials, second.most_trials) == (6 * 6 * 2, 6 * 2)
+    assert (len(first.grid_trials), len(second.grid_trials)) == (2 * 2 * 2, 2 * 2)
+    rounds = {trial.config["method"]["rounds"] for trial in first.grid_trials}
+    assert rounds == {2, 4}
+    assert all(type(each) is int for each in rounds)
+    assert len({trial.run_id for trial in first.grid_trials}) == 8
 
 
 def test_a_scale_overrides_by_key_and_digests_follow(tmp_path):
@@ -100,10 +172,36 @@ def test_a_scale_overrides_by_key_and_digests_follow(tmp_path):
         ({"seeds": []}, r"experiments.e.seeds: .*at least 1"),
         ({"lr": {"default": 0}}, r"experiments.e.lr.default: .*greater than 0"),
         ({"lr": {"default": 1, "b": "x"}}, r"experiments.e.lr: b: a learning rate is a positive"),
+        ({"lr": {"default": 1, "bb": 2}}, r"experiments.e.lr: unknown label 'bb'.*known: a, b\)"),
+        ({"seeds": [1, 1]}, r"seeds: each may stand once"),
         ({"methods": ["c"]}, r"unknown label 'c' \(known: a, b\)"),
         (
             {"tuning": {"grid": [1, 2], "seeds": [1], "budget": {"steps": 1}}},
             "tuning.seeds must be apart from seeds",
+        ),
+        ({"tuning": SEARCH | {"cap": 3}}, r"tuning: cap: 4 at least, the grid and 2 values"),
+        ({"tuning": SEARCH | {"seeds": [9]}}, r"tuning: seeds: two at least, with a cap and"),
+        (
+            {"tuning": SEARCH | {"budget": {"fraction": 0.1}}},
+            r"tuning: budget: with a cap it is \{ fraction: 0.25 \} of the run's or more",
+        ),
+        ({"tuning": SEARCH | {"budget": {"steps": 9}}}, r"tuning: budget: with a cap it is"),
+        (
+            {"tuning": SEARCH | {"budget": {"fraction": 0.5, "steps": 9}}},
+            r"tuning: budget.fraction: stands alone",
+        ),
+        ({"tuning": SEARCH | {"budget": {"fraction": 2}}}, r"a number in \(0, 1\] \(got 2\)"),
+        (
+            {"tuning": SEARCH, "budget": {"bits": 9}},
+            r"tuning.budget.fraction: the run's budget has none of epochs, samples, steps",
+        ),
+        (
+            {"sweep": {"tolerance": 1, "max_rounds": 9, "k": [1, 2, 4], "cap": 4}},
+            r"sweep: cap: 14 at least, for multiples and 2 to refine it",
+        ),
+        (
+            {"sweep": {"tolerance": 1, "max_rounds": 9, "zeta": [0, 4], "cap": 14}},
+            r"sweep: zeta: with a cap two positive values at least",
         ),
     ],
 )

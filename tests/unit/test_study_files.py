@@ -32,6 +32,36 @@ WRITTEN = [
         ),
     ),
     (
+        files.read_tuning,
+        files.TuningResult(
+            points=[
+                {"settings": {"method.lr": 9e-5, "method.v0": 0.1}, "values": [2.0, 4.0]},
+                {"settings": {"method.lr": 1e-4, "method.v0": 0.1}, "values": [1.0, 2.0]},
+                {"settings": {"method.lr": 10.0, "method.v0": 0.1}, "values": [0.5, None]},
+            ],
+            metric="loss_valid",
+            seeds=[8, 9],
+            budget={"epochs": 2.5},
+            best=1e-4,
+            chosen={"method.lr": 1e-4, "method.v0": 0.1},
+            settled=True,
+            cap=12,
+        ),
+    ),
+    (
+        files.read_sweep,
+        files.SweepResult(
+            best=POINT,
+            settled={"multiples": True, "k": False},
+            cap=24,
+            given={},
+            outcomes={"reached": 1},
+            identity="0/1",
+            git_revision="r",
+            data={"name": "toy"},
+        ),
+    ),
+    (
         files.read_sweep,
         files.SweepResult(
             best=POINT,
@@ -77,6 +107,49 @@ def test_a_report_of_missing_data_says_why(tmp_path):
     path.write_text(json.dumps({"name": "toy", "available": False, "reason": None}))
     with pytest.raises(ConfigError, match=r"data\.json: not a report of .*reason: missing"):
         files.read_data_report(path)
+
+
+def test_a_tuning_tells_its_curve_in_the_order_of_numbers():
+    found = next(c for _, c in WRITTEN if isinstance(c, files.TuningResult) and c.cap)
+    assert found.grid == (9e-5, 1e-4, 10.0)
+    assert [point.score for point in found.curve] == [3.0, 1.5, None]
+    assert list(found.scores) == ["9e-05", "0.0001", "10.0"]
+    assert (found.trials, found.edge) == (6, False)
+
+
+@pytest.mark.parametrize(("best", "settled"), [(0.01, False), (0.1, True), (1.0, False)])
+def test_a_tuning_of_before_there_were_caps_is_settled_inside_its_grid(tmp_path, best, settled):
+    """In its file rates are texts, in no order of numbers."""
+    old = {
+        "grid": [0.01, 0.1, 1.0, 100.0] if best != 1.0 else [0.01, 0.1, 1.0],
+        "scores": {"100.0": [None], "0.01": [3.0], "0.1": [2.0], "1.0": [2.5]},
+        "metric": "loss_valid",
+        "seeds": [9],
+        "budget": {"steps": 5},
+        "best": best,
+        "edge": not settled,
+        "not_run": None,
+    }
+    path = tmp_path / "tuning.json"
+    path.write_text(json.dumps(old))
+    found = files.read_tuning(path)
+    assert found.grid == tuple(old["grid"])
+    assert found.scores == {repr(rate): tuple(old["scores"][repr(rate)]) for rate in found.grid}
+    assert (found.best, found.settled, found.edge, found.cap) == (best, settled, not settled, None)
+
+
+def test_published_tunings_and_sweeps_of_the_old_form_keep_what_they_said():
+    for path in PUBLISHED.rglob("tuning.json"):
+        raw = json.loads(path.read_text())
+        if "edge" in raw:
+            found = files.read_tuning(path)
+            assert (found.edge, found.best) == (raw["edge"], raw["best"])
+            assert found.settled == (raw["best"] is not None and not raw["edge"])
+    for path in PUBLISHED.rglob("sweep.json"):
+        raw = json.loads(path.read_text())
+        if "edge" in raw:
+            edge = files.read_sweep(path).edge
+            assert edge == (None if raw["edge"] is None else tuple(raw["edge"]))
 
 
 def test_published_files_are_of_these_schemas():

@@ -20,9 +20,9 @@ from wiregrad.problems import registry as problems
 from wiregrad.runtimes.batched import Batched
 from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
-from wiregrad.studies.sweep.advance import Point, Stop, advance
+from wiregrad.studies.sweep.advance import GridPoint, Stop, advance
 from wiregrad.studies.sweep.rows import best_point, read_rows, write_rows
-from wiregrad.studies.sweep.task import Task, run_sweep, with_k
+from wiregrad.studies.sweep.task import SweepTask, run_sweep, with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2
@@ -98,7 +98,7 @@ def alone(problem, spec, seed, lr, rounds):
 def test_a_run_in_a_batch_is_the_simulated_run(label):
     spec, problem, rounds = METHODS[label], logistic(3, x0="normal"), 40
     zetas = (0.5, 3.0) if "zeta" in spec else (None,)
-    points = [Point(m, zeta, m * 0.05) for zeta in zetas for m in (1.0, 4.0, 16.0)]
+    points = [GridPoint(m, zeta, m * 0.05) for zeta in zetas for m in (1.0, 4.0, 16.0)]
     method = methods.build(spec | {"lr": 1.0})
     stop = Stop(norm=1e-3, max_rounds=rounds, prune=False)
     ends = advance(problem, method, Seeds(3), points, stop, [CONVENTION])
@@ -143,7 +143,7 @@ def test_the_simulated_run_first_meets_the_tolerance_where_its_batch_says():
         problem,
         methods.build(spec | {"lr": 1.0}),
         Seeds(0),
-        [Point(1.0, 2.0, 0.5), Point(2.0, 2.0, 1.0)],
+        [GridPoint(1.0, 2.0, 0.5), GridPoint(2.0, 2.0, 1.0)],
         Stop(norm=1e-4, max_rounds=500),
         [CONVENTION],
     )[1]
@@ -160,7 +160,7 @@ def ends_of(points, stop, problem=None, spec=METHODS["ef21"], seed=0):
 
 
 def test_runs_that_cannot_win_their_cell_are_dropped():
-    points = [Point(m, None, m * 0.1) for m in (0.01, 4.0, 16.0)]
+    points = [GridPoint(m, None, m * 0.1) for m in (0.01, 4.0, 16.0)]
     full = ends_of(points, Stop(norm=1e-3, max_rounds=150, prune=False))
     cut = ends_of(points, Stop(norm=1e-3, max_rounds=150))
     cheapest = min(end.priced[0] for end in full if end.outcome == "reached")
@@ -180,7 +180,7 @@ def test_a_message_that_overflows_ends_its_run_alone_and_does_not_count():
     with pytest.raises(NonFiniteError):
         alone(quadratic, spec, 0, 1e308, 1)
     (_, end) = ends_of(
-        [Point(1.0, None, 1.0), Point(2.0, None, 1e308)],
+        [GridPoint(1.0, None, 1.0), GridPoint(2.0, None, 1e308)],
         Stop(norm=1e-9, max_rounds=9),
         quadratic,
         METHODS["gd"],
@@ -191,7 +191,7 @@ def test_a_message_that_overflows_ends_its_run_alone_and_does_not_count():
 
 def test_runs_end_by_rounds_by_bits_and_by_divergence():
     quadratic = problems.build({"name": "quadratic", "dim": 20}).build(3, Seeds(0), CPU)
-    points = [Point(1.0, None, 1.0), Point(1e3, None, 1e3)]
+    points = [GridPoint(1.0, None, 1.0), GridPoint(1e3, None, 1e3)]
     slow, wild = ends_of(points, Stop(norm=1e-9, max_rounds=50), quadratic, METHODS["gd"])
     assert (slow.outcome, slow.iterations) == ("exhausted", 50)
     assert wild.outcome == "diverged"
@@ -217,7 +217,7 @@ def test_a_message_that_is_not_finite_ends_its_run_alone():
 
     problem = logistic()
     problem.__class__ = Broken
-    points = [Point(1.0, None, 0.1), Point(2.0, None, 0.2), Point(4.0, None, 0.4)]
+    points = [GridPoint(1.0, None, 0.1), GridPoint(2.0, None, 0.2), GridPoint(4.0, None, 0.4)]
     ends = ends_of(points, Stop(norm=1e-12, max_rounds=9), problem)
     # the second is dropped at x0; then the third is second, and is dropped too
     assert [end.outcome for end in ends] == ["exhausted", "diverged", "diverged"]
@@ -252,7 +252,7 @@ def task(tmp_path, monkeypatch, **fields):
         "stop": Stop(norm=1e-2, max_rounds=40),
         "indexed": "formula",
     }
-    return Task(**given | fields)
+    return SweepTask(**given | fields)
 
 
 def test_a_sweep_has_a_row_a_run_and_goes_on_where_it_was(tmp_path, monkeypatch):
@@ -341,7 +341,7 @@ def test_a_sweep_of_levels_runs_the_method_of_each_finest_one():
         "seed": 0,
     }
     stop = Stop(norm=1e-9, max_rounds=5)
-    task = Task("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
+    task = SweepTask("adacgd", config, (1.0,), (1, 20), (0.0,), (0,), stop)
     coarse, fine = run_sweep(task).rows
     assert (coarse["k"], fine["k"]) == (1, 20)
     # with zeta = 0 every message after the first is of the finest level, or exact with less

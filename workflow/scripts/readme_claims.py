@@ -1,4 +1,4 @@
-"""Write the published verdicts into README.md and docs/claims.md.
+"""Write the published verdicts into README.md, docs/claims.md and docs/findings.md.
 
 `python workflow/scripts/readme_claims.py`, after `wiregrad publish --scale cpu`.
 """
@@ -6,12 +6,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from wiregrad.analysis.claims.judge import Judged
-from wiregrad.analysis.claims.render import read, texts
+from wiregrad.analysis.claims.judge import READINGS, Judged
+from wiregrad.analysis.claims.render import KINDS, read, texts
 from wiregrad.analysis.results.statistics import Verdict
 from wiregrad.core.files import write_text
 from wiregrad.studies.plan import load_plan
@@ -19,14 +18,22 @@ from wiregrad.studies.schema import Paper
 
 ROOT = Path(__file__).parents[2]
 README, PAGE = ROOT / "README.md", ROOT / "docs/claims.md"
+FINDINGS = ROOT / "docs/findings.md"
 CLAIMS = "results/published/cpu/claims"
 BLOCK = re.compile(r"<!-- claims: .*?<!-- /claims -->", flags=re.DOTALL)
-ORDER = (
-    Verdict.REPRODUCED,
-    Verdict.NOT_REPRODUCED,
-    Verdict.INCONCLUSIVE,
-    Verdict.NOT_TESTED,
+VERDICTS = re.compile(r"<!-- verdicts: .*?<!-- /verdicts -->", flags=re.DOTALL)
+DECIDED = "new seeds, or another setting"
+"""What would change a verdict that was reached."""
+COLUMNS: tuple[tuple[Verdict, str], ...] = (
+    (Verdict.REPRODUCED, "paper"),
+    (Verdict.NOT_REPRODUCED, "paper"),
+    (Verdict.REPRODUCED, "ours"),
+    (Verdict.NOT_REPRODUCED, "ours"),
+    (Verdict.INCONCLUSIVE, ""),
+    (Verdict.UNSETTLED, ""),
+    (Verdict.NOT_TESTED, ""),
 )
+"""The columns of the README's table: a verdict and whose setting it is about, "" for either."""
 HEAD = f"""# Claims
 
 <!-- Written by workflow/scripts/readme_claims.py: do not edit. -->
@@ -37,21 +44,67 @@ fields: [claims.csv](../{CLAIMS}.csv), [claims.json](../{CLAIMS}.json).
 - *paper* is what the paper says. *Observed* is the effect with its 95 % interval over seeds, and in
   brackets the numbers behind it. Differences are paired by seed. An effect without an interval is
   an exact count, or comes from one seed.
-- **reproduced**: the whole interval satisfies the claim. **not reproduced**: the whole interval
-  contradicts it. **inconclusive**: neither, for the reason that is given.
+- **reproduced**: the whole interval satisfies the claim, in the paper's setting.
+- **not reproduced**: the whole interval contradicts it. In a setting that is ours, recalled or made
+  up, these verdicts read **holds in our setting** and **does not hold in our setting**.
+- **inconclusive**: neither, for the reason that is given, for example too few seeds.
+- **tuning not settled**: the best rate of a compared method is at the edge of its grid, or it was
+  not tuned.
 - A claim is not tested where its runs were not made, or had a smaller budget than it asks for.
+- Identities of bits, bounds and claims of this suite are counted apart from what a paper observed.
+- [preregistration.md](preregistration.md) has the rules and every change of them,
+  [findings.md](findings.md) what did not come out as claimed, and why we think so.
 
 """
 
 
 def block(root: Path = ROOT) -> str:
     """The block of README.md: how many claims of each paper got which verdict."""
-    lines = [_row(["paper", *ORDER]), "|:---|" + "---:|" * len(ORDER)]
+    heads = [_heading(verdict, setting) for verdict, setting in COLUMNS]
+    lines = [_row(["paper", *heads, *KINDS.values()])]
+    lines.append("|:---|" + "---:|" * (len(COLUMNS) + len(KINDS)))
     for title, rows in _by_title(root).items():
-        counts = Counter(row.verdict for row in rows)
-        lines.append(_row([title, *(str(counts[verdict]) for verdict in ORDER)]))
+        empirical = [row for row in rows if row.kind == "empirical"]
+        counts = [str(_count(empirical, *column)) for column in COLUMNS]
+        apart = [_held([row for row in rows if row.kind == kind]) for kind in KINDS]
+        lines.append(_row([title, *counts, *apart]))
     body = "\n".join(lines)
     return f"<!-- claims: {CLAIMS}.md -->\n{body}\n<!-- /claims -->"
+
+
+def _heading(verdict: Verdict, setting: str) -> str:
+    """The heading of a column: the verdict as it reads."""
+    return READINGS.get(verdict, str(verdict)) if setting == "ours" else str(verdict)
+
+
+def _count(rows: Sequence[Judged], verdict: Verdict, setting: str) -> int:
+    """The number of rows with a verdict, about one setting if it is given."""
+    return sum(row.verdict == verdict and setting in {"", row.setting} for row in rows)
+
+
+def _held(rows: Sequence[Judged]) -> str:
+    """How many of the rows hold, e.g. "5 of 6"; a dash where there are none."""
+    held = sum(row.verdict == Verdict.REPRODUCED for row in rows)
+    return f"{held} of {len(rows)}" if rows else "—"
+
+
+def verdicts(root: Path = ROOT) -> str:
+    """The table of docs/findings.md: paper, claims, verdict, what would change it.
+
+    Claims of one paper that have the same verdict for the same reason share a row.
+    """
+    lines = [_row(["paper", "claims", "verdict", "what would change it"]), "|:---|:---|:---|:---|"]
+    for rows in _by_title(root).values():
+        alike: dict[tuple[str, str], list[str]] = {}
+        for row in rows:
+            alike.setdefault((row.reads, row.reason or DECIDED), []).append(row.id)
+        for (reads, reason), ids in alike.items():
+            lines.append(_row([f"`{rows[0].paper}`", ", ".join(ids), reads, reason]))
+    body = "\n".join(lines)
+    return (
+        "<!-- verdicts: written by workflow/scripts/readme_claims.py -->\n"
+        f"{body}\n<!-- /verdicts -->"
+    )
 
 
 def page(root: Path = ROOT) -> str:
@@ -94,10 +147,12 @@ def _row(cells: Iterable[str]) -> str:
 
 
 def main() -> None:
-    """Replace the block of README.md, and docs/claims.md."""
+    """Replace the block of README.md, docs/claims.md, and the table of docs/findings.md."""
     text = README.read_text(encoding="utf-8")
     write_text(README, BLOCK.sub(lambda _: block(), text))
     write_text(PAGE, page())
+    text = FINDINGS.read_text(encoding="utf-8")
+    write_text(FINDINGS, VERDICTS.sub(lambda _: verdicts(), text))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from wiregrad.core.errors import RecordError
 from wiregrad.core.validation import read_yaml
 from wiregrad.runs.record import CARD, read_card
 from wiregrad.studies.files import PROGRESS, read_rounds_done
-from wiregrad.studies.plan import Group, Plan, PlannedRun, load_plan
+from wiregrad.studies.plan import Group, Plan, load_plan
 
 LINE_SECONDS = 30.0
 """How often a line is printed where the output is no terminal."""
@@ -114,12 +114,16 @@ class Tracker:
 
 
 def run_folders(group: Group) -> list[Path]:
-    """Where the runs of a group, those of its tuning first, leave their files."""
-    trials: list[PlannedRun] = [planned for _, planned in group.tuning_runs]
-    return [
-        *(group.directory / "tuning" / planned.run_id for planned in trials),
-        *(group.directory / planned.run_id for planned in group.runs),
-    ]
+    """Where the runs of a group, those of its tuning first, leave their files.
+
+    A tuning makes trials as its search asks for them: those of the grid are known beforehand, of
+    the others the ones that were begun.
+    """
+    tuning = group.directory / "tuning"
+    known = [tuning / planned.run_id for planned in group.grid_trials]
+    begun = sorted(tuning.glob("n*-s*-*")) if group.tuning is not None else []
+    runs = [group.directory / planned.run_id for planned in group.runs]
+    return [*dict.fromkeys([*known, *begun]), *runs]
 
 
 @contextmanager

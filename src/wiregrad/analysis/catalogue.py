@@ -15,7 +15,7 @@ from wiregrad.analysis.tables.catalogue import table_kinds
 from wiregrad.core.registry import Registry
 
 COMMON = frozenset({"title", "caption", "experiment", "tolerance"})
-"""Arguments of every entry, which `Entry.arguments` leaves out."""
+"""Arguments of every entry, which `KindEntry.arguments` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Argument:
 
 
 @dataclass(frozen=True)
-class Entry:
+class KindEntry:
     """A figure kind, a table kind or a check."""
 
     name: str
@@ -39,7 +39,7 @@ class Entry:
     arguments: tuple[Argument, ...]
 
 
-def catalogue() -> dict[str, tuple[Entry, ...]]:
+def catalogue() -> dict[str, tuple[KindEntry, ...]]:
     """The entries of ``figures``, ``tables`` and ``checks``, each sorted by name."""
     registries: dict[str, Registry[Any]] = {
         "figures": figure_kinds,
@@ -52,13 +52,13 @@ def catalogue() -> dict[str, tuple[Entry, ...]]:
     }
 
 
-def _entry(name: str, kind: type[Any]) -> Entry:
+def _entry(name: str, kind: type[Any]) -> KindEntry:
     hints = get_type_hints(kind)
     fields = [field for field in dataclasses.fields(kind) if field.name not in COMMON]
     arguments = tuple(
         Argument(field.name, type_text(hints[field.name]), _default(field)) for field in fields
     )
-    return Entry(name, (inspect.getdoc(kind) or "").partition("\n")[0], arguments)
+    return KindEntry(name, (inspect.getdoc(kind) or "").partition("\n")[0], arguments)
 
 
 def _default(field: dataclasses.Field[Any]) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import hint
 from wiregrad.core.registry import Registry
 
 if TYPE_CHECKING:
@@ -54,11 +55,7 @@ def parse(
     specs = {}
     for name, entry in entries.items():
         where = f"config/papers/{paper.paper}: {section}.{name}"
-        fields = dict(entry)
-        kind = fields.pop("kind", default)
-        if not isinstance(kind, str):
-            raise ConfigError(f"{where}.kind: missing (known: {', '.join(kinds)})")
-        specs[name] = kinds.build({"name": kind, **fields}, where)
+        specs[name] = kinds.build({"kind": default} | dict(entry), where)
         for experiment in specs[name].reads:
             require_experiment(paper, experiment, f"{where}.experiment")
     return specs
@@ -67,6 +64,5 @@ def parse(
 def require_experiment(paper: Paper, experiment: str, where: str) -> None:
     """Raise ConfigError, which names the key `where`, unless the paper has the experiment."""
     if experiment not in paper.experiments:
-        raise ConfigError(
-            f"{where}: {experiment!r} is no experiment (known: {', '.join(paper.experiments)})"
-        )
+        known = hint(experiment, paper.experiments)
+        raise ConfigError(f"{where}: {experiment!r} is no experiment{known}")

@@ -53,7 +53,7 @@ def figure(
     from wiregrad.analysis.figures import catalogue, render
     from wiregrad.analysis.results import aggregate
 
-    plan = options.load([paper])
+    plan = options.load_results([paper])
     specs = _chosen(catalogue.parse(plan.papers[paper]), names, "figure")
     if out.suffix == ".svg" and len(specs) != 1:
         raise ConfigError(f"--out {out}: one file takes one figure (got {len(specs)})")
@@ -78,7 +78,7 @@ def tables(
     from wiregrad.analysis.results import aggregate
     from wiregrad.analysis.tables import catalogue, render
 
-    plan = options.load([paper])
+    plan = options.load_results([paper])
     specs = _chosen(catalogue.parse(plan.papers[paper]), names, "table")
     found = aggregate.collect(plan, {(paper, e) for spec in specs.values() for e in spec.reads})
     folder = out or options.results / options.scale / "tables"
@@ -100,7 +100,7 @@ def claims(
     from wiregrad.analysis.claims import judge, render
     from wiregrad.analysis.results import aggregate
 
-    plan = options.load(paper or None)
+    plan = options.load_results(paper or None)
     verdicts = judge.judge_all(plan, aggregate.collect(plan))
     paths = render.write(verdicts, options.scale, out or options.results / options.scale)
     if not quiet:
@@ -126,7 +126,7 @@ def report(
     from wiregrad.analysis.report import explorer, page
     from wiregrad.analysis.results import aggregate
 
-    plan = options.load(paper or None)
+    plan = options.load_results(paper or None)
     found = aggregate.collect(plan)
     folder = out or options.results / options.scale
     paths = [
@@ -149,7 +149,7 @@ def publish(
     """
     from wiregrad.analysis.report import publication
 
-    plan = options.load()
+    plan = options.load_results()
     paths = publication.publish(
         plan,
         options.results / "published" / options.scale,

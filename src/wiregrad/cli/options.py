@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from wiregrad.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group, Plan
 
@@ -22,7 +24,7 @@ Methods = Annotated[
 ]
 Papers = Annotated[list[str], typer.Option("--paper", help="Only these papers.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, …")]
-Checkpoint = Annotated[float, typer.Option(help="Seconds between checkpoints.")]
+Checkpoint = Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")]
 Processes = Annotated[
     str,
     typer.Option(help="Processes of one thread that share the gradients; auto: one per core."),
@@ -48,6 +50,14 @@ class PlanOptions:
         for path in self.methods:
             extra |= read_yaml(path)
         return load_plan(self.scale, self.config_dir, papers, self.results, extra)
+
+    def load_results(self, papers: list[str] | None = None) -> Plan:
+        """As `load`, for what reads histories; raises ConfigError where there is no folder."""
+        plan = self.load(papers)
+        folder = self.results / self.scale
+        if not folder.is_dir():
+            raise ConfigError(f"--results {self.results}: there is no folder {folder}")
+        return plan
 
 
 @dataclass(frozen=True, kw_only=True)

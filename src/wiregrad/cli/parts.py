@@ -153,10 +153,9 @@ def compressors(
 
 
 def _chosen_compressors(names: list[str] | None, settings: list[str] | None) -> list[Compressor]:
-    import yaml
-
     from wiregrad.compressors import registry
     from wiregrad.core.errors import ConfigError
+    from wiregrad.core.validation import set_keys
 
     if not settings:
         return [
@@ -166,8 +165,7 @@ def _chosen_compressors(names: list[str] | None, settings: list[str] | None) -> 
         ]
     if not names or len(names) != 1:
         raise ConfigError("--set: name the one compressor that it is for")
-    pairs = [setting.partition("=") for setting in settings]
-    return [registry.build({"name": names[0]} | {k: yaml.safe_load(v) for k, _, v in pairs})]
+    return [registry.build(set_keys({"name": names[0]}, settings))]
 
 
 def _described_compressor(compressor: Compressor, d: int, dtype: str) -> dict[str, Any]:

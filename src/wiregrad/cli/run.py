@@ -32,7 +32,7 @@ def run(
 ) -> None:
     """Execute one run; write OUT/history.parquet, OUT/timing.parquet and OUT/run.json."""
     startup.load_suite()
-    from wiregrad.core.validation import read_yaml
+    from wiregrad.core.validation import read_yaml, set_keys
     from wiregrad.runs import config as configs
 
     if schema:
@@ -40,7 +40,7 @@ def run(
         return
     if config is None or out is None:
         raise ConfigError("wiregrad run: CONFIG and --out are required (or --schema)")
-    mapping = configs.set_keys(read_yaml(config), assign)
+    mapping = set_keys(read_yaml(config), assign)
     parsed = configs.RunConfig.parse(mapping, str(config))
     card = _execute(parsed, out, str(config), execution)
     if card is not None:
@@ -64,8 +64,8 @@ def launch(
     With `runtime.name: parameter_server` this process is the server, as for `wiregrad run`.
     On several machines start `wiregrad run` with torchrun instead.
     """
-    from wiregrad.core.validation import read_yaml
-    from wiregrad.runs.config import RunConfig, set_keys
+    from wiregrad.core.validation import read_yaml, set_keys
+    from wiregrad.runs.config import RunConfig
     from wiregrad.runs.execute import execute
     from wiregrad.runs.identity import finished
     from wiregrad.runtimes.distributed.launcher import launch as launch_ranks

@@ -11,7 +11,7 @@ import typer
 app = typer.Typer()
 
 
-class Kind(StrEnum):
+class FileKind(StrEnum):
     """Files that have a schema."""
 
     RUN = "run"
@@ -25,21 +25,21 @@ class Kind(StrEnum):
 
 
 @app.command()
-def schema(kind: Annotated[Kind, typer.Argument(help="The file to be described.")]) -> None:
+def schema(kind: Annotated[FileKind, typer.Argument(help="The file to be described.")]) -> None:
     """Print the JSON Schema of a file: one run, a paper, the methods, or a scale."""
     typer.echo(json.dumps(_schema(kind), indent=2))
 
 
-def _schema(kind: Kind) -> dict[str, Any]:
-    if kind is Kind.RUN:  # it describes all methods and problems, and imports torch for them
+def _schema(kind: FileKind) -> dict[str, Any]:
+    if kind is FileKind.RUN:  # it describes all methods and problems, and imports torch for them
         from wiregrad.runs.config import json_schema
 
         return json_schema()
     from wiregrad.studies import schema as files
 
     described = {
-        Kind.PAPER: files.paper_json_schema,
-        Kind.METHODS: files.methods_json_schema,
-        Kind.SCALE: files.scale_json_schema,
+        FileKind.PAPER: files.paper_json_schema,
+        FileKind.METHODS: files.methods_json_schema,
+        FileKind.SCALE: files.scale_json_schema,
     }
     return described[kind]()

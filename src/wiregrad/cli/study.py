@@ -1,4 +1,4 @@
-"""`wiregrad plan`, `preflight`, `train`, `tune`, `sweep`: what config/ asks for, and doing it."""
+"""`wiregrad plan`, `cost`, `preflight`, `train`, `tune`, `sweep`: what config/ asks for."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from wiregrad.cli.options import (
 from wiregrad.runs import startup
 
 if TYPE_CHECKING:
+    from wiregrad.studies.cost import Cost
     from wiregrad.studies.job import Job
+    from wiregrad.studies.plan import Group
 
 app = typer.Typer()
 
@@ -42,11 +44,61 @@ Experiments = Annotated[list[str], typer.Option("--experiment", help="Only these
 def plan(options: PlanOptions, paper: Papers = []) -> None:
     """List the groups of runs that a scale asks for: runs, tuning trials, or why it is skipped."""
     for group in options.load(paper or None).groups:
-        parts = [f"{len(group.runs)} runs"]
-        parts += [f"{len(group.tuning_runs)} tuning trials"] if group.tuning else []
+        parts = [_counted(len(group.runs), "run")]
+        parts += [_trials(group)] if group.tuning else []
         parts += ["a sweep"] if group.sweep else []
         what = f"skipped: {group.skip}" if group.skip else ", ".join(parts)
         typer.echo(f"{group.paper}/{group.experiment}/{group.label}: {what}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _trials(group: Group) -> str:
+    """The trials of a group's tuning in words."""
+    first, most = len(group.grid_trials), group.most_trials
+    return _counted(first, "tuning trial") if first == most else f"{first} to {most} tuning trials"
+
+
+@app.command()
+@bundled
+def cost(
+    options: PlanOptions,
+    papers: Annotated[list[str], typer.Argument(help="Only these papers.")] = [],
+) -> None:
+    """Estimate rounds and core-hours of what a scale asks for, by paper and experiment.
+
+    Trials and hours are those where every first grid holds the best point, and those at the caps.
+    The time of a round is that of run cards below the results, and else of a table.
+    """
+    from itertools import groupby
+
+    from wiregrad.studies.cost import costs, in_all
+
+    folders = [options.results / options.scale, options.results / "published" / options.scale]
+    found = costs(options.load(papers or None), folders)
+    row = "{:17} {:22} {:>6} {:>11} {:>15} {:>15}  {}"
+    head = ("paper", "experiment", "runs", "rounds", "trials", "core-hours", "time of a round")
+    typer.echo(row.format(*head))
+    for paper, parts in groupby(found, lambda part: part.paper):
+        every = list(parts)
+        for part in [*every, in_all(every, paper)]:
+            typer.echo(row.format(*_cells(part)))
+    typer.echo(row.format(*_cells(in_all(found, "all"))))
+
+
+def _cells(cost: Cost) -> tuple[object, ...]:
+    """A line of the table of costs."""
+    trials = _span(str(cost.trials), str(cost.most_trials)) if cost.most_trials else ""
+    hours = _span(f"{cost.hours:.2f}", f"{cost.most_hours:.2f}")
+    name = cost.experiment or "in all"
+    by = " + ".join(sorted(cost.sources))
+    return cost.paper, name, cost.runs, f"{cost.amount.rounds:,.0f}", trials, hours, by
+
+
+def _span(least: str, most: str) -> str:
+    return least if least == most else f"{least} to {most}"
 
 
 @app.command()
@@ -62,17 +114,17 @@ def preflight(
     startup.load_suite()
     from collections import Counter
 
-    from wiregrad.studies.preflight import State, checks
+    from wiregrad.studies.preflight import ShapeState, checks
 
     planned = options.load(paper or None)
-    states: Counter[State] = Counter()
+    states: Counter[ShapeState] = Counter()
     for result in checks(planned, experiment, device, jobs):
         states[result.state] += 1
         size = [f"d = {result.dim}, {result.seconds:.1f} s"] if result.dim else []
         about = ", ".join([*size, *filter(None, [result.detail])])
         typer.echo(f"{result.state:9}{result.shape}  {about}")
     typer.echo(", ".join(f"{count} {state}" for state, count in sorted(states.items())))
-    if states[State.DIVERGED]:
+    if states[ShapeState.DIVERGED]:
         raise typer.Exit(1)
 
 
@@ -105,12 +157,14 @@ def train(
 @app.command()
 @bundled
 def tune(options: GroupOptions, execution: ExecutionOptions) -> None:
-    """Choose one label's learning rate on the validation split, as `train` does first."""
+    """Search one label's learning rate on the validation split, as `train` does first."""
     with _job(execution) as job:
         from wiregrad.studies.tuning import tune as tune_group
 
         result = tune_group(options.group(), job)
-    typer.echo(f"{options.label}: best learning rate {result.best} by {result.metric}")
+    settled = "settled" if result.settled else "not settled"
+    best = f"best learning rate {result.best} by {result.metric}"
+    typer.echo(f"{options.label}: {best}, {settled} after {result.trials} trials")
 
 
 @app.command()

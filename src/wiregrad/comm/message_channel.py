@@ -54,7 +54,7 @@ class MessageChannel(Channel):
         self._meter_before = replace(self.meter)
 
     def cancel(self) -> None:
-        """Undo what this round has counted: a row was not finite, so nobody sends."""
+        """Take back what this round has counted: a row was not finite, so no message was sent."""
         self.meter = self._meter_before
         self._errors.clear()
 
@@ -213,7 +213,7 @@ class MessageChannel(Channel):
     def _send_empty_payloads(
         self, where: torch.Tensor, senders: list[int], dtype: torch.dtype
     ) -> list[int]:
-        """Send an empty payload for each sender that `where` leaves out; the rows of the others."""
+        """Send the empty payloads of those that `where` leaves out; return the rows that send."""
         sends = where.reshape(-1).tolist()
         skipping = [sender for sender, yes in zip(senders, sends, strict=True) if not yes]
         empty = wire.Payload.empty(dtype)
@@ -230,7 +230,7 @@ class MessageChannel(Channel):
         tags: torch.Tensor | None,
         priced_as: Compressor | None,
     ) -> torch.Tensor:
-        """Send C(row) of every row `[m, d]`; what is decoded."""
+        """Send C(row) of every row `[m, d]`; return what receivers decode."""
         encoded = self.blocked(compressor).encode(rows, self._generators_of(senders))
         self._deliver_and_count(encoded, range(encoded.rows), senders, tags, priced_as)
         self.choices[senders] = 0

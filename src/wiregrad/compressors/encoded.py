@@ -93,7 +93,7 @@ class Encoded:
         return tuple(int(piece.count_nonzero()) for piece in self._split(self.decode()[row]))
 
     def add_to(self, total: torch.Tensor) -> None:
-        """Total ← total + row, one row after the other, for `total` `[d]`."""
+        """Add the decoded rows to `total` `[d]`, in place and in their order."""
         for block, piece in zip(self.blocks, self._split(total), strict=True):
             if block is not None:
                 block.add_to(piece)

@@ -37,12 +37,12 @@ class EncodedBlock(ABC):
         """The body of this row's block in its payload."""
 
     def subtract_from(self, x: torch.Tensor) -> None:
-        """X ← x − decoded, for `x` `[n, d]`."""
+        """Subtract the decoded rows from `x` `[n, d]`, in place."""
         for rows, decoded in self._decoded_in_passes(x):
             x[rows] -= decoded
 
     def add_to(self, total: torch.Tensor) -> None:
-        """Total ← total + row, one row after the other, for `total` `[d]`."""
+        """Add the decoded rows to `total` `[d]`, in place and in their order."""
         for _, decoded in self._decoded_in_passes(total):
             for row in decoded:
                 total += row

@@ -75,7 +75,7 @@ def exponent(x: torch.Tensor) -> torch.Tensor:
 
 
 def times_power(x: torch.Tensor, power: torch.Tensor) -> torch.Tensor:
-    """X · 2^power in float64, in two steps: 2^power itself may leave the range."""
+    """Return x · 2^power in float64, in two steps: 2^power itself may leave the range."""
     half = power.div(2, rounding_mode="floor")
     first, second = torch.exp2(half.double()), torch.exp2((power - half).double())
     return x.double() * first * second

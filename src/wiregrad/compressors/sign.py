@@ -89,7 +89,7 @@ class _SignCompressor(Compressor):
         return block
 
     def _plain_sum(self, residual: torch.Tensor, x: torch.Tensor | None) -> SignBlock:
-        """Residual ← residual + x, and its signs and scales, in one pass; float32 on the CPU."""
+        """Add x to the residual and take signs and scales, in one pass; float32 on the CPU."""
         n, d = residual.shape
         bits = np.empty((n, -(-d // 8)), dtype=np.uint8)
         room = np.empty((n, min(d, VISITED)), dtype=np.bool_)

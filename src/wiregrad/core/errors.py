@@ -19,10 +19,6 @@ class DataUnavailable(WiregradError):
     """A data set that no source has: a run that needs it is "not run: no data"."""
 
 
-class AllDiverged(WiregradError):
-    """A grid all of whose points diverged: a run at its best point is "not run"."""
-
-
 class DataCorrupt(WiregradError):
     """A data file whose bytes or format are not as expected; names the file (and the line)."""
 

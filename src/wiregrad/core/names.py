@@ -30,8 +30,13 @@ def listing(known: Collection[str], word: str = "known") -> str:
     return f"({len(names)} are {word}, such as {', '.join(names[:EXAMPLES])})"
 
 
-def unknown(what: str, name: str, known: Collection[str]) -> str:
-    """``unknown WHAT 'NAME'``, with the nearest known names and, if they are few, all of them."""
+def hint(name: str, known: Collection[str]) -> str:
+    """What follows a misspelt name: the nearest known ones and, if they are few, all of them."""
     near = did_you_mean(name, known)
     many = len(known) > LISTED
-    return f"unknown {what} {name!r}{near}" + ("" if near and many else f" {listing(known)}")
+    return near + ("" if near and many else f" {listing(known)}")
+
+
+def unknown(what: str, name: str, known: Collection[str]) -> str:
+    """``unknown WHAT 'NAME'``, with a `hint`."""
+    return f"unknown {what} {name!r}{hint(name, known)}"

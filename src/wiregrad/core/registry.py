@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic_core import core_schema
 
 from wiregrad.core.errors import ConfigError
 from wiregrad.core.names import listing, unknown
+from wiregrad.core.validation import first_problem, joined
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -31,10 +32,12 @@ class Registry(Generic[T]):
 
     Args:
         what: The kind, for messages, for example "method".
+        key: The key under which a mapping holds the name of its class.
     """
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, key: str = "name") -> None:
         self.what = what
+        self.key = key
         self._classes: dict[str, type[T]] = {}
 
     def register(self, name: str) -> Callable[[C], C]:
@@ -82,19 +85,20 @@ class Registry(Generic[T]):
         """
         where = self.what if where is None else where
         if isinstance(spec, str):
-            spec = {"name": spec}
+            spec = {self.key: spec}
         if not isinstance(spec, Mapping):
             return spec
         fields = dict(spec)
-        name = fields.pop("name", None)
+        name = fields.pop(self.key, None)
         if not isinstance(name, str):
-            raise ConfigError(f"{where}.name: missing {listing(sorted(self))}")
+            raise ConfigError(f"{where}.{self.key}: missing {listing(sorted(self))}")
         if name not in self:
-            raise ConfigError(f"{where}.name: {unknown(self.what, name, sorted(self))}")
+            raise ConfigError(f"{where}.{self.key}: {unknown(self.what, name, sorted(self))}")
         try:
             return pydantic.TypeAdapter(self[name]).validate_python(fields)
         except pydantic.ValidationError as error:
-            raise ConfigError(f"{where}{_first_line(error, self[name])}") from None
+            key, message = first_problem(error, fields, lambda path: self._keys(name, path))
+            raise ConfigError(joined(f"{where}.{key}" if key else where, message)) from None
 
     def validate(self, spec: Any) -> T:
         """`build` for a field of another registered class, to whose message pydantic adds the key.
@@ -114,6 +118,11 @@ class Registry(Generic[T]):
     def json_schema(self) -> dict[str, Any]:
         """The JSON Schema of the mappings that `build` accepts."""
         return {"oneOf": [self._entry_schema(name) for name in self]}
+
+    def _keys(self, name: str, path: Sequence[int | str]) -> list[str]:
+        """The keys of the mappings that describe a class; empty for those at a path below."""
+        fields = dataclasses.fields(self[name])  # type: ignore[arg-type]  # T is a dataclass
+        return [] if path else [self.key, *(field.name for field in fields if field.init)]
 
     def _entry_schema(self, name: str) -> dict[str, Any]:
         schema = _without_references(pydantic.TypeAdapter(self[name]).json_schema())
@@ -198,16 +207,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     return value
-
-
-def _first_line(error: pydantic.ValidationError, cls: type) -> str:
-    """``.key: what is wrong``, with the allowed keys where one is unknown."""
-    first = error.errors()[0]
-    key = "".join(f".{part}" for part in first["loc"])
-    message = str(first["msg"]).removeprefix("Value error, ")
-    if first["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        known = [f.name for f in dataclasses.fields(cls) if f.init]
-        message = f"unknown key (allowed: {', '.join(['name', *known])})"
-    elif first["type"] != "value_error" and first["type"] != "missing":
-        message = f"{message} (got {first['input']!r})"
-    return f"{key}{message}" if message.startswith(".") else f"{key}: {message}"

@@ -46,7 +46,7 @@ FIELD_LIMIT = 1 << 24
 
 
 @dataclass(frozen=True)
-class Table:
+class SentenceTable:
     """How a table holds labels and texts."""
 
     label: int
@@ -63,15 +63,15 @@ class Table:
 
 TOPICS = ("World", "Sports", "Business", "Sci/Tech")
 
-SST2 = Table(label=1, texts=(0,), header=True)
-COLA = Table(label=1, texts=(3,))
-RTE = Table(label=3, texts=(1, 2), labels=("entailment", "not_entailment"), header=True)
-AG_NEWS = Table(label=1, texts=(0,), labels=TOPICS)
-AG_NEWS_CSV = Table(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=True)
+SST2 = SentenceTable(label=1, texts=(0,), header=True)
+COLA = SentenceTable(label=1, texts=(3,))
+RTE = SentenceTable(label=3, texts=(1, 2), labels=("entailment", "not_entailment"), header=True)
+AG_NEWS = SentenceTable(label=1, texts=(0,), labels=TOPICS)
+AG_NEWS_CSV = SentenceTable(label=0, texts=(2,), labels=("1", "2", "3", "4"), quoted=True)
 
 
 def read_table(
-    files: Mapping[str, Path], table: Table, rows: Mapping[str, int] | None = None
+    files: Mapping[str, Path], table: SentenceTable, rows: Mapping[str, int] | None = None
 ) -> Arrays:
     """The tensors from files `train` and `test` in the form of `table`.
 
@@ -129,7 +129,7 @@ def _ordered(rows: Iterable[Row]) -> list[Row]:
     return [(label, clean) for _, label, clean in sorted(keyed)]
 
 
-def _table(path: Path, table: Table) -> list[Row]:
+def _table(path: Path, table: SentenceTable) -> list[Row]:
     numbers = {name: number for number, name in enumerate(table.labels)}
     rows = []
     for number, cells in enumerate(_cells(path, table), start=1):
@@ -147,7 +147,7 @@ def _table(path: Path, table: Table) -> list[Row]:
     return rows
 
 
-def _cells(path: Path, table: Table) -> Iterable[list[str]]:
+def _cells(path: Path, table: SentenceTable) -> Iterable[list[str]]:
     text = read_text(path)
     if not table.quoted:
         return [line.split("\t") for line in text.split("\n") if line]

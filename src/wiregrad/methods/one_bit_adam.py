@@ -25,7 +25,7 @@ Warmup = Annotated[float, pydantic.Field(gt=0, le=1)]
 class OneBitAdam(Method):
     """1-bit Adam as COMP-AMS ran it: compressed on the way up only.
 
-    warm-up, the first W = `warmup` of all rounds (at least one)
+    warm-up, the first W rounds: `warmup_rounds`, or the share `warmup` of all (at least one)
     worker  send g_i
     server  broadcast g = mean g_i
     all     m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;  x <- x - lr m / sqrt(v + eps)
@@ -47,6 +47,8 @@ class OneBitAdam(Method):
     blocks: BlockKind = "per_tensor"
     warmup: Warmup = 0.05
     """Share of all rounds that the budget allows, in (0, 1]."""
+    warmup_rounds: Annotated[int, pydantic.Field(gt=0)] | None = None
+    """Rounds of warm-up, whatever the budget; `warmup` then has no effect."""
     beta1: Fraction = 0.9
     beta2: Fraction = 0.999
     eps: PositiveFloat = 1e-8
@@ -59,6 +61,8 @@ class OneBitAdam(Method):
 
     def warming_up(self, step: Step) -> bool:
         """Whether this round is one of the warm-up: v must see a gradient before it freezes."""
+        if self.warmup_rounds is not None:
+            return step.t <= self.warmup_rounds
         return step.t <= max(1, round(self.warmup * step.total))
 
     def work(

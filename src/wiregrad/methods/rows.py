@@ -18,7 +18,7 @@ def for_rows(lr: float | torch.Tensor) -> float | torch.Tensor:
 
 
 def descend(x: torch.Tensor, lr: float | torch.Tensor, direction: torch.Tensor) -> None:
-    """X <- x - lr direction, in place; x and the direction are `[..., d]`, lr one number a run."""
+    """Take a step, in place: x <- x - lr direction, both `[..., d]`, with one lr for each run."""
     if isinstance(lr, torch.Tensor):
         x.addcmul_(lr, direction, value=-1)
     else:

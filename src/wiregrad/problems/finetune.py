@@ -23,7 +23,7 @@ Name = Literal["sst2", "cola", "rte", "ag_news", "imdb"]
 
 
 @dataclass(frozen=True)
-class Task:
+class SentenceTask:
     """A classification task."""
 
     data: str
@@ -31,12 +31,12 @@ class Task:
     classes: int = 2
 
 
-TASKS: dict[Name, Task] = {
-    "sst2": Task("sst2"),
-    "cola": Task("cola"),
-    "rte": Task("rte"),
-    "ag_news": Task("ag-news|ag-news-10k", classes=4),
-    "imdb": Task("imdb-text"),
+TASKS: dict[Name, SentenceTask] = {
+    "sst2": SentenceTask("sst2"),
+    "cola": SentenceTask("cola"),
+    "rte": SentenceTask("rte"),
+    "ag_news": SentenceTask("ag-news|ag-news-10k", classes=4),
+    "imdb": SentenceTask("imdb-text"),
 }
 
 

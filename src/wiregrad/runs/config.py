@@ -6,13 +6,12 @@ import hashlib
 import importlib.util
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import pydantic
-import yaml
 
 from wiregrad.comm.accounting import CONVENTIONS
 from wiregrad.core.errors import ConfigError
@@ -191,7 +190,7 @@ def load_plugin(path: str) -> None:
     if name in sys.modules:
         return
     if not file.is_file():
-        raise ConfigError(f"plugins: {path}: no such file")
+        raise ConfigError(f"plugins: {path}: no such file (looked for {file})")
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ConfigError(f"plugins: {path}: not a Python file")
@@ -202,22 +201,3 @@ def load_plugin(path: str) -> None:
     except BaseException:
         del sys.modules[name]
         raise
-
-
-def set_keys(config: dict[str, Any], assignments: Iterable[str]) -> dict[str, Any]:
-    """Apply `a.b=c` overrides (c read as YAML) to a nested mapping, in place."""
-    for assignment in assignments:
-        key, equals, value = assignment.partition("=")
-        *parents, last = key.split(".")
-        if not equals or not last:
-            raise ConfigError(f"--set {assignment}: the form is a.b=value")
-        node = config
-        for parent in parents:
-            node = node.setdefault(parent, {})
-            if not isinstance(node, dict):
-                raise ConfigError(f"--set {assignment}: {parent} is not a mapping")
-        try:
-            node[last] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            raise ConfigError(f"--set {assignment}: the value is not YAML") from None
-    return config

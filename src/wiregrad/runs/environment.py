@@ -1,4 +1,4 @@
-"""What this process runs on: device, git revision, versions, memory. Run cards name them."""
+"""What this process runs on: git revision, versions, memory. Run cards name them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
 _PACKAGES = ("wiregrad", "torch", "numpy", "pyarrow", "pandas")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device called `name`; `auto` is the accelerator where there is one, else the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 @cache

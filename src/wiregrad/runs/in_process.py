@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 
 from wiregrad.comm import accounting
+from wiregrad.core.devices import pick_device
 from wiregrad.core.rng import Seeds
 from wiregrad.runs.checkpoint import Checkpointer
-from wiregrad.runs.environment import pick_device
 from wiregrad.runs.identity import finished, identity
 from wiregrad.runs.loop import Loop
 from wiregrad.runs.outputs import write_outputs

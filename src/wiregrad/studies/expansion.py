@@ -14,13 +14,13 @@ Every error is a ConfigError of one line that names the file and the key.
 from __future__ import annotations
 
 import copy
-import difflib
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import hint
 
 Entry = Mapping[str, Any]
 
@@ -31,18 +31,7 @@ ALL = "all"
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _LISTS_OF_LABELS = ("methods", "emphasise", "better", "worse", "followers", "falling", "flat")
-_KEYED_BY_LABEL = ("lr", "shift", "labels")
-_FEW = 12
-
-
-def known(name: str, names: Collection[str]) -> str:
-    """What an error says after an unknown name: all names if they are few, else the nearest."""
-    if len(names) <= _FEW:
-        return f"known: {', '.join(map(str, names))}"
-    near = difflib.get_close_matches(name, names, n=4, cutoff=0.5)
-    if not near:
-        return f"{len(names)} are known"
-    return f"did you mean {' or '.join(map(repr, near))}? {len(names)} are known"
+_KEYED_BY_LABEL = ("lr", "shift", "labels", "also")
 
 
 # --- entries -----------------------------------------------------------------------------------
@@ -161,7 +150,7 @@ def _filled(value: Any, scope: Entry, here: str) -> Any:
         return value
     for name in _PLACEHOLDER.findall(value):
         if name not in scope:
-            raise ConfigError(f"{here}: {{{name}}} is not in for_each ({known(name, scope)})")
+            raise ConfigError(f"{here}: {{{name}}} is not in for_each{hint(name, scope)}")
     whole = _PLACEHOLDER.fullmatch(value)
     if whole:
         return copy.deepcopy(scope[whole[1]])
@@ -186,7 +175,7 @@ def _inherited(name: str, flat: Entry, where: str, below: tuple[str, ...]) -> An
         return merge({}, own)
     other = str(entry["like"])
     if not isinstance(flat.get(other), Mapping):
-        raise ConfigError(f"{where}{name}.like: no entry {other!r} here ({known(other, flat)})")
+        raise ConfigError(f"{where}{name}.like: no entry {other!r} here{hint(other, flat)}")
     return merge(_inherited(other, flat, where, (*below, name)), own)
 
 
@@ -213,7 +202,7 @@ def resolved_sets(sets: Any, labels: Collection[str], where: str) -> dict[str, l
         for member in sets[name]:
             if member not in labels and member not in sets:
                 here = f"{where}.{name}: unknown label {member!r}"
-                raise ConfigError(f"{here} ({known(member, [*labels, *sets])})")
+                raise ConfigError(f"{here}{hint(member, [*labels, *sets])}")
             found += flat(member, (*around, name)) if member in sets else [member]
         return found
 
@@ -242,7 +231,7 @@ def _listed(value: Any, sets: Mapping[str, list[str]], where: str) -> Any:
     """The labels of a set, or of a list in which sets may stand; `all` by itself stays."""
     if isinstance(value, str) and value != ALL:
         if value not in sets:
-            raise ConfigError(f"{where}: no label set {value!r} ({known(value, sets)})")
+            raise ConfigError(f"{where}: no label set {value!r}{hint(value, sets)}")
         return list(sets[value])
     if not isinstance(value, list):
         return value

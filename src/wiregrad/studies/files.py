@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +18,9 @@ from wiregrad.core.errors import ConfigError, RecordError
 from wiregrad.core.files import write_json
 from wiregrad.runs.record import Outcome, read_model
 
+RATE = "method.lr"
+"""The key of a run that every tuning searches first."""
+SweepAxis = Literal["multiples", "k", "zeta"]
 PROGRESS = "progress.json"
 """Name of the file beside a run that is under way."""
 
@@ -69,20 +74,88 @@ class Manifest(_File):
     not_run: NotRun | None = None
 
 
-class TuningResult(_File):
-    """tuning.json: the learning rates that were tried, their scores, and the best one."""
+class TuningPoint(_File):
+    """Settings that a tuning tried, and how they scored."""
 
-    grid: tuple[float, ...]
-    scores: dict[str, tuple[float | None, ...]]
-    """By rate, one value of the metric a seed; null where the run diverged."""
+    settings: dict[str, float]
+    """By dotted key of a run configuration; `method.lr` is always among them."""
+    values: tuple[float | None, ...]
+    """The metric with each seed; null where the run diverged."""
+
+    @property
+    def score(self) -> float | None:
+        """The mean over the seeds; None where a run diverged."""
+        finite = [v for v in self.values if v is not None and math.isfinite(v)]
+        whole = bool(finite) and len(finite) == len(self.values)
+        return statistics.fmean(finite) if whole else None
+
+
+class TuningResult(_File):
+    """tuning.json: the settings that were tried, their scores, and the best ones.
+
+    Files of before tuning had a cap hold `grid`, `scores` by rate and `edge`; they are read as if
+    they had been written in the form of today.
+    """
+
+    points: tuple[TuningPoint, ...] = ()
+    """In the order of their settings as numbers, rates first."""
     metric: str
     seeds: tuple[int, ...]
     budget: dict[str, Any]
+    """That of a trial."""
     best: float | None = None
-    """Null where every rate has a diverged run, or nothing was run."""
-    edge: bool = False
-    """Whether the best rate is at an end of the grid."""
+    """The best rate; null where every point has a diverged run, or nothing was run."""
+    chosen: dict[str, float] = {}
+    """The best settings by dotted key; `best` among them."""
+    settled: bool = False
+    """Whether the best has a worse neighbour on both sides, along every axis."""
+    unsettled: tuple[str, ...] = ()
+    """The axes, by dotted key, along which it has not."""
+    cap: int | None = None
+    """Values tried on an axis at the most; null where the grid was to stay as it was."""
     not_run: NotRun | None = None
+
+    @property
+    def trials(self) -> int:
+        """Runs that were made to choose."""
+        return sum(len(point.values) for point in self.points)
+
+    @property
+    def grid(self) -> tuple[float, ...]:
+        """The rates that were tried, in ascending order."""
+        return tuple(dict.fromkeys(point.settings[RATE] for point in self.points))
+
+    @property
+    def curve(self) -> tuple[TuningPoint, ...]:
+        """The points that differ from the best in the rate alone; all, where none is the best."""
+        others = {key: value for key, value in self.chosen.items() if key != RATE}
+        return tuple(p for p in self.points if others.items() <= p.settings.items())
+
+    @property
+    def scores(self) -> dict[str, tuple[float | None, ...]]:
+        """The values of the curve by rate, in ascending order."""
+        return {repr(point.settings[RATE]): point.values for point in self.curve}
+
+    @property
+    def edge(self) -> bool:
+        """Whether the best point, or one that equals it, is at an end of what was tried."""
+        return self.best is not None and bool(self.unsettled)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_the_old_form(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "grid" not in content:
+            return content
+        new = {k: v for k, v in content.items() if k not in ("grid", "scores", "edge")}
+        scores = content.get("scores") or {}
+        tried = {float(rate): scores.get(repr(float(rate)), ()) for rate in content["grid"]}
+        new["points"] = [{"settings": {RATE: r}, "values": tried[r]} for r in sorted(tried)]
+        best = content.get("best")
+        if best is not None:
+            inside = min(tried) < best < max(tried)
+            new |= {"chosen": {RATE: best}, "settled": inside}
+            new["unsettled"] = [] if inside else [RATE]
+        return new
 
 
 class SweepPoint(_File):
@@ -113,8 +186,11 @@ class SweepResult(_File):
 
     best: SweepPoint | None = None
     """Null where every point diverged, or nothing was run."""
-    edge: tuple[Literal["multiples", "k", "zeta"], ...] | None = None
-    """The axes at whose end the best point is; null without one."""
+    settled: dict[SweepAxis, bool] = {}
+    """By axis, whether the best point has a worse neighbour on both sides, or is at a natural end;
+    empty without a best point. Of older files, which hold `edge`, the axes that are not."""
+    cap: int | None = None
+    """Values tried on an axis at the most; null where the grid was to stay as it was."""
     given: dict[str, Any]
     """What the theory of the problem gave all runs, by dotted key of a run configuration."""
     outcomes: dict[str, int]
@@ -125,6 +201,21 @@ class SweepResult(_File):
     data: dict[str, Any]
     """The data set's provenance."""
     not_run: NotRun | None = None
+
+    @property
+    def edge(self) -> tuple[SweepAxis, ...] | None:
+        """The axes along which the best point is not settled; None without one."""
+        if self.best is None:
+            return None
+        return tuple(name for name, settled in self.settled.items() if not settled)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_the_old_form(cls, content: Any) -> Any:
+        if not isinstance(content, dict) or "edge" not in content:
+            return content
+        new = {key: value for key, value in content.items() if key != "edge"}
+        return new | {"settled": dict.fromkeys(content["edge"] or (), False)}
 
 
 class DataReport(_File):

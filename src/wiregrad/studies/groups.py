@@ -60,7 +60,7 @@ def _choose_settings(group: Group, job: Job) -> dict[str, Any] | NotRun:
     if group.tuning is None:
         return {}
     found = tuning.find_rate(group, job)
-    return found.not_run or {"method.lr": found.best}
+    return found.not_run or dict(found.chosen)
 
 
 def _listed(planned: PlannedRun, card: RunCard) -> ListedRun:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError
+from wiregrad.core.names import hint
 from wiregrad.core.validation import checked, read_yaml
 from wiregrad.studies.expansion import (
     ALL,
     expanded,
-    known,
     merge,
     resolved_sets,
     section,
@@ -90,15 +90,18 @@ def load_papers(
     chosen = names or available
     for name in [*chosen, *overrides]:
         if name not in available:
-            raise ConfigError(
-                f"{config_dir / 'papers'}: no paper {name!r} (known: {', '.join(available)})"
-            )
+            raise ConfigError(f"{config_dir / 'papers'}: no paper {name!r}{hint(name, available)}")
     where = f"{config_dir / 'scales' / scale}.yaml: papers"
     loaded = {}
     for name in chosen:
         content, source = read_paper(config_dir, name)
-        content = _overridden(content, overrides.get(name) or {}, f"{where}.{name}")
-        loaded[name] = _validated(content, source, methods, sets)
+        changed = _overridden(content, overrides.get(name) or {}, f"{where}.{name}")
+        try:
+            loaded[name] = _validated(changed, source, methods, sets)
+        except ConfigError:
+            _validated(content, source, methods, sets)
+            # The paper is right by itself: the scale is to blame.
+            loaded[name] = _validated(changed, f"{where}.{name}", methods, sets)
     return loaded
 
 
@@ -126,21 +129,23 @@ def _overridden(
     there = content.get("experiments") or {}
     for name in changes.get("experiments") or {}:
         if name not in there:
-            raise ConfigError(f"{where}.experiments: no experiment {name!r} ({known(name, there)})")
+            raise ConfigError(f"{where}.experiments: no experiment {name!r}{hint(name, there)}")
     return merge(content, changes)
 
 
 def _validated(
-    content: dict[str, Any], source: str, methods: Mapping[str, MethodEntry], sets: Sets
+    content: Mapping[str, Any], source: str, methods: Mapping[str, MethodEntry], sets: Sets
 ) -> Paper:
     """The paper, with label sets resolved; `source` begins every error."""
     where = f"{source}: label_sets"
-    own = resolved_sets(content.pop("label_sets", None) or {}, methods, where)
+    own = resolved_sets(content.get("label_sets") or {}, methods, where)
     for name in own:
         if name in sets:
             raise ConfigError(f"{where}.{name}: stands in methods.yaml already")
     every = {**sets, **own}
     resolved = {
-        key: with_labels(value, every, f"{source}: {key}") for key, value in content.items()
+        key: with_labels(value, every, f"{source}: {key}")
+        for key, value in content.items()
+        if key != "label_sets"
     }
     return checked(Paper, resolved, source, ("label_sets",))

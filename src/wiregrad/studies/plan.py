@@ -9,15 +9,26 @@ import copy
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError
-from wiregrad.studies.expansion import ALL, known
+from wiregrad.core.names import hint, unknown
+from wiregrad.studies.expansion import ALL
+from wiregrad.studies.files import RATE
 from wiregrad.studies.papers import load_methods, load_papers
-from wiregrad.studies.schema import Experiment, MethodEntry, Paper, Sweep, Tuning
+from wiregrad.studies.schema import (
+    LENGTHS,
+    Experiment,
+    MethodEntry,
+    Paper,
+    Sweep,
+    Tuning,
+)
+from wiregrad.studies.search import Axis, Point
 
 TUNED = "tuned"
 """Stands for the learning rate in a planned run whose group is tuned or swept first."""
@@ -49,9 +60,49 @@ class Group:
     runs: tuple[PlannedRun, ...]
     directory: Path
     tuning: Tuning | None
-    tuning_runs: tuple[tuple[float, PlannedRun], ...]
+    trial_config: dict[str, Any] | None = field(repr=False)
+    """What the trials of the tuning have in common: a run of the tuning's budget."""
     sweep: Sweep | None
     skip: str | None
+
+    def trial(self, settings: Mapping[str, float], seed: int) -> PlannedRun:
+        """The trial of a tuning with these settings, by dotted key; none is listed beforehand.
+
+        `settings` are those of a run: what is a share of a run's rounds is as many rounds here.
+        Raises ConfigError where the group has no tuning.
+        """
+        if self.trial_config is None or self.tuning is None:
+            raise ConfigError(f"{self.paper}/{self.experiment}: no tuning at scale {self.scale}")
+        config = copy.deepcopy(self.trial_config) | {"seed": seed}
+        for key, value in settings.items():
+            assign(config, key, self.tuning.of_trial(self.label, key, value))
+        return _planned(config)
+
+    @property
+    def axes(self) -> tuple[Axis, ...]:
+        """What the tuning searches, the rate first."""
+        return () if self.tuning is None else self.tuning.axes(self.label)
+
+    @property
+    def grid_trials(self) -> tuple[PlannedRun, ...]:
+        """The trials of the grid before it is extended, those of every seed."""
+        if self.tuning is None:
+            return ()
+        settings = map(self.settings_at, itertools.product(*(axis.grid for axis in self.axes)))
+        return tuple(self.trial(each, seed) for each in settings for seed in self.tuning.seeds)
+
+    def settings_at(self, point: Point) -> dict[str, float]:
+        """The settings of a point of the tuning's axes, by dotted key of a run configuration."""
+        pairs = zip(self.axes, point, strict=True)
+        return {axis.name: int(value) if axis.whole else value for axis, value in pairs}
+
+    @property
+    def most_trials(self) -> int:
+        """Trials that the tuning makes at the most."""
+        if self.tuning is None:
+            return 0
+        each = [axis.cap if axis.grows and axis.cap else len(axis.grid) for axis in self.axes]
+        return math.prod(each) * len(self.tuning.seeds)
 
     @property
     def title(self) -> str:
@@ -65,7 +116,7 @@ class Group:
 
     @property
     def tuning_file(self) -> Path:
-        """tuning.json: scores of the grid and the rate that won."""
+        """tuning.json: the scores of what was tried, and what won."""
         return self.directory / "tuning.json"
 
     @property
@@ -89,10 +140,16 @@ class Group:
         }
 
     def digest(self) -> str:
-        """Changes when any planned run changes."""
-        planned = [run.config for run in self.runs] + [r.config for _, r in self.tuning_runs]
-        chosen_by = self.sweep or self.tuning
-        return _digest([*planned, chosen_by.model_dump()] if chosen_by else planned)
+        """Changes when a planned run changes, or the rule by which a tuning or sweep chooses.
+
+        The trials that a tuning makes follow from its rule.
+        """
+        content: list[Any] = [run.config for run in self.runs]
+        if self.sweep is not None:
+            content.append(self.sweep.rule())
+        elif self.tuning is not None:
+            content += [self.trial_config, self.tuning.rule(self.label)]
+        return _digest(content)
 
 
 @dataclass(frozen=True)
@@ -115,7 +172,7 @@ class Plan:
         wanted = f"{paper}/{experiment}/{label}"
         names = {f"{g.paper}/{g.experiment}/{g.label}": g for g in self.groups}
         if wanted not in names:
-            raise ConfigError(f"no group {wanted} at scale {self.scale} ({known(wanted, names)})")
+            raise ConfigError(f"no group {wanted} at scale {self.scale}{hint(wanted, names)}")
         return names[wanted]
 
 
@@ -146,18 +203,19 @@ def load_plan(
 
 def _labels(
     paper: Paper,
-    experiment: str,
+    name: str,
     methods: Mapping[str, MethodEntry],
     sets: Mapping[str, list[str]],
-) -> Iterator[str]:
-    wanted = paper.experiments[experiment].methods
-    for label in sets[ALL] if wanted == ALL else wanted:
-        if label not in methods:
-            raise ConfigError(
-                f"{paper.paper}: experiments.{experiment}.methods: unknown label {label!r}"
-                f" ({known(label, methods)})"
-            )
-        yield label
+) -> Collection[str]:
+    """The labels of an experiment; ConfigError where it names one that is not known."""
+    experiment = paper.experiments[name]
+    wanted = sets[ALL] if experiment.methods == ALL else experiment.methods
+    for key, labels in {"methods": wanted, **experiment.keyed_by_label}.items():
+        for label in labels:
+            if label not in methods:
+                where = f"{paper.paper}: experiments.{name}.{key}"
+                raise ConfigError(f"{where}: {unknown('label', label, methods)}")
+    return wanted
 
 
 def _group(
@@ -179,7 +237,7 @@ def _group(
         runs=tuple(_planned(cell.run(point, s)) for point in points for s in experiment.seeds),
         directory=root / paper.paper / name / label,
         tuning=tuning,
-        tuning_runs=() if tuning is None else tuple(cell.trials(tuning)),
+        trial_config=None if tuning is None else cell.trial(tuning),
         sweep=experiment.sweep,
         skip=experiment.skip,
     )
@@ -222,17 +280,44 @@ class _Cell:
             config["method"]["schedule"] = experiment.schedule
         return config
 
-    def trials(self, tuning: Tuning) -> Iterator[tuple[float, PlannedRun]]:
-        """Every rate of the grid with every tuning seed, at a constant rate."""
-        for rate in tuning.rates(self.label):
-            for seed in tuning.seeds:
-                config = copy.deepcopy(self.run({}, seed))
-                config["method"]["lr"] = rate
-                config["method"].pop("schedule", None)
-                config["budget"] = dict(tuning.budget)
-                if tuning.splits:
-                    config["problem"]["valid_fraction"] = tuning.valid_fraction
-                yield rate, _planned(config)
+    def trial(self, tuning: Tuning) -> dict[str, Any]:
+        """The configuration that all trials of a tuning have in common.
+
+        A trial whose budget is a fraction of the run's has the run's schedule, shrunk to it; any
+        other has a constant rate.
+        """
+        config = self.run({}, tuning.seeds[0])
+        assign(config, RATE, TUNED)
+        schedule = config["method"].pop("schedule", None)
+        if tuning.fraction is None:
+            config["budget"] = dict(tuning.budget)
+        else:
+            config["budget"] = _part_of(config["budget"], tuning.fraction)
+            if schedule is not None:
+                config["method"]["schedule"] = _shrunk(schedule, tuning.fraction)
+        if tuning.splits:
+            config["problem"]["valid_fraction"] = tuning.valid_fraction
+        return config
+
+
+def _part_of(budget: Mapping[str, Any], fraction: float) -> dict[str, Any]:
+    """This part of the length of a budget, and of its bits; its target is left out."""
+    part: dict[str, Any] = {}
+    for key, value in budget.items():
+        if value is None or key not in LENGTHS | {"bits"}:
+            continue
+        part[key] = _scaled(value, fraction) if key == "epochs" else max(1, round(value * fraction))
+    return part
+
+
+def _shrunk(schedule: Mapping[str, Any], fraction: float) -> dict[str, Any]:
+    """A schedule whose milestones come that much earlier."""
+    milestones = [_scaled(epoch, fraction) for epoch in schedule.get("milestones", ())]
+    return {**schedule, "milestones": milestones}
+
+
+def _scaled(value: float, fraction: float) -> float:
+    return float(f"{value * fraction:.6g}")
 
 
 def asked_of_theory(config: Mapping[str, Any]) -> bool:

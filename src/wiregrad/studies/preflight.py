@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from wiregrad.core.errors import ConfigError, DataUnavailable, RuntimeFailure
+from wiregrad.core.names import unknown
 from wiregrad.problems import registry
 from wiregrad.problems.deep import DeepSpec
 from wiregrad.runs import startup
@@ -37,7 +38,7 @@ _STAND_INS = {"tiny_imagenet": "tiny_imagenet50", "wikitext-2": "tiny-shakespear
 """Data sets with inputs of the same form, to check a network on where its own are missing."""
 
 
-class State(StrEnum):
+class ShapeState(StrEnum):
     """What a check found."""
 
     OK = "ok"
@@ -47,11 +48,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True)
-class Check:
+class ShapeResult:
     """What the check of one job shape found."""
 
     shape: str
-    state: State
+    state: ShapeState
     detail: str = ""
     """Why there was nothing to run, or what was checked in place of the run itself."""
     seconds: float = 0.0
@@ -70,15 +71,16 @@ def shapes(plan: Plan) -> Iterator[tuple[Group, PlannedRun]]:
 
 def checks(
     plan: Plan, experiments: Collection[str] = (), device: str = "cpu", jobs: int = 1
-) -> Iterator[Check]:
+) -> Iterator[ShapeResult]:
     """Check every job shape of a plan, or of some `experiments`, in order, `jobs` at a time.
 
     Raises ConfigError for an unknown experiment, and RuntimeFailure when one of several processes
     is lost.
     """
-    unknown = set(experiments) - {group.experiment for group in plan.groups}
-    if unknown:
-        raise ConfigError(f"--experiment: {', '.join(sorted(unknown))} not in what was planned")
+    planned = list(dict.fromkeys(group.experiment for group in plan.groups))
+    for name in experiments:
+        if name not in planned:
+            raise ConfigError(f"--experiment: {unknown('experiment', name, planned)}")
     asked = [pair for pair in shapes(plan) if not experiments or pair[0].experiment in experiments]
     pairs = [group for group, _ in asked], [planned for _, planned in asked]
     one = partial(check, device=device)
@@ -95,7 +97,7 @@ def checks(
             pool.shutdown(cancel_futures=True)
 
 
-def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
+def check(group: Group, planned: PlannedRun, device: str = "cpu") -> ShapeResult:
     """Two rounds of one job shape, from data to history.
 
     A distributed run is simulated here; the check then says so. Raises ConfigError, which names the
@@ -103,10 +105,12 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
     """
     name = f"{group.paper}/{group.experiment}/{group.label}/n{planned.workers}"
     if group.skip is not None:
-        return Check(name, State.SKIPPED, group.skip)
+        return ShapeResult(name, ShapeState.SKIPPED, group.skip)
     config = shortened(planned.config)
     if group.tuning is not None:
-        assign(config, "method.lr", min(group.tuning.rates(group.label)))
+        smallest = tuple(min(axis.grid) for axis in group.axes)
+        for key, value in group.settings_at(smallest).items():
+            assign(config, key, value)
     notes = _simulate_ranks(config)
     own, reasons = config["problem"].get("data"), list[str]()
     for data in dict.fromkeys([own, _STAND_INS.get(own, own)]):
@@ -121,7 +125,7 @@ def check(group: Group, planned: PlannedRun, device: str = "cpu") -> Check:
         else:
             notes += [f"on {data}"] if data != own else []
             return replace(found, detail=", ".join(notes))
-    return Check(name, State.NO_DATA, reasons[0])
+    return ShapeResult(name, ShapeState.NO_DATA, reasons[0])
 
 
 def _simulate_ranks(config: dict[str, Any]) -> list[str]:
@@ -134,7 +138,7 @@ def _simulate_ranks(config: dict[str, Any]) -> list[str]:
     return [f"{name} runtime checked by its simulation"]
 
 
-def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Check:
+def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> ShapeResult:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="wiregrad-preflight-") as folder:
         if group.sweep is not None:
@@ -146,8 +150,8 @@ def _checked(name: str, group: Group, config: dict[str, Any], device: str) -> Ch
             config, _ = theory_step.resolved(config, name)
         card = execute(RunConfig.parse(config, name), Path(folder), device=device)
     assert card is not None  # no process is a rank here
-    state = State.OK if card.outcome is Outcome.COMPLETED else State.DIVERGED
-    return Check(name, state, "", time.perf_counter() - began, card.dim)
+    state = ShapeState.OK if card.outcome is Outcome.COMPLETED else ShapeState.DIVERGED
+    return ShapeResult(name, state, "", time.perf_counter() - began, card.dim)
 
 
 def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
@@ -159,6 +163,7 @@ def _swept(group: Group, folder: Path, device: str) -> dict[str, Any]:
         k=task.k[:1],
         zeta=task.zeta[:1],
         seeds=task.seeds[:1],
+        cap=None,
         stop=replace(task.stop, max_rounds=ROUNDS),
     )
     found = run_sweep(short, folder / "sweep", device)

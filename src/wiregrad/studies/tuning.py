@@ -1,41 +1,49 @@
-"""Tuning: which learning rate of a group's grid scores best on the metric of its tuning."""
+"""Tuning: which learning rate scores best on the metric of a group's tuning, and what goes with it.
+
+Trials are made on demand: `wiregrad.studies.search` extends the grid where the best rate is at an
+end of it. What is tried depends on the scores alone, and finished trials are kept, so that a tuning
+that was interrupted goes on to the same result.
+"""
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from wiregrad.core.errors import ConfigError, DataUnavailable
 from wiregrad.runs.record import Outcome
-from wiregrad.studies.files import NotRun, NotRunKind, TuningResult, write
+from wiregrad.studies.files import (
+    RATE,
+    NotRun,
+    NotRunKind,
+    TuningPoint,
+    TuningResult,
+    write,
+)
 from wiregrad.studies.job import Job, execute_planned, one_at_a_time, require_no_ranks
 from wiregrad.studies.plan import Group
 from wiregrad.studies.schema import Tuning
-
-Scores = Mapping[str, Sequence[float | None]]
-"""By rate, one value of the metric a seed; None where the run diverged."""
+from wiregrad.studies.search import Found, Point, Score, search
 
 
 def find_rate(group: Group, job: Job) -> TuningResult:
-    """Score every rate of the group's grid; write tuning.json, and return what it holds.
+    """Search the group's rates, and what else it tunes; write tuning.json, and return its content.
 
-    A rate with a diverged run is never the best. A best rate at an end of the grid gives a
-    warning. Trials that are finished are kept, so that tuning again costs nothing. Raises
-    ConfigError where the group has no tuning.
+    Settings with a diverged run are never the best. A best that is not settled gives a warning.
+    Raises ConfigError where the group has no tuning.
     """
     tuning = group.tuning
     if tuning is None:
         raise ConfigError(f"{group.paper}/{group.experiment}: no tuning at scale {group.scale}")
     require_no_ranks(group)
-    scores: dict[str, list[float | None]] = {}
+    trials = _Trials(group, tuning, job)
+    found = None
     not_run = None if group.skip is None else NotRun(kind=NotRunKind.SKIPPED, detail=group.skip)
     if not_run is None:
         try:
-            scores = _scores(group, tuning, job)
+            found = search(group.axes, trials.scores)
         except DataUnavailable as error:
             not_run = NotRun(kind=NotRunKind.NO_DATA, detail=str(error))
-    result = _result(group, tuning, scores, not_run)
+    result = _result(group, tuning, trials, found, not_run)
     _tell(group, result, job)
     write(group.tuning_file, result)
     return result
@@ -45,33 +53,61 @@ tune = one_at_a_time(find_rate)
 """`find_rate` of a group that no other process works on."""
 
 
-def _scores(group: Group, tuning: Tuning, job: Job) -> dict[str, list[float | None]]:
-    """Run the trials; raises DataUnavailable."""
-    scores: dict[str, list[float | None]] = {}
-    for rate, planned in group.tuning_runs:
-        card = execute_planned(planned, group.directory / "tuning" / planned.run_id, group, job, {})
+class _Trials:
+    """Executes the trials that a search asks for, and keeps what came of them."""
+
+    def __init__(self, group: Group, tuning: Tuning, job: Job) -> None:
+        self.group, self.tuning, self.job = group, tuning, job
+        self.tried: dict[Point, TuningPoint] = {}
+
+    def scores(self, points: Sequence[Point]) -> list[Score]:
+        """Score the points, each with every tuning seed; raises DataUnavailable."""
+        return [self._score(point) for point in points]
+
+    def _score(self, point: Point) -> Score:
+        settings = self.group.settings_at(point)
+        values = tuple(self._value(settings, seed) for seed in self.tuning.seeds)
+        self.tried[point] = tried = TuningPoint(settings=settings, values=values)
+        score = tried.score
+        named = ", ".join(f"{key} = {value:g}" for key, value in settings.items())
+        what = "diverged" if score is None else f"{self.tuning.metric} {score:.6g}"
+        self.job.say(f"{self.group.experiment}/{self.group.label}: {named}: {what}")
+        if score is None:
+            return None
+        return (score if self.tuning.minimise else -score,)
+
+    def _value(self, settings: dict[str, float], seed: int) -> float | None:
+        """The metric at the end of a trial; None where it diverged."""
+        planned = self.group.trial(settings, seed)
+        out = self.group.directory / "tuning" / planned.run_id
+        card = execute_planned(planned, out, self.group, self.job, {})
         completed = card.outcome is Outcome.COMPLETED
-        value = card.final.get(tuning.metric) if completed else None
-        scores.setdefault(repr(rate), []).append(value)
-    return scores
+        return card.final.get(self.tuning.metric) if completed else None
 
 
-def _result(group: Group, tuning: Tuning, scores: Scores, not_run: NotRun | None) -> TuningResult:
-    grid = tuning.rates(group.label)
-    best = None
-    if not_run is None:
-        best = best_rate(scores, minimise=tuning.minimise)
-        if best is None:
+def _result(
+    group: Group, tuning: Tuning, trials: _Trials, found: Found | None, not_run: NotRun | None
+) -> TuningResult:
+    assert group.trial_config is not None
+    chosen: dict[str, float] = {}
+    unsettled: tuple[str, ...] = ()
+    if found is not None:
+        unsettled = tuple(name for name, settled in found.settled.items() if not settled)
+        if found.best is None:
             detail = "every rate of the tuning grid diverged"
             not_run = NotRun(kind=NotRunKind.DIVERGED, detail=detail)
+        else:
+            chosen = group.settings_at(found.best)
     return TuningResult(
-        grid=grid,
-        scores={rate: tuple(values) for rate, values in scores.items()},
+        points=tuple(trials.tried[point] for point in sorted(trials.tried)),
         metric=tuning.metric,
         seeds=tuning.seeds,
-        budget=tuning.budget,
-        best=best,
-        edge=best in (min(grid), max(grid)),
+        budget=group.trial_config["budget"],
+        best=chosen.get(RATE),
+        chosen=chosen,
+        settled=bool(chosen) and not unsettled,
+        unsettled=unsettled,
+        cap=tuning.cap,
         not_run=not_run,
     )
 
@@ -79,18 +115,11 @@ def _result(group: Group, tuning: Tuning, scores: Scores, not_run: NotRun | None
 def _tell(group: Group, result: TuningResult, job: Job) -> None:
     if result.not_run is not None and result.not_run.kind is NotRunKind.DIVERGED:
         job.say(f"{group.experiment}/{group.label}: {result.not_run.text}")
-    if result.edge:
+    elif result.unsettled and result.cap is None:
         job.say(f"warning: {group.label}: the best rate {result.best} is at the grid's edge")
-
-
-def best_rate(scores: Scores, *, minimise: bool) -> float | None:
-    """The rate with the best mean score, of equals the smallest; None where all have diverged."""
-
-    def score(values: Sequence[float | None]) -> float:
-        if any(v is None or not math.isfinite(v) for v in values):
-            return math.inf
-        mean = statistics.fmean(v for v in values if v is not None)
-        return mean if minimise else -mean
-
-    best = min(scores, key=lambda rate: (score(scores[rate]), float(rate)))
-    return None if math.isinf(score(scores[best])) else float(best)
+    elif result.unsettled:
+        names = ", ".join(result.unsettled)
+        job.say(
+            f"warning: {group.label}: tuning not settled after {result.cap} values in {names}: "
+            f"the best rate is {result.best}"
+        )

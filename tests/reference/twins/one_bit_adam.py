@@ -14,6 +14,7 @@ def one_bit_adam(
     blocks: str = "per_tensor",
     schedule: dict | None = None,
     warmup: float = 0.05,
+    warmup_rounds: int | None = None,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
@@ -25,7 +26,7 @@ def one_bit_adam(
     n, d = problem.n, problem.d
     x, m, v = np.zeros(d), np.zeros(d), np.zeros(d)
     worker_error, server_error = [np.zeros(d) for _ in range(n)], np.zeros(d)
-    warm = max(1, round(warmup * steps))
+    warm = max(1, round(warmup * steps)) if warmup_rounds is None else warmup_rounds
     iterates = [x]
     for t in range(1, steps + 1):
         gradients = [problem.gradient(i, x) for i in range(n)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ def texts(row: Judged) -> dict[str, str]:
         "observed, 95 % interval": row.observed + (f" ({row.detail})" if row.detail else ""),
         "seeds": str(row.seeds or "—"),
         "budget": row.budget or "—",
-        "verdict": f"**{row.verdict}**" + (f": {row.reason}" if row.reason else ""),
+        "verdict": f"**{row.reads}**" + (f": {row.reason}" if row.reason else ""),
     }
 
 
@@ -44,13 +45,43 @@ def markdown(judged: Sequence[Judged], scale: str) -> str:
     return f"# Claims at scale {scale}\n\n{summary(judged)}\n\n{body}\n"
 
 
+KINDS = {"identity": "identities of bits", "bound": "bounds", "own": "claims of ours"}
+"""The kinds of claims that are counted apart, and what they are called."""
+
+
 def summary(judged: Sequence[Judged]) -> str:
-    """One line that counts the verdicts and names the claims that this scale tests."""
-    counts = {v: sum(row.verdict == v for row in judged) for v in Verdict}
+    """One line that counts the verdicts and names the claims that this scale tests.
+
+    Empirical claims are counted first, by whose setting they test; the other kinds apart.
+    """
+    counted = [_counted([row for row in judged if row.kind == "empirical"])]
+    for kind, name in KINDS.items():
+        some = [row for row in judged if row.kind == kind]
+        if some:
+            counted.append(f"{len(some)} {name}: {_counted(some)}")
     tested = [row.id for row in judged if row.verdict != Verdict.NOT_TESTED]
-    counted = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
     named = f" Tested: {', '.join(tested)}." if tested else ""
-    return f"{len(judged)} claims: {counted or 'none'}.{named}"
+    return f"{len(judged)} claims: {'. Apart from these, '.join(_two(counted))}.{named}"
+
+
+def _two(counted: Sequence[str]) -> list[str]:
+    """The count of empirical claims, and those of the other kinds joined; empty ones left out."""
+    return [text for text in (counted[0] or "none", "; ".join(counted[1:])) if text]
+
+
+def _counted(rows: Sequence[Judged]) -> str:
+    """How many rows read which way, in the order of verdicts, the paper's setting first."""
+    order = [str(verdict) for verdict in Verdict]
+    sorted_rows = sorted(rows, key=lambda row: (row.setting != "paper", order.index(row.verdict)))
+    decided = Counter(row.reads.partition(",")[0] for row in sorted_rows)
+    open_ = {text: decided.pop(text, 0) for text in order[2:]}
+    counts = {text: n for text, n in (decided | open_).items() if n}
+    return ", ".join(f"{n} {text if n == 1 else _plural(text)}" for text, n in counts.items())
+
+
+def _plural(text: str) -> str:
+    """A reading for several claims: "hold in our setting"."""
+    return text.replace("does not hold", "do not hold").replace("holds", "hold")
 
 
 def write(judged: Sequence[Judged], scale: str, out: Path) -> list[Path]:
@@ -72,7 +103,7 @@ def read(path: Path) -> list[Judged]:
         raise RecordError(f"{path}: not a list of verdicts ({error!r:.200})") from None
 
 
-_NUMBERS = ("effect", "low", "high")
+_NUMBERS = ("effect", "low", "high", "p")
 
 
 def _with_null(row: Judged) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from histories, and never wall-clock time.
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,6 +32,8 @@ class Finding:
     """What was measured, with the numbers of each method."""
     reason: str = ""
     """Why there is no verdict, or why the statement failed without numbers."""
+    p: float = math.nan
+    """The p-value of the verdict, where a t-test gave it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,10 @@ from matplotlib.lines import Line2D
 
 from wiregrad.analysis.figures import style
 from wiregrad.analysis.figures.axes import Axis
-from wiregrad.analysis.results import measure, statistics
+from wiregrad.analysis.results import measure
 
+INTERVAL_FROM = 10
+"""Number of seeds from which a band is the 95 % interval of the median, and not the range."""
 PRIMARY: dict[str, Any] = {
     "linewidth": 1.9,
     "markersize": 4.8,
@@ -94,7 +96,7 @@ def draw_line(
         y=y.column,
         ax=axis,
         estimator="median",
-        errorbar=("ci", 95) if seeds >= statistics.BOOTSTRAP_FROM else ("pi", 100),
+        errorbar=("ci", 95) if seeds >= INTERVAL_FROM else ("pi", 100),
         seed=0,
         color=look.colour,
         linestyle=look.linestyle,

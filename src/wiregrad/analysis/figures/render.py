@@ -16,10 +16,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from wiregrad.analysis.figures import style
+from wiregrad.analysis.figures.lines import INTERVAL_FROM
 from wiregrad.analysis.figures.spec import FigureSpec
 from wiregrad.analysis.results import budget
 from wiregrad.analysis.results.aggregate import GroupResult, Results, not_run
-from wiregrad.analysis.results.statistics import BOOTSTRAP_FROM
 from wiregrad.core.files import write_atomic
 from wiregrad.runs.provenance import code_sha256
 
@@ -87,7 +87,7 @@ def _seeds(groups: tuple[GroupResult, ...], medians: bool) -> str:
     counted = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
     if not medians:
         return f"{counted} seeds"
-    spread = "95 % interval" if counts[-1] >= BOOTSTRAP_FROM else "their range"
+    spread = "95 % interval" if counts[-1] >= INTERVAL_FROM else "their range"
     return f"line: median of {counted} seeds, band: {spread}"
 
 
@@ -106,8 +106,8 @@ def data_names(groups: tuple[GroupResult, ...]) -> str:
 def digest(spec: FigureSpec, paper: str, results: Results) -> str:
     """Hex sha256 of all that the figure is a function of.
 
-    That is its description, the histories, and the code of its kind and of this module with all
-    that they import from the analysis.
+    That is its description, the histories, sweeps and tunings, and the code of its kind and of this
+    module with all that they import from the analysis.
     """
     mine = spec.gathered(results, paper)
     kind = Path(inspect.getfile(type(spec)))
@@ -118,6 +118,7 @@ def digest(spec: FigureSpec, paper: str, results: Results) -> str:
         "groups": [(g.label, g.title, g.reason, g.planned) for g in mine.groups],
         "histories": mine.history_digests,
         "sweeps": mine.sweep_digests,
+        "tunings": [g.tuning and g.tuning.model_dump(mode="json") for g in mine.groups],
         "revisions": mine.revisions,
         "labels": mine.labels,
         "colours": dict(mine.colours),

@@ -17,7 +17,7 @@ from wiregrad.analysis.figures import style
 from wiregrad.analysis.results.aggregate import GroupResult, Results
 from wiregrad.core.registry import Registry
 
-figure_kinds: Registry[FigureSpec] = Registry("figure kind")
+figure_kinds: Registry[FigureSpec] = Registry("figure kind", key="kind")
 
 
 @dataclass(frozen=True, kw_only=True)

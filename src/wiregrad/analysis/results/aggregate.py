@@ -104,6 +104,18 @@ class GroupResult:
         """Whether the chosen rate or point is at the edge of its grid."""
         return bool((self.tuning and self.tuning.edge) or (self.sweep and self.sweep.edge))
 
+    @property
+    def unsettled(self) -> str:
+        """Why the tuning is not settled, in words; empty if the best point is inside its grid."""
+        if not self.tuned:
+            return "not tuned"
+        if self.tuning is not None and self.tuning.edge and self.tuning.best is not None:
+            return f"best rate {self.tuning.best:g} at the edge of the grid"
+        if self.sweep is not None and self.cards:
+            edges = self.sweep.open_edges(self.cards[0].dim)
+            return f"best point at the edge of {', '.join(edges)}" if edges else ""
+        return ""
+
 
 @dataclass(frozen=True)
 class Results:

@@ -30,14 +30,14 @@ HEADINGS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class RankedTask:
     """What is compared on a task: a metric, and the level of it to reach, in its unit."""
 
     metric: MetricName
     target: float
 
 
-def scores(frame: pd.DataFrame, tasks: Mapping[str, Task], value: Value) -> pd.DataFrame:
+def scores(frame: pd.DataFrame, tasks: Mapping[str, RankedTask], value: Value) -> pd.DataFrame:
     """One row for each task, label and seed: `value` in its unit, and `score` (less is better).
 
     Where a run diverged or never reached the target the score is infinite and the value NaN.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from wiregrad.analysis.results import aggregate, measure, statistics
 from wiregrad.analysis.results.metrics import Metric
-from wiregrad.analysis.results.statistics import Estimate, Verdict
+from wiregrad.analysis.results.statistics import Decision, Estimate, Verdict
 from wiregrad.core.errors import ConfigError
 
 
@@ -22,18 +22,21 @@ class Comparison:
     """Means of the metric over seeds, left and right."""
     failed: tuple[float, float]
     """Shares of the runs that diverged, left and right."""
+    sides: tuple[Estimate, Estimate]
+    """The metric of each side with its interval over seeds, left and right."""
 
-    def judged(self, verdict: Verdict, if_left_fails: Verdict, if_right_fails: Verdict) -> Verdict:
-        """`verdict`, unless runs diverged.
+    def decided(
+        self, decision: Decision, if_left_fails: Verdict, if_right_fails: Verdict
+    ) -> Decision:
+        """`decision`, unless runs diverged.
 
         Where all runs of one side and none of the other diverged, the verdict given for that side;
-        otherwise inconclusive.
+        otherwise inconclusive. Neither has a p-value.
         """
         if self.failed == (0.0, 0.0):
-            return verdict
-        return {(1.0, 0.0): if_left_fails, (0.0, 1.0): if_right_fails}.get(
-            self.failed, Verdict.INCONCLUSIVE
-        )
+            return decision
+        fallen = {(1.0, 0.0): if_left_fails, (0.0, 1.0): if_right_fails}
+        return Decision(fallen.get(self.failed, Verdict.INCONCLUSIVE))
 
 
 def compare(
@@ -62,13 +65,20 @@ def compare(
                 "one seed; give the check args.workers"
             )
         sides.append(table.set_index("seed"))
-    values = [side["value"] * metric.factor for side in sides]
+    values = [side["value"].clip(lower=metric.floor) * metric.factor for side in sides]
     estimate = statistics.paired_difference(values[0], values[1], ratio=ratio)
     failed = [float(side["diverged"].mean()) if len(side) else math.nan for side in sides]
     means = (float(values[0].mean()), float(values[1].mean()))
+    alone = [statistics.mean_interval(value) for value in values]
     groups = [results.group(label) for label in (left, right)]
     titles = [group.title if group else "" for group in groups]
-    return Comparison((titles[0], titles[1]), estimate, means, (failed[0], failed[1]))
+    return Comparison(
+        (titles[0], titles[1]),
+        estimate,
+        means,
+        (failed[0], failed[1]),
+        (alone[0], alone[1]),
+    )
 
 
 def why_undecided(estimate: Estimate, pair_failed: Sequence[float] = (0.0, 0.0)) -> str:

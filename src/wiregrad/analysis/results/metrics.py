@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,8 @@ class Metric:
     factor: float = 1.0
     rising: bool = False
     """Whether more is better."""
+    floor: float = 0.0
+    """Values below it are taken for it: rounding decides what they are."""
 
     @property
     def sign(self) -> float:
@@ -23,13 +26,16 @@ class Metric:
         return 1.0 if self.rising else -1.0
 
 
+ZERO = 1e-12
+"""A ‖∇f‖² below this is taken for zero."""
+
 MetricName = Literal["accuracy", "train_loss", "test_loss", "perplexity", "grad_norm"]
 METRICS: dict[MetricName, Metric] = {
     "accuracy": Metric("metric_test", "test accuracy", "points", 100.0, rising=True),
     "train_loss": Metric("loss_train", "train loss"),
     "test_loss": Metric("loss_test", "test loss"),
     "perplexity": Metric("perplexity", "test perplexity"),
-    "grad_norm": Metric("grad_norm", "gradient norm"),
+    "grad_norm": Metric("grad_norm", "gradient norm", floor=math.sqrt(ZERO)),
 }
 
 BitsColumn = Literal[

@@ -1,7 +1,8 @@
 """Intervals over seeds, slopes, and the rules that turn an interval into a verdict.
 
-Every interval is two-sided at one level, `CONFIDENCE`. For an equivalence margin this is stricter
-than the usual two one-sided tests, which look at the 90 % interval.
+Intervals over seeds are Student's t intervals of a mean, two-sided at 95 %. Equality within a
+margin is decided by two one-sided tests at 5 %, which is the same as a look at the 90 % interval.
+Every such decision has a p-value, so that a family of claims can be corrected together (`holm`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ import scipy.special
 import scipy.stats
 
 CONFIDENCE = 0.95
-BOOTSTRAP_FROM = 10
-"""Number of seeds from which the bootstrap replaces Student's t."""
+LEVEL = 1 - CONFIDENCE
+"""The error that a test may make."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -30,6 +31,7 @@ class Verdict(StrEnum):
     REPRODUCED = "reproduced"
     NOT_REPRODUCED = "not reproduced"
     INCONCLUSIVE = "inconclusive"
+    UNSETTLED = "tuning not settled"
     NOT_TESTED = "not tested at this scale"
 
     @classmethod
@@ -70,7 +72,7 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan, 0)
 def mean_interval(
     values: Sequence[float] | Floats | pd.Series, confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Mean of one value per seed: Student's t interval below ten seeds, BCa bootstrap from ten.
+    """Mean of one value per seed, with Student's t interval.
 
     Values that are not finite are left out; with one value the interval is unknown (NaN).
     """
@@ -83,30 +85,13 @@ def mean_interval(
     if n == 1:
         return Estimate(mean, math.nan, math.nan, 1)
     error = float(sample.std(ddof=1) / math.sqrt(n))
-    if error == 0.0:  # the bootstrap's interval of equal values is NaN
-        return Estimate(mean, mean, mean, n)
-    if n < BOOTSTRAP_FROM:
-        reach = _student(confidence, n - 1) * error
-        return Estimate(mean, mean - reach, mean + reach, n)
-    low, high = _bootstrap(sample, confidence)
-    return Estimate(mean, low, high, n)
+    reach = _student(confidence, n - 1) * error
+    return Estimate(mean, mean - reach, mean + reach, n)
 
 
 def _student(confidence: float, freedom: int) -> float:
     """Two-sided quantile of Student's t: 4.30 for 95 % and two degrees of freedom."""
     return float(scipy.special.stdtrit(freedom, 0.5 + confidence / 2))
-
-
-def _bootstrap(sample: Floats, confidence: float) -> tuple[float, float]:
-    interval = scipy.stats.bootstrap(
-        (sample,),
-        np.mean,
-        confidence_level=confidence,
-        n_resamples=9999,
-        method="BCa",
-        rng=np.random.default_rng(0),  # the same histories give the same interval
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
 
 
 def paired(left: pd.Series, right: pd.Series) -> pd.DataFrame:
@@ -174,6 +159,81 @@ def judge_above(estimate: Estimate, bound: float) -> Verdict:
     if estimate.high < bound:
         return Verdict.NOT_REPRODUCED
     return Verdict.INCONCLUSIVE
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a test says about a statement, with its p-value.
+
+    `p` is that of the verdict; where the test decides nothing, of the verdict that it came closest
+    to. It is NaN where the verdict does not come from a t-test, for example where runs diverged.
+    """
+
+    verdict: Verdict
+    p: float = math.nan
+
+
+def decide_above(estimate: Estimate, bound: float) -> Decision:
+    """`judge_above` with the two-sided p-value of "the mean is `bound`"."""
+    return Decision(judge_above(estimate, bound), 2 * _tail(estimate, bound))
+
+
+def decide_within(estimate: Estimate, centre: float, margin: float) -> Decision:
+    """Is the mean within `centre` ± `margin`? Two one-sided tests at 5 %.
+
+    Reproduced when the 90 % interval is inside. Not reproduced when the 95 % interval is outside.
+    The estimate is one of `mean_interval` at 95 %.
+    """
+    ends = (centre - margin, centre + margin)
+    inside = ends[0] < estimate.value < ends[1]
+    nearest = max(_tail(estimate, end) for end in ends)
+    p = nearest if inside else 2 * nearest
+    if math.isnan(p):
+        return Decision(Verdict.INCONCLUSIVE)
+    if p >= LEVEL:
+        return Decision(Verdict.INCONCLUSIVE, p)
+    return Decision(Verdict.of(inside), p)
+
+
+def _tail(estimate: Estimate, bound: float) -> float:
+    """The one-sided p-value of "the mean is `bound`" from a t interval at 95 %; NaN without one."""
+    if not _known(estimate) or estimate.n < 2:
+        return math.nan
+    freedom = estimate.n - 1
+    error = (estimate.high - estimate.low) / 2 / _student(CONFIDENCE, freedom)
+    distance = abs(estimate.value - bound)
+    if error == 0.0:
+        return 0.0 if distance > 0 else 0.5
+    return float(scipy.special.stdtr(freedom, -distance / error))
+
+
+def decide_all(parts: Sequence[Decision]) -> Decision:
+    """The decision on a claim all of whose parts must hold.
+
+    It is reproduced when every part is, which needs no correction: its p-value is the largest. It
+    is not reproduced when a part fails after Bonferroni's correction for the number of parts.
+    """
+    count = len(parts)
+    failed = [part for part in parts if part.verdict is Verdict.NOT_REPRODUCED]
+    sure = [part for part in failed if not part.p * count >= LEVEL]  # a p-value of NaN is sure
+    if sure:
+        p_values = [part.p for part in sure]
+        return Decision(
+            Verdict.NOT_REPRODUCED, math.nan if np.isnan(p_values).any() else min(p_values) * count
+        )
+    verdict = all_of([Verdict.INCONCLUSIVE if part in failed else part.verdict for part in parts])
+    return Decision(verdict, max((p.p for p in parts if not math.isnan(p.p)), default=math.nan))
+
+
+def holm(p_values: Sequence[float], level: float = LEVEL) -> list[bool]:
+    """Which tests of a family are significant after Holm's correction, in the given order."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    kept = [False] * len(p_values)
+    for rank, i in enumerate(order):
+        if not p_values[i] < level / (len(p_values) - rank):
+            break
+        kept[i] = True
+    return kept
 
 
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
@@ -31,6 +31,8 @@ BITS: dict[Convention, tuple[str, str]] = {
 }
 """The column of sweep.parquet for each convention, and what it counts."""
 
+SHARED = 2.0
+"""Neighbours share a crossing of a tolerance if they need at most this many times its bits."""
 POINT = ["k", "zeta", "multiple", "lr"]
 
 
@@ -81,6 +83,34 @@ class Swept:
         cells = grouped.agg(bits=("bits", "min"), all_diverged=("diverged", "all"))
         return cells.reset_index()
 
+    def open_edges(self, dim: int) -> tuple[str, ...]:
+        """The axes of the grid beyond whose end a better point may lie, for vectors of length dim.
+
+        No k is below 1 or above dim, and no ζ below 0: there the grid ends by nature.
+        """
+        if self.best is None:
+            return self.edge
+        natural = {"k": self.best.k in {1, dim}, "zeta": self.best.zeta == 0}
+        return tuple(axis for axis in self.edge if not natural.get(axis, False))
+
+    def isolated(self, convention: Convention = "paper") -> bool:
+        """Whether the cheapest cell is a spike: most neighbouring cells need over twice its bits.
+
+        A neighbour is the next cell that was tried along k or along ζ. Without one there is no
+        spike.
+        """
+        best = self.cheapest(convention)
+        if best is None:
+            return False
+        bits = {
+            (_or_none(cell["k"]), _or_none(cell["zeta"])): float(cell["bits"])
+            for cell in self.cells(convention).to_dict("records")
+        }
+        here = (_or_none(best["k"]), _or_none(best["zeta"]))
+        around = [bits[cell] for cell in _neighbours(here, list(bits))]
+        shared = sum(value <= SHARED * bits[here] for value in around)  # NaN: it never got there
+        return 2 * shared < len(around)
+
     @property
     def constants(self) -> Mapping[str, float]:
         """L_minus, L_plus and mu of the problem; NaN where they are not known."""
@@ -108,6 +138,27 @@ def read(planned: Group, sweep: Sweep) -> tuple[Swept | None, NotRun | None]:
         sha256=sha256_file(planned.sweep_file),
     )
     return found, None
+
+
+Cell = tuple[float | None, float | None]
+"""k and ζ of a cell; None where the method has no such parameter."""
+
+
+def _or_none(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _neighbours(here: Cell, cells: list[Cell]) -> list[Cell]:
+    """The cells next to `here` among `cells`, below and above along k and along ζ."""
+    found: list[Cell] = []
+    for axis in (0, 1):
+        line = sorted(
+            (cell for cell in cells if cell[1 - axis] == here[1 - axis]),
+            key=lambda cell: cell[axis] or 0.0,
+        )
+        place = line.index(here)
+        found += line[max(0, place - 1) : place] + line[place + 1 : place + 2]
+    return found
 
 
 def _rows(path: Path) -> pd.DataFrame:

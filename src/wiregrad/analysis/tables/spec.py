@@ -16,7 +16,7 @@ from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.statistics import Estimate
 from wiregrad.core.registry import Registry
 
-table_kinds: Registry[TableSpec] = Registry("table kind")
+table_kinds: Registry[TableSpec] = Registry("table kind", key="kind")
 
 Form = Literal["fixed", "bits", "count", "rank", "plain"]
 Cell = Estimate | str

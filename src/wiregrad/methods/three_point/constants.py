@@ -28,7 +28,7 @@ def ef21(alpha: float) -> AB:
 
 
 def lag(zeta: float) -> AB:
-    """X if ‖x - h‖² > ζ‖x - y‖², else h: A = 1, B = ζ."""
+    """Take x if ‖x - h‖² > ζ‖x - y‖², else h: A = 1, B = ζ."""
     return AB(1.0, zeta)
 
 
@@ -74,7 +74,7 @@ def v4(alpha1: float, alpha2: float) -> AB:
 
 
 def v5(alpha: float, p: float) -> AB:
-    """X with probability p, else h + C(x - y).
+    """Take x with probability p, else h + C(x - y).
 
     A = 1 - √(1-p), B = (1-p)(1-α)/(1 - √(1-p)).
     """

@@ -14,6 +14,7 @@ from datetime import timedelta
 import torch
 from torch import distributed as dist
 
+from wiregrad.core.devices import pick_device
 from wiregrad.core.errors import ConfigError, WiregradError
 from wiregrad.runtimes.distributed.exchange import Exchange, PeerLost
 
@@ -40,11 +41,12 @@ class World:
         """The world of this process; raises ConfigError unless it has `workers` processes."""
         try:
             rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-        except (KeyError, ValueError):
+        except (KeyError, ValueError) as error:
+            state = "not set" if isinstance(error, KeyError) else "no numbers"
             raise ConfigError(
                 "runtime.name: distributed runs one process per worker: start it with "
                 f"`wiregrad launch -n {workers} CONFIG` or torchrun, or simulate it in one process "
-                "with runtime.name: simulated (RANK and WORLD_SIZE are not set)"
+                f"with runtime.name: simulated (RANK and WORLD_SIZE are {state})"
             ) from None
         if size != workers:
             raise ConfigError(
@@ -93,8 +95,8 @@ def _init(world: World, carrier: torch.device) -> None:
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PeerLost(
-            f"rank {world.rank}: the {world.size} processes did not meet within {seconds:g} s "
-            f"({reason})"
+            f"rank {world.rank}: the {world.size} processes did not meet; "
+            f"they wait {seconds:g} s for each other ({reason})"
         ) from error
 
 
@@ -105,12 +107,10 @@ def _place(device: str, world: World) -> tuple[torch.device, torch.device]:
     own = count >= world.local_size
     if device == "auto":
         device = str(torch.accelerator.current_accelerator() or cpu) if own else "cpu"
-    where = torch.device(device)
+    where = pick_device(device)
     if where.type == "cpu":
         return cpu, cpu
     if ":" not in device:
-        if not count:
-            raise ConfigError(f"--device: {device}, but this machine has none")
         where = torch.device(where.type, world.local_rank % count)
     return where, where if own else cpu
 

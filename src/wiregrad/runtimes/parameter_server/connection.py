@@ -40,7 +40,7 @@ def rendezvous_store(port: int, seconds: float, *, serves: bool) -> Any:
         raise PeerLost(f"port {port}: the server is gone ({_one_line(error)})") from error
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     """What a frame is."""
 
     WELCOME = 0
@@ -61,7 +61,7 @@ class Kind(IntEnum):
 class Frame:
     """What crosses a connection: a head of fixed size, and bytes."""
 
-    kind: Kind
+    kind: FrameKind
     number: int = 0
     """To a worker: updates so far; from a worker: how many messages its process has sent."""
     heard: int = 0
@@ -137,7 +137,7 @@ class Connection:
             body = self._receive(length) if length else b""
         except RuntimeError as error_:
             raise self._lost(error_) from error_
-        frame = Frame(Kind(kind), number, heard, paper_bits, error, start, end, body)
+        frame = Frame(FrameKind(kind), number, heard, paper_bits, error, start, end, body)
         self._count(frame)
         return frame
 
@@ -147,7 +147,7 @@ class Connection:
         return tensor.numpy().tobytes()
 
     def _count(self, frame: Frame) -> None:
-        is_message = frame.kind in {Kind.MESSAGE, Kind.GO}
+        is_message = frame.kind in {FrameKind.MESSAGE, FrameKind.GO}
         self.control_bytes += Frame.HEAD.size + (0 if is_message else len(frame.body))
 
     def _lost(self, error: RuntimeError) -> PeerLost:

@@ -48,7 +48,7 @@ from wiregrad.problems.base import Problem
 from wiregrad.runtimes.asynchronous.server import AsynchronousServer
 from wiregrad.runtimes.base import AppliedGradient, links_of, tensors_of
 from wiregrad.runtimes.distributed.runtime import own_row
-from wiregrad.runtimes.parameter_server.connection import Frame, Kind, pack_broadcasts
+from wiregrad.runtimes.parameter_server.connection import Frame, FrameKind, pack_broadcasts
 from wiregrad.runtimes.parameter_server.settings import ParameterServerSpec
 from wiregrad.runtimes.parameter_server.worker import tensor_bytes
 from wiregrad.runtimes.parameter_server.worker_pool import Event, WorkerPool, WorkerProcess
@@ -70,7 +70,7 @@ class Assignment:
 class ParameterServer(AsynchronousServer):
     """The server's part; `round` is one update.
 
-    Raises, beside what AsynchronousServer raises, RuntimeFailure when no worker is left, or when a
+    Raises what AsynchronousServer raises, and RuntimeFailure when no worker is left, or when a
     worker is lost whose state the server mirrors.
     """
 
@@ -159,11 +159,11 @@ class ParameterServer(AsynchronousServer):
         if process in self._fresh:
             self._fresh.discard(process)
             heard, body = self._heard[worker], tensor_bytes(self.replica)
-            return Frame(Kind.WELCOME, self.version, heard, body=body)
+            return Frame(FrameKind.WELCOME, self.version, heard, body=body)
         missed = [broadcast for broadcast in self._broadcasts if broadcast[0] > seen]
         if self.broadcasts_x:
             missed = missed[-1:]
-        return Frame(Kind.GO, self.version, body=pack_broadcasts(missed))
+        return Frame(FrameKind.GO, self.version, body=pack_broadcasts(missed))
 
     def _handle(self, event: Event) -> None:
         """Take in what the thread of a worker process reports."""
@@ -174,7 +174,7 @@ class ParameterServer(AsynchronousServer):
             self.messages["joined"] += 1
             self._fresh.add(process)
             self.idle.append(process)
-        elif frame.kind == Kind.DIVERGED:
+        elif frame.kind == FrameKind.DIVERGED:
             self.idle.append(self.assignments.pop(process.worker).process)
             raise NonFiniteError(
                 f"worker {process.worker}: a vector with NaN or Inf was to be sent"

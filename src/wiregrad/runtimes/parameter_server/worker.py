@@ -27,7 +27,7 @@ from wiregrad.runtimes.parameter_server.connection import (
     WORKER,
     Connection,
     Frame,
-    Kind,
+    FrameKind,
     announce,
     rendezvous_store,
     unpack_broadcasts,
@@ -96,10 +96,10 @@ class Worker:
         """Answer order after order until the server says stop."""
         while True:
             order = connection.receive()
-            if order.kind == Kind.STOP:
-                connection.send(Frame(Kind.DONE, self.sent))
+            if order.kind == FrameKind.STOP:
+                connection.send(Frame(FrameKind.DONE, self.sent))
                 return
-            if order.kind == Kind.WELCOME:
+            if order.kind == FrameKind.WELCOME:
                 self.t = order.heard
                 read_tensors(self.replica, order.body)
             else:
@@ -130,10 +130,10 @@ class Worker:
             time.sleep(pause)
             self.method.work(self.mine, self.replica, self.grads, self.up, step)
         except NonFiniteError:
-            return Frame(Kind.DIVERGED, self.sent)
+            return Frame(FrameKind.DIVERGED, self.sent)
         self.sent += 1
         return Frame(
-            Kind.MESSAGE,
+            FrameKind.MESSAGE,
             self.sent,
             paper_bits=self.up.paper_bits,
             error=self.up.compression_error(),

@@ -24,7 +24,7 @@ from wiregrad.runtimes.parameter_server.connection import (
     SERVER,
     Connection,
     Frame,
-    Kind,
+    FrameKind,
     is_announced,
     rendezvous_store,
 )
@@ -96,7 +96,7 @@ class WorkerPool:
 
     def __exit__(self, *_: object) -> None:
         for process in self.processes:
-            process.orders.put(Frame(Kind.STOP))
+            process.orders.put(Frame(FrameKind.STOP))
             if process.handle.is_alive():
                 process.handle.kill()
             process.handle.join()
@@ -130,19 +130,19 @@ class WorkerPool:
         """
         heard, leaving = 0, set(waiting) | set(busy)
         for process in waiting:
-            process.orders.put(Frame(Kind.STOP))
+            process.orders.put(Frame(FrameKind.STOP))
         deadline = time.monotonic() + self.seconds
         while leaving:
             try:
                 event = self.events.get(timeout=max(0.0, deadline - time.monotonic()))
             except Empty:
                 break
-            if event.reason is not None or (event.frame and event.frame.kind == Kind.DONE):
+            if event.reason is not None or (event.frame and event.frame.kind == FrameKind.DONE):
                 leaving.discard(event.process)
             else:  # one more message, or a process that has only now joined
-                heard += event.frame is not None and event.frame.kind == Kind.MESSAGE
+                heard += event.frame is not None and event.frame.kind == FrameKind.MESSAGE
                 leaving.add(event.process)
-                event.process.orders.put(Frame(Kind.STOP))
+                event.process.orders.put(Frame(FrameKind.STOP))
         for process in self.processes:
             if process not in leaving:
                 process.handle.join(self.seconds)
@@ -172,7 +172,7 @@ class WorkerPool:
                 process.sent = max(process.sent, frame.number)
                 process.control_bytes = connection.control_bytes
                 self.events.put(Event(process, frame))
-                if frame.kind == Kind.DONE:
+                if frame.kind == FrameKind.DONE:
                     return
         except Exception as error:  # noqa: BLE001 - whatever it is, the server must hear of it
             process.handle.kill()  # it may only be silent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -21,7 +21,7 @@ RUNAWAY = 1e10
 
 
 @dataclass(frozen=True)
-class Point:
+class GridPoint:
     """One run of a batch: what sets it apart. Those of one zeta are a cell."""
 
     multiple: float
@@ -62,17 +62,21 @@ def advance(
     problem: Convex,
     method: Method,
     seeds: Seeds,
-    points: Sequence[Point],
+    points: Sequence[GridPoint],
     stop: Stop,
     conventions: Sequence[Convention],
+    cheapest: Mapping[float | None, int] | None = None,
 ) -> list[Ended]:
     """Run all `points` of `method` as one batch; returns how each ended, in their order.
+
+    `cheapest`: by zeta, the bits with which a run of another batch has reached the tolerance; runs
+    compete with it as with those of their cell.
 
     `method` has the compressor of the points; `lr`, and `zeta` if it has one, are theirs; all share
     the seed. Runs of a cell compete in the bits of the first of `conventions`. Raises ConfigError
     for a method that cannot be swept.
     """
-    return _Advance(problem, method, seeds, points, stop, conventions).run()
+    return _Advance(problem, method, seeds, points, stop, conventions, cheapest or {}).run()
 
 
 class _Advance:
@@ -83,9 +87,10 @@ class _Advance:
         problem: Convex,
         method: Method,
         seeds: Seeds,
-        points: Sequence[Point],
+        points: Sequence[GridPoint],
         stop: Stop,
         conventions: Sequence[Convention],
+        cheapest: Mapping[float | None, int],
     ) -> None:
         given = {"lr": [point.lr for point in points]}
         if has(method, "zeta"):
@@ -95,7 +100,8 @@ class _Advance:
         self.alive = torch.arange(len(points))
         cells = {zeta: place for place, zeta in enumerate(dict.fromkeys(p.zeta for p in points))}
         self.cell = torch.tensor([cells[point.zeta] for point in points])
-        self.best = torch.full((len(cells),), torch.iinfo(torch.int64).max)
+        unknown = torch.iinfo(torch.int64).max
+        self.best = torch.tensor([cheapest.get(zeta, unknown) for zeta in cells])
         """Bits of each cell's cheapest run that has reached the tolerance."""
         self.ended: list[Ended | None] = [None] * len(points)
         self.room = torch.empty(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from wiregrad import data
 from wiregrad.core.errors import ConfigError, DataUnavailable, RecordError
@@ -14,29 +14,26 @@ from wiregrad.runs.provenance import method_code_sha256
 from wiregrad.studies.files import (
     NotRun,
     NotRunKind,
-    SweepPoint,
     SweepResult,
     read_sweep,
     write,
 )
 from wiregrad.studies.plan import Group
-from wiregrad.studies.schema import Sweep
 from wiregrad.studies.sweep.advance import Stop
 from wiregrad.studies.sweep.rows import best_point, write_rows
-from wiregrad.studies.sweep.task import COMPRESSED, Swept, Task, run_sweep, with_k
+from wiregrad.studies.sweep.task import COMPRESSED, SweepOutcome, SweepTask, run_sweep, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
 Say = Callable[[str], None]
-Axis = Literal["multiples", "k", "zeta"]
 
 
-def task_of(group: Group) -> Task:
+def task_of(group: Group) -> SweepTask:
     """The sweep that a group's experiment asks for; raises ConfigError where it asks for none."""
     sweep = group.sweep
     if sweep is None:
         raise ConfigError(f"{group.paper}/{group.experiment}: no sweep at scale {group.scale}")
-    return Task(
+    return SweepTask(
         label=group.label,
         config=group.runs[0].config,
         multiples=tuple(float(m) for m in sweep.axis("multiples", group.label)),
@@ -46,6 +43,7 @@ def task_of(group: Group) -> Task:
         stop=Stop(sweep.norm, sweep.max_rounds, sweep.max_bits, sweep.prune),
         indexed=sweep.indexed,
         regime=sweep.regime,
+        cap=sweep.cap,
     )
 
 
@@ -57,7 +55,7 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
     result says why. Raises ConfigError.
     """
     task = task_of(group)
-    swept, not_run = Swept([], {}, {}), None
+    swept, not_run = SweepOutcome([], {}, {}, {}), None
     if group.skip is not None:
         not_run = NotRun(kind=NotRunKind.SKIPPED, detail=group.skip)
     else:
@@ -76,11 +74,12 @@ def sweep_group(group: Group, device: str = "cpu", say: Say = print) -> SweepRes
     return result
 
 
-def _result(group: Group, swept: Swept, not_run: NotRun | None) -> SweepResult:
+def _result(group: Group, swept: SweepOutcome, not_run: NotRun | None) -> SweepResult:
     best = best_point(swept.rows)
     return SweepResult(
         best=best,
-        edge=None if best is None else edges(best, group.sweep, group.label),
+        settled={} if best is None else swept.settled,
+        cap=None if group.sweep is None else group.sweep.cap,
         given=swept.given,
         outcomes=Counter(str(row["outcome"]) for row in swept.rows),
         identity=_identity(group),
@@ -102,25 +101,11 @@ def _tell(group: Group, result: SweepResult, say: Say) -> None:
         say(
             f"warning: {where}: no run reached the tolerance; the best is that of the smallest norm"
         )
-    if result.edge:
-        say(f"warning: {where}: the best is at the grid's edge in {', '.join(result.edge)}")
-
-
-def edges(best: SweepPoint, sweep: Sweep | None, label: str) -> tuple[Axis, ...]:
-    """The axes of more than one value at whose end the best point is."""
-    if sweep is None:
-        return ()
-    place: dict[Axis, float | None] = {
-        "multiples": best.multiple,
-        "k": best.k,
-        "zeta": best.zeta,
-    }
-    at_end: list[Axis] = []
-    for name, value in place.items():
-        values = sweep.axis(name, label)
-        if value is not None and len(values) > 1 and value in (min(values), max(values)):
-            at_end.append(name)
-    return tuple(at_end)
+    names = ", ".join(result.edge or ())
+    if names and result.cap is None:
+        say(f"warning: {where}: the best is at the grid's edge in {names}")
+    elif names:
+        say(f"warning: {where}: sweep not settled after {result.cap} values in {names}")
 
 
 def chosen_settings(group: Group, result: SweepResult) -> dict[str, Any] | NotRun:

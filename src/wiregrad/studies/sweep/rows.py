@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from wiregrad.core.errors import RecordError
 from wiregrad.core.files import write_atomic
 from wiregrad.studies.files import SweepPoint
+from wiregrad.studies.search import Score
 
 
 class Ending(StrEnum):
@@ -61,37 +62,44 @@ uplink as a mean over workers.
 Row = dict[str, Any]
 
 
-def best_point(rows: Sequence[Row]) -> SweepPoint | None:
-    """The point of the grid with the fewest uplink bits (paper) to the tolerance, over all seeds.
+def point_of(rows: Sequence[Row]) -> SweepPoint | None:
+    """The point of a grid whose runs, one a seed, ended like these; None where one diverged.
 
-    Of equals the one with fewer rounds, then the smaller step. Where no point reached the tolerance
-    with every seed (``reached`` false), the one with the smallest ‖∇f‖ at its last x; None where
-    every point has a diverged run. Bits, rounds and norms are means over the seeds.
+    Bits, rounds and norms are means over the seeds.
+    """
+    if any(row["outcome"] == Ending.DIVERGED for row in rows):
+        return None
+    means = ("uplink_bits_paper", "iterations", "grad_norm")
+    return SweepPoint(
+        **{name: rows[0][name] for name in ("k", "zeta", "multiple", "lr")},
+        reached=all(row["outcome"] == Ending.REACHED for row in rows),
+        **{name: statistics.fmean(row[name] for row in rows) for name in means},
+    )
+
+
+def score_of(point: SweepPoint | None) -> Score:
+    """What a search compares: uplink bits (paper) to the tolerance, then rounds.
+
+    A point that did not reach it with every seed is worse; among such ones ‖∇f‖ at the last x
+    counts.
+    """
+    if point is None:
+        return None
+    if point.reached:
+        return (0.0, point.uplink_bits_paper, point.iterations)
+    return (1.0, point.grad_norm)
+
+
+def best_point(rows: Sequence[Row]) -> SweepPoint | None:
+    """The best point of the grid by `score_of`, of equals the one with the smaller step.
+
+    None where every point has a diverged run.
     """
     grid: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         grid.setdefault((row["k"], row["zeta"], row["multiple"], row["lr"]), []).append(row)
-    found = []
-    for (k, zeta, multiple, lr), cell in grid.items():
-        if any(row["outcome"] == Ending.DIVERGED for row in cell):
-            continue
-        means = ("uplink_bits_paper", "iterations", "grad_norm")
-        point = SweepPoint(
-            k=k,
-            zeta=zeta,
-            multiple=multiple,
-            lr=lr,
-            reached=all(row["outcome"] == Ending.REACHED for row in cell),
-            **{name: statistics.fmean(row[name] for row in cell) for name in means},
-        )
-        found.append(point)
-    return min(found, key=_rank, default=None)
-
-
-def _rank(point: SweepPoint) -> tuple[float, ...]:
-    if point.reached:
-        return (0, point.uplink_bits_paper, point.iterations, point.lr)
-    return (1, point.grad_norm, point.lr)
+    found = [point for cell in grid.values() if (point := point_of(cell)) is not None]
+    return min(found, key=lambda point: (score_of(point), point.lr), default=None)
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

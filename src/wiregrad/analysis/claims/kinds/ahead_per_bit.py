@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wiregrad.analysis.claims.kinds.better import Better
 from wiregrad.analysis.claims.spec import Finding, checks
@@ -42,4 +42,4 @@ class AheadPerBit(Better):
         )
         found = plain.evaluate(results)
         detail = f"at {float(spent.min()):.3g} bits: {found.detail}"
-        return Finding(found.verdict, found.estimate, found.unit, detail, found.reason)
+        return replace(found, detail=detail)

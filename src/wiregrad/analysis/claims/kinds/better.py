@@ -11,8 +11,10 @@ from wiregrad.analysis.results import statistics
 from wiregrad.analysis.results.aggregate import Results
 from wiregrad.analysis.results.comparison import Comparison, compare, why_undecided
 from wiregrad.analysis.results.metrics import METRICS, Metric, MetricName
-from wiregrad.analysis.results.statistics import Estimate, Verdict
+from wiregrad.analysis.results.statistics import Decision, Estimate, Verdict
 from wiregrad.analysis.results.text import short_number
+
+_YES = Verdict.REPRODUCED
 
 
 @checks.register("better")
@@ -48,19 +50,20 @@ class Better(Check):
             for bad in self.worse:
                 pair = compare(results, good, bad, metric, **self._how())
                 judged.append((self._advantage(pair, metric), pair))
-        verdicts = [self._judge(advantage, pair) for advantage, pair in judged]
-        verdict = statistics.all_of(verdicts)
+        parts = [self._decide(pair, metric) for _, pair in judged]
+        decision = statistics.decide_all(parts)
         known = [item for item in judged if math.isfinite(item[0].value)]
         estimate, pair = min(known or judged, key=lambda item: item[0].value)
         values = {t: m for _, p in judged for t, m in zip(p.titles, p.means, strict=True)}
         listed = ", ".join(f"{title} {short_number(value)}" for title, value in values.items())
         reason = ""
-        if verdict is Verdict.INCONCLUSIVE:
-            first = verdicts.index(verdict)
+        if decision.verdict is Verdict.INCONCLUSIVE:
+            first = next(i for i, part in enumerate(parts) if part.verdict is not _YES)
             reason = why_undecided(judged[first][0], judged[first][1].failed)
             reason += f" ({' against '.join(judged[first][1].titles)})"
         unit = "×" if self.ratio else metric.unit
-        return Finding(verdict, estimate, unit, f"{metric.name}: {listed}", reason)
+        detail = f"{metric.name}: {listed}"
+        return Finding(decision.verdict, estimate, unit, detail, reason, decision.p)
 
     def _how(self) -> dict[str, Any]:
         return {"at": self.at, "workers": self.workers, "ratio": self.ratio}
@@ -72,9 +75,10 @@ class Better(Check):
         low, value, high = (math.exp(x) for x in (advantage.low, advantage.value, advantage.high))
         return Estimate(value, low, high, advantage.n)
 
-    def _judge(self, advantage: Estimate, pair: Comparison) -> Verdict:
-        return pair.judged(
-            statistics.judge_above(advantage, self.tolerance),
+    def _decide(self, pair: Comparison, metric: Metric) -> Decision:
+        bound = math.log(self.tolerance) if self.ratio else self.tolerance
+        return pair.decided(
+            statistics.decide_above(pair.estimate.scaled(metric.sign), bound),
             if_left_fails=Verdict.NOT_REPRODUCED,
-            if_right_fails=Verdict.REPRODUCED,
+            if_right_fails=_YES,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from wiregrad.analysis.claims.order import by_factor
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
 from wiregrad.analysis.results import asynchrony
@@ -18,7 +19,7 @@ class BitsToGap(RunsCheck):
     """Each method needs fewer uplink bits than `dense` until f − f* is a given share of its start.
 
     The effect is the smallest ratio of the bits of `dense` to those of a method, which must be
-    above 1 + `tolerance`.
+    above 1 + `tolerance`; a factor within 5 % of 1 is a tie.
     """
 
     dense: str
@@ -46,4 +47,5 @@ class BitsToGap(RunsCheck):
         worst = min(factors.values())
         detail = f"uplink bits a worker until the gap is {self.below:g} of the first: {listed}"
         estimate = Estimate.exact(worst, min(g.seeds for g in results.groups))
-        return Finding(Verdict.of(worst > 1 + self.tolerance), estimate, "×", detail)
+        verdict, reason = by_factor(worst, 1 + self.tolerance)
+        return Finding(verdict, estimate, "×", detail, reason)

@@ -20,7 +20,7 @@ from wiregrad.analysis.results.text import short_number
 class ErrorFalls(Check):
     """The relative compression error of `falling` falls during training, that of `flat` does not.
 
-    Judged is the log-log slope of the error against the round, fitted in each seed: the error falls
+    The log-log slope of the error against the round is fitted in each seed: the error falls
     where the slope is below −`tolerance`. The effect is the largest slope of `falling`.
     """
 
@@ -35,21 +35,22 @@ class ErrorFalls(Check):
     def evaluate(self, results: Results) -> Finding:
         """See Check."""
         found = {label: self._slope(results.frame, label) for label in self.labels}
-        verdicts = [
-            statistics.judge_above(found[label].scaled(-1), self.tolerance)
+        parts = [
+            statistics.decide_above(found[label].scaled(-1), self.tolerance)
             for label in self.falling
         ]
-        verdicts += [statistics.judge_above(found[label], -self.tolerance) for label in self.flat]
-        verdict = statistics.all_of(verdicts)
+        parts += [statistics.decide_above(found[label], -self.tolerance) for label in self.flat]
+        decision = statistics.decide_all(parts)
         titles = {group.label: group.title for group in results.groups}
         detail = "slopes of the error: " + ", ".join(
             f"{titles[label]} {short_number(estimate.value)}" for label, estimate in found.items()
         )
         worst = max((found[label] for label in self.falling), key=_by_value)
         reason = ""
-        if verdict is Verdict.INCONCLUSIVE:
-            reason = why_undecided(list(found.values())[verdicts.index(verdict)])
-        return Finding(verdict, worst, "slope", detail, reason)
+        if decision.verdict is Verdict.INCONCLUSIVE:
+            first = next(i for i, p in enumerate(parts) if p.verdict is not Verdict.REPRODUCED)
+            reason = why_undecided(list(found.values())[first])
+        return Finding(decision.verdict, worst, "slope", detail, reason, decision.p)
 
     def _slope(self, frame: pd.DataFrame, label: str) -> Estimate:
         mine = frame[(frame["label"] == label) & (frame["step"] > 0)]

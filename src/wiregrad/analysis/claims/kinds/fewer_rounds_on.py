@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from wiregrad.analysis.claims.order import by_factor
 from wiregrad.analysis.claims.runs import RunsCheck, mean
 from wiregrad.analysis.claims.spec import Finding, checks
 from wiregrad.analysis.results import asynchrony
@@ -18,7 +19,8 @@ class FewerRoundsOn(RunsCheck):
     """Each method needs fewer rounds on one data set than on another, each at its own step.
 
     Rounds are counted until f − f* is a share `below` of that at x⁰. The effect is the smallest
-    ratio of the rounds, which must be above 1 + `tolerance`.
+    ratio of the rounds, which must be above 1 + `tolerance`; a factor within
+    5 % of 1 is a tie.
     """
 
     quick: str
@@ -51,4 +53,5 @@ class FewerRoundsOn(RunsCheck):
         worst = min(factors)
         estimate = Estimate.exact(worst, min(g.seeds for g in results.groups))
         detail = f"rounds, {self.quick} against {self.slow}: {', '.join(listed)}"
-        return Finding(Verdict.of(worst > 1 + self.tolerance), estimate, "×", detail)
+        verdict, reason = by_factor(worst, 1 + self.tolerance)
+        return Finding(verdict, estimate, "×", detail, reason)

@@ -39,8 +39,9 @@ class Rate(Check):
         if estimate.n == 0:
             return Finding(Verdict.NOT_TESTED, reason="fewer than three horizons")
         bound = -(self.expected + self.tolerance)
-        verdict = statistics.judge_above(estimate.scaled(-1), bound)
+        decision = statistics.decide_above(estimate.scaled(-1), bound)
+        verdict = decision.verdict
         median = table.groupby("horizon")["value"].median()
         listed = ", ".join(f"T={int(np.asarray(t))}: {v:.3g}" for t, v in median.items())
         reason = why_undecided(estimate) if verdict is Verdict.INCONCLUSIVE else ""
-        return Finding(verdict, estimate, "slope", f"mean ‖∇f‖²: {listed}", reason)
+        return Finding(verdict, estimate, "slope", f"mean ‖∇f‖²: {listed}", reason, decision.p)

@@ -20,11 +20,11 @@ from wiregrad.analysis.results.statistics import Estimate, Verdict
 class RoundsGrow(RunsCheck):
     """Rounds until a column falls to `below` grow with a setting, each run at its own step.
 
-    The runs of a method are one sequence, with means over its seeds. In each sequence a larger
-    value of the setting never needs fewer rounds (by more than the share `tolerance`) and never has
-    a larger step, and the largest value needs over `least` times the rounds of the smallest. A run
-    that never got there needs more rounds than any that did. The effect is the smallest ratio of
-    last to first.
+    The runs of a method are one sequence, with means over its seeds; of values of the setting that
+    have the same step the smallest counts. In each sequence a larger value of the setting never
+    needs fewer rounds (by more than the share `tolerance`) and never has a larger step, and the
+    largest value needs over `least` times the rounds of the smallest. A run that never got there
+    needs more rounds than any that did. The effect is the smallest ratio of last to first.
     """
 
     along: str
@@ -45,6 +45,8 @@ class RoundsGrow(RunsCheck):
             values, rounds, steps = zip(*points, strict=True)
             if len(points) < 2 or math.isinf(rounds[0]):
                 why = f"{name}: the smallest {self.along} never got to {self.below:g}"
+                if len(points) < 2:
+                    why = f"{name}: every {self.along} has the same step"
                 return Finding(Verdict.INCONCLUSIVE, None, "×", "", why)
             factors.append(rounds[-1] / rounds[0])
             orderly &= all(b >= a * (1 - self.tolerance) for a, b in pairwise(rounds))
@@ -70,11 +72,12 @@ class RoundsGrow(RunsCheck):
                 key = tuple(t for t in (who, *(str(run.setting(k)) for k in self.apart)) if t)
                 cells.setdefault(key, {}).setdefault(float(value), []).append(run)
         for key, cell in cells.items():
-            points = []
+            points: list[tuple[float, float, float]] = []
             for value in sorted(cell):
                 rounds = mean(
                     [asynchrony.rounds_until(r, self.column, self.below) for r in cell[value]]
                 )
                 step = mean([float(r.card.config["method"]["lr"]) for r in cell[value]])
-                points.append((value, rounds, step))
+                if not points or not math.isclose(step, points[-1][2], rel_tol=1e-9):
+                    points.append((value, rounds, step))
             yield " ".join(key) or "all", points

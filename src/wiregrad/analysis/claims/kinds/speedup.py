@@ -50,13 +50,13 @@ class Speedup(Check):
         if table["workers"].nunique() < 3:
             return Finding(Verdict.NOT_TESTED, reason="fewer than three numbers of workers")
         estimate = statistics.mean_interval(measure.speedup_slopes(table))
-        verdict = statistics.judge_within(estimate, self.expected, self.tolerance)
+        decision = statistics.decide_within(estimate, self.expected, self.tolerance)
+        verdict = decision.verdict
         median = table.groupby("workers")["value"].median()
         listed = ", ".join(f"n={n}: {value:.0f}" for n, value in median.items())
         reason = why_undecided(estimate) if verdict is Verdict.INCONCLUSIVE else ""
-        return Finding(
-            verdict, estimate, "slope", f"iterations to {self.target:g}: {listed}", reason
-        )
+        detail = f"iterations to {self.target:g}: {listed}"
+        return Finding(verdict, estimate, "slope", detail, reason, decision.p)
 
     def _censored(self, missed: pd.DataFrame, runs: int, metric: Metric) -> Finding:
         needed = missed["workers"].map(self.paper_points).fillna(0.0).astype("float64")

@@ -28,7 +28,7 @@ class RanksFigure(FigureSpec):
     medians: ClassVar[bool] = False
 
     experiment: str = ""
-    experiments: dict[str, arena.Task]
+    experiments: dict[str, arena.RankedTask]
     """The tasks by experiment, each with its metric and target."""
     values: tuple[arena.Value, ...] = ("final", "bits")
     """What is ranked, a diagram each."""

@@ -20,7 +20,7 @@ class ArenaTable(TableSpec):
     """A final metric of all methods on several tasks, or its cost, with the mean of their ranks."""
 
     experiment: str = ""
-    experiments: dict[str, arena.Task]
+    experiments: dict[str, arena.RankedTask]
     """The tasks by experiment, each with its metric and target."""
     value: arena.Value = "final"
     """The final metric, or the bits or rounds until the target."""

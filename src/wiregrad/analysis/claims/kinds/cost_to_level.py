@@ -1,8 +1,9 @@
-"""How many times fewer bits a method needs to the same metric: the check `bits_to_loss`."""
+"""How many times the cost of another a method has to the same metric: the check `cost_to_level`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -14,10 +15,10 @@ from wiregrad.analysis.results.metrics import METRICS, BitsColumn, MetricName
 from wiregrad.analysis.results.statistics import Verdict
 
 
-@checks.register("bits_to_loss")
+@checks.register("cost_to_level")
 @dataclass(frozen=True, kw_only=True)
-class BitsToLoss(Check):
-    """The method `dense` needs `expected` times the bits of `compressed` to the same metric.
+class CostToLevel(Check):
+    """The method `dense` needs `expected` times the rounds, or bits, of `compressed` to a metric.
 
     The level to reach is, in each seed, the worse of the two final values, which both methods
     reached. `tolerance` is relative.
@@ -27,8 +28,8 @@ class BitsToLoss(Check):
     compressed: str
     expected: float
     metric: MetricName = "train_loss"
-    bits: BitsColumn = "total_bits_paper"
-    """The column of bits that are compared."""
+    cost: BitsColumn | Literal["step"] = "step"
+    """A column of bits, or rounds."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -42,10 +43,12 @@ class BitsToLoss(Check):
             return Finding(Verdict.INCONCLUSIVE, reason="no seed that both methods completed")
         estimate = statistics.mean_interval(ratios)
         margin = self.tolerance * self.expected
-        verdict = statistics.judge_within(estimate, self.expected, margin)
+        decision = statistics.decide_within(estimate, self.expected, margin)
+        verdict = decision.verdict
         reason = why_undecided(estimate) if verdict is Verdict.INCONCLUSIVE else ""
-        detail = f"bits to the worse final {METRICS[self.metric].name}, {len(ratios)} seeds"
-        return Finding(verdict, estimate, "×", detail, reason)
+        what = "rounds" if self.cost == "step" else "bits"
+        detail = f"{what} to the worse final {METRICS[self.metric].name}, {len(ratios)} seeds"
+        return Finding(verdict, estimate, "×", detail, reason, decision.p)
 
     def _ratios(self, frame: pd.DataFrame) -> dict[int, float]:
         metric = METRICS[self.metric]
@@ -56,9 +59,10 @@ class BitsToLoss(Check):
             if set(part["label"]) != set(self.labels):
                 continue
             level = part["value"].min() if metric.rising else part["value"].max()
+            level = max(level, metric.floor)
             mine = frame[frame["seed"] == seed]
             crossing = measure.first_crossing(
-                mine, metric.column, level, self.bits, rising=metric.rising
+                mine, metric.column, level, self.cost, rising=metric.rising
             ).set_index("label")["value"]
             found[int(str(seed))] = float(crossing[self.dense] / crossing[self.compressed])
         return found
