@@ -46,6 +46,7 @@ HERE = {
     '.venv/bin/wiregrad data fetch "phishing|a9a"': (),
     ".venv/bin/wiregrad schema run": (),
     ".venv/bin/wiregrad plan --scale cpu": (),
+    ".venv/bin/wiregrad cost --scale cpu": (),
     ".venv/bin/wiregrad run examples/phishing.yaml --out results/phishing --processes 2": (
         "--out",
         "{tmp}/phishing",
@@ -288,11 +289,13 @@ def test_the_training_loop_of_the_readme_trains(capsys):
 def test_the_hook_of_the_readme_runs_in_two_processes(tmp_path):
     _, hook = own_training()
     (tmp_path / "hook.py").write_text(hook, encoding="utf-8")
-    command = [BIN / "torchrun", "--nproc-per-node", "2", tmp_path / "hook.py"]
+    # A file for each rank: two that print at once can do so on one line.
+    logs = ["--redirects", "1", "--log-dir", tmp_path / "logs"]
+    command = [BIN / "torchrun", "--nproc-per-node", "2", *logs, tmp_path / "hook.py"]
     environment = os.environ | {"PET_STANDALONE": "1"}  # it looks for a free port, not for 29500
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    sent = [int(line) for line in done.stdout.split()]
+    sent = [int(file.read_text()) for file in (tmp_path / "logs").rglob("stdout.log")]
     assert len(sent) == 2
     assert all(0 < bits < 200 * 410 * 32 / 10 for bits in sent)
 

@@ -21,6 +21,7 @@ from wiregrad.core.errors import RecordError
 from wiregrad.core.files import sha256_file
 from wiregrad.runs import record
 from wiregrad.studies.files import (
+    RATE,
     ListedRun,
     NotRunKind,
     TuningResult,
@@ -110,7 +111,9 @@ class GroupResult:
         if not self.tuned:
             return "not tuned"
         if self.tuning is not None and self.tuning.edge and self.tuning.best is not None:
-            return f"best rate {self.tuning.best:g} at the edge of the grid"
+            others = [axis for axis in self.tuning.unsettled if axis != RATE]
+            rate = [] if RATE not in self.tuning.unsettled else [f"rate {self.tuning.best:g}"]
+            return f"best {', '.join(rate + others)} at the edge of the grid"
         if self.sweep is not None and self.cards:
             edges = self.sweep.open_edges(self.cards[0].dim)
             return f"best point at the edge of {', '.join(edges)}" if edges else ""
