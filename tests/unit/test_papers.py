@@ -121,7 +121,7 @@ def test_no_two_papers_share_a_name_of_claims():
     assert len(ids) == len(set(ids)) > 100
 
 
-def test_the_first_command_is_given_what_25_claims_of_all_papers_need():
+def test_the_first_command_is_given_what_25_claims_need():
     plan = loaded("smoke")
     tested = {}
     for name, paper in plan.papers.items():
@@ -137,7 +137,8 @@ def test_the_first_command_is_given_what_25_claims_of_all_papers_need():
             left_out = experiment.skip or not set(check.labels) <= planned[check.experiment]
             if enough and meant and not left_out:
                 tested.setdefault(name, []).append(claim.id)
-    assert set(tested) == set(PAPERS) - {"arena"}
+    # CD-Adam's compare tuned rates over 20 starts.
+    assert set(tested) == {"adacgd", "async_compressed", "comp_ams", "efficient_adam"}
     assert sum(map(len, tested.values())) >= 25, tested
 
 
