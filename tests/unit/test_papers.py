@@ -128,13 +128,22 @@ def test_the_first_command_is_given_what_25_claims_need():
         planned = labels_of(plan, name)
         for claim in claims.parse(paper):
             check = claim.build(name)
-            experiment = paper.experiments[check.experiment]
+            budgets = [
+                run.config["budget"]
+                for group in plan.groups
+                if (group.paper, group.experiment) == (name, check.experiment)
+                for run in group.runs
+            ]
             enough = all(
-                float(experiment.budget.get(key) or 0) >= amount
+                float(budget.get(key) or 0) >= amount
+                for budget in budgets
                 for key, _, amount in claim.budget.items()
             )
             meant = claim.scales == "all" or "smoke" in claim.scales
-            left_out = experiment.skip or not set(check.labels) <= planned[check.experiment]
+            left_out = (
+                paper.experiments[check.experiment].skip
+                or not set(check.labels) <= planned[check.experiment]
+            )
             if enough and meant and not left_out:
                 tested.setdefault(name, []).append(claim.id)
     # CD-Adam's compare tuned rates over 20 starts.
