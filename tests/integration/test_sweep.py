@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-import yaml
+from study_config import write_config
 from typer.testing import CliRunner
 
 from wiregrad import data
@@ -20,7 +20,8 @@ from wiregrad.studies import preflight
 from wiregrad.studies.files import NotRun, NotRunKind, read_manifest, write
 from wiregrad.studies.groups import train
 from wiregrad.studies.job import Job
-from wiregrad.studies.plan import TUNED, load_plan
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.run_configs import TUNED
 from wiregrad.studies.sweep.group import chosen_settings, sweep_group
 from wiregrad.studies.sweep.rows import read_rows
 
@@ -52,16 +53,7 @@ EXPERIMENT = {
 
 
 def written(folder, **changes):
-    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "comp_ams"}
-    paper["experiments"] = {"e": EXPERIMENT | changes}
-    for name, content in {
-        "methods": METHODS,
-        "papers/p": paper,
-        "scales/s": {"scale": "s", "papers": {}},
-    }.items():
-        path = folder / "config" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(content))
+    write_config(folder, METHODS, EXPERIMENT | changes, "comp_ams")
     return folder
 
 

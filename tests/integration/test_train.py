@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-import yaml
+from study_config import plan_below
 from typer.testing import CliRunner
 
 from wiregrad import data
@@ -23,7 +23,6 @@ from wiregrad.studies.files import (
 )
 from wiregrad.studies.groups import train
 from wiregrad.studies.job import Job
-from wiregrad.studies.plan import load_plan
 from wiregrad.studies.tuning import tune
 
 DATA = "a1a|a9a"
@@ -49,17 +48,7 @@ def needs(name):
 
 def plan_of(folder, **changes):
     methods = {"sgd": {"title": "SGD", "method": {"name": "dist_sgd"}}}
-    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "formula"}
-    paper["experiments"] = {"e": EXPERIMENT | changes}
-    for name, content in {
-        "methods": methods,
-        "papers/p": paper,
-        "scales/s": {"scale": "s", "papers": {}},
-    }.items():
-        path = folder / "config" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(content))
-    return load_plan("s", folder / "config", results=folder / "results")
+    return plan_below(folder, methods, EXPERIMENT | changes)
 
 
 def quiet(_):

@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 
 import pytest
-import yaml
+from study_config import plan_below
 
 from wiregrad.runs.record import read_card
 from wiregrad.studies import tuning as tuning_module
 from wiregrad.studies.files import read_sweep, read_tuning
 from wiregrad.studies.groups import train
 from wiregrad.studies.job import Job
-from wiregrad.studies.plan import load_plan
-from wiregrad.studies.sweep import task as task_module
+from wiregrad.studies.sweep import loaded
 from wiregrad.studies.sweep.group import sweep_group
 from wiregrad.studies.sweep.rows import read_rows
 from wiregrad.studies.tuning import tune
@@ -52,17 +51,7 @@ SWEEP = {
 
 
 def plan_of(folder, **changes):
-    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "comp_ams"}
-    paper["experiments"] = {"e": EXPERIMENT | changes}
-    for name, content in {
-        "methods": METHODS,
-        "papers/p": paper,
-        "scales/s": {"scale": "s", "papers": {}},
-    }.items():
-        path = folder / "config" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(content))
-    return load_plan("s", folder / "config", results=folder / "results")
+    return plan_below(folder, METHODS, EXPERIMENT | changes, "comp_ams")
 
 
 def group_of(folder, label="sgd", **changes):
@@ -205,7 +194,7 @@ def test_a_growing_sweep_that_is_stopped_computes_no_batch_twice(tmp_path, monke
     whole = group_of(tmp_path / "whole", "clag", **changes)
     sweep_group(whole, say=quiet)
     group = group_of(tmp_path / "parts", "clag", **changes)
-    advance, new, computed = task_module.advance, [], []
+    advance, new, computed = loaded.advance, [], []
 
     def stopping(problem, method, seeds, points, *rest):
         if new:
@@ -215,7 +204,7 @@ def test_a_growing_sweep_that_is_stopped_computes_no_batch_twice(tmp_path, monke
         computed.extend((seeds.root, k, point.zeta, point.multiple) for point in points)
         return advance(problem, method, seeds, points, *rest)
 
-    monkeypatch.setattr(task_module, "advance", stopping)
+    monkeypatch.setattr(loaded, "advance", stopping)
     stops = 0
     while not group.best_file.exists():
         new.clear()

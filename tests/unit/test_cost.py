@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
+from study_config import plan_below
 from typer.testing import CliRunner
 
 from wiregrad.cli.study import app
@@ -39,17 +39,7 @@ def plan_of(folder, **changes):
         "title": "C",
         "method": {"name": "clag", "zeta": 1.0, "compressor": compressor},
     }
-    paper = {"paper": "p", "title": "P", "arxiv": "1", "convention": "formula"}
-    paper["experiments"] = {"e": EXPERIMENT | changes}
-    for name, content in {
-        "methods": methods,
-        "papers/p": paper,
-        "scales/s": {"scale": "s", "papers": {}},
-    }.items():
-        path = folder / "config" / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(content))
-    return load_plan("s", folder / "config", results=folder / "results")
+    return plan_below(folder, methods, EXPERIMENT | changes)
 
 
 def leave_card(folder, plan, seconds, steps=100):

@@ -7,7 +7,8 @@ import pytest
 from wiregrad.analysis.claims import catalogue as claims
 from wiregrad.core.errors import ConfigError
 from wiregrad.studies import theory_step
-from wiregrad.studies.plan import asked_of_theory, load_plan
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.run_configs import asked_of_theory
 
 CONFIG = Path(__file__).parents[2] / "config"
 PAPER = "async_compressed"

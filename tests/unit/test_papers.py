@@ -15,9 +15,10 @@ from wiregrad.analysis.tables import catalogue as tables
 from wiregrad.core.validation import read_yaml
 from wiregrad.methods import registry as methods
 from wiregrad.runs.config import RunConfig
-from wiregrad.studies import schema
+from wiregrad.studies import json_schemas
 from wiregrad.studies.papers import paper_names, read_methods
-from wiregrad.studies.plan import TUNED, asked_of_theory, load_plan
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.run_configs import TUNED, asked_of_theory
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config"
@@ -180,13 +181,13 @@ def test_every_label_of_the_set_all_exists():
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_the_published_schemas_are_those_of_the_models(name):
     text = (CONFIG / f"schemas/{name}.schema.json").read_text(encoding="utf-8")
-    assert json.loads(text) == getattr(schema, f"{name}_json_schema")()
+    assert json.loads(text) == getattr(json_schemas, f"{name}_json_schema")()
 
 
 @pytest.mark.parametrize(("name", "file"), [(n, f) for n, files in SCHEMAS.items() for f in files])
 def test_every_file_is_valid_by_the_schema_that_it_names(name, file):
     jsonschema = pytest.importorskip("jsonschema")
-    written = getattr(schema, f"{name}_json_schema")()
+    written = getattr(json_schemas, f"{name}_json_schema")()
     jsonschema.Draft202012Validator(written).validate(read_yaml(file))
     first = file.read_text(encoding="utf-8").partition("\n")[0]
     named = first.removeprefix("# yaml-language-server: $schema=")
@@ -205,7 +206,7 @@ def test_every_file_is_valid_by_the_schema_that_it_names(name, file):
 )
 def test_the_schema_refuses_what_is_misspelt(paper):
     jsonschema = pytest.importorskip("jsonschema")
-    assert not jsonschema.Draft202012Validator(schema.paper_json_schema()).is_valid(paper)
+    assert not jsonschema.Draft202012Validator(json_schemas.paper_json_schema()).is_valid(paper)
 
 
 def test_the_readme_names_every_kind_check_and_variable():

@@ -11,7 +11,8 @@ import yaml
 
 from wiregrad.core.errors import ConfigError
 from wiregrad.studies.expansion import merge
-from wiregrad.studies.plan import TUNED, load_plan
+from wiregrad.studies.plan import load_plan
+from wiregrad.studies.run_configs import TUNED
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,7 +22,8 @@ from wiregrad.runtimes.batched_channel import ReceivedBatch
 from wiregrad.runtimes.simulated import Simulated
 from wiregrad.studies.sweep.advance import GridPoint, Stop, advance
 from wiregrad.studies.sweep.rows import best_point, read_rows, write_rows
-from wiregrad.studies.sweep.task import SweepTask, run_sweep, with_k
+from wiregrad.studies.sweep.run import run_sweep
+from wiregrad.studies.sweep.task import SweepTask, with_k
 
 CPU = torch.device("cpu")
 WORKERS, K = 5, 2

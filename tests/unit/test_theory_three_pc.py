@@ -23,9 +23,9 @@ from wiregrad.core.rng import Seeds
 from wiregrad.methods import Method, Step, premises, registry
 from wiregrad.methods.premises import Dimensions, ThreePoint
 from wiregrad.methods.three_point import constants as ab_of
+from wiregrad.methods.three_point.base import ThreePointCompressor
+from wiregrad.methods.three_point.base import registry as mechanisms
 from wiregrad.methods.three_point.gradient_descent import ThreePC
-from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
-from wiregrad.methods.three_point.mechanisms import registry as mechanisms
 from wiregrad.problems import registry as problems
 from wiregrad.problems.convex import Convex
 from wiregrad.runtimes.simulated import Simulated, SimulatedChannel

@@ -35,7 +35,7 @@ def _schema(kind: FileKind) -> dict[str, Any]:
         from wiregrad.runs.config import json_schema
 
         return json_schema()
-    from wiregrad.studies import schema as files
+    from wiregrad.studies import json_schemas as files
 
     described = {
         FileKind.PAPER: files.paper_json_schema,

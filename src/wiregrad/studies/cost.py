@@ -24,8 +24,8 @@ import yaml
 from wiregrad.core.validation import checked
 from wiregrad.runs.record import CARD
 from wiregrad.studies.plan import Group, Plan
-from wiregrad.studies.schema import Sweep
 from wiregrad.studies.search import REFINED
+from wiregrad.studies.tuning_schema import Sweep
 
 HOUR = 3.6e6
 """Milliseconds."""

@@ -22,7 +22,8 @@ from wiregrad.runs.record import RunCard
 from wiregrad.runtimes.settings import Processes
 from wiregrad.runtimes.settings import registry as runtimes
 from wiregrad.studies.files import PROGRESS, RoundsDone
-from wiregrad.studies.plan import TUNED, Group, PlannedRun, asked_of_theory, assign
+from wiregrad.studies.plan import Group, PlannedRun
+from wiregrad.studies.run_configs import TUNED, asked_of_theory, assign
 
 Say = Callable[[str], None]
 R = TypeVar("R")

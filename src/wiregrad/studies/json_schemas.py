@@ -1,4 +1,4 @@
-"""What the JSON Schemas of config/ are made of: models as a researcher writes them.
+"""JSON Schemas of the files in config/, as a researcher writes them, for editors.
 
 pydantic describes entries once they are expanded. In a file `for_each` and `like` stand beside the
 fields, `{placeholders}` in place of values, and `key!` in place of a key.
@@ -14,6 +14,9 @@ from itertools import pairwise
 from typing import Any
 
 import pydantic
+
+from wiregrad.studies.schema import Experiment, MethodEntry, Paper, Rates
+from wiregrad.studies.tuning_schema import Range, Sweep, Tuning
 
 Schema = dict[str, Any]
 
@@ -43,7 +46,44 @@ _LABELS: Schema = {
     "description": "Labels and label sets.",
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
 }
+_WITHIN = {model.__name__: model for model in (Experiment, Range, Rates, Sweep, Tuning)}
+"""Models that stand inside others, by the names of their definitions."""
 _MAY_BE_PLACEHOLDERS = {"number", "integer", "boolean", "array", "object"}
+
+
+def paper_json_schema() -> dict[str, Any]:
+    """The schema of a paper's file, or of one of the files in its folder."""
+    head = described(Paper)["properties"]
+    properties = {name: head[name] for name in ("paper", "title", "arxiv", "convention")}
+    definitions = sections(entry(Experiment))
+    return document(
+        "wiregrad paper",
+        properties
+        | {"label_sets": LABEL_SETS}
+        | {name: {"$ref": f"#/$defs/{name}"} for name in definitions},
+        definitions,
+    )
+
+
+def scale_json_schema() -> dict[str, Any]:
+    """The schema of a scale: what it changes in the entries of each paper."""
+    definitions = sections(entry(Experiment, complete=False))
+    overrides = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {name: {"$ref": f"#/$defs/{name}"} for name in definitions},
+    }
+    papers = {"type": "object", "additionalProperties": overrides}
+    properties = {"scale": {"type": "string"}, "papers": papers}
+    return document("wiregrad scale", properties, definitions, ["scale"])
+
+
+def methods_json_schema() -> dict[str, Any]:
+    """The schema of methods.yaml: labels, and sets of labels."""
+    labels = section(entry(MethodEntry), "labels")
+    properties = {"label_sets": LABEL_SETS}
+    schema = document("wiregrad methods", properties, {"labels": labels})
+    return schema | {"additionalProperties": labels["additionalProperties"]}
 
 
 def document(
@@ -112,7 +152,7 @@ def described(model: type[pydantic.BaseModel]) -> Schema:
     schema = model.model_json_schema()
     _describe(schema, model)
     for name, below in schema.get("$defs", {}).items():
-        _describe(below, getattr(inspect.getmodule(model), name))
+        _describe(below, _WITHIN[name])
     return schema
 
 

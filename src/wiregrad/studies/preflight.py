@@ -25,9 +25,10 @@ from wiregrad.runs.execute import execute
 from wiregrad.runs.record import Outcome
 from wiregrad.runtimes.settings import Processes
 from wiregrad.runtimes.settings import registry as runtimes
-from wiregrad.studies.plan import Group, Plan, PlannedRun, asked_of_theory, assign
+from wiregrad.studies.plan import Group, Plan, PlannedRun
+from wiregrad.studies.run_configs import asked_of_theory, assign
 from wiregrad.studies.sweep.group import settings_at, task_of
-from wiregrad.studies.sweep.task import run_sweep
+from wiregrad.studies.sweep.run import run_sweep
 
 ROUNDS = 2
 _EVALUATED = 16

@@ -21,8 +21,8 @@ from wiregrad.studies.files import (
 )
 from wiregrad.studies.job import Job, execute_planned, one_at_a_time, require_no_ranks
 from wiregrad.studies.plan import Group
-from wiregrad.studies.schema import Tuning
 from wiregrad.studies.search import Found, Point, Score, search
+from wiregrad.studies.tuning_schema import Tuning
 
 
 def find_rate(group: Group, job: Job) -> TuningResult:

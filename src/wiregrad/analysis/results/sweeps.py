@@ -20,7 +20,7 @@ from wiregrad.studies.sweep.rows import read_table
 
 if TYPE_CHECKING:
     from wiregrad.studies.plan import Group
-    from wiregrad.studies.schema import Sweep
+    from wiregrad.studies.tuning_schema import Sweep
 
 Convention = Literal["paper", "indexed", "wire"]
 """A way of counting the uplink bits of a sweep's runs."""

@@ -15,8 +15,9 @@ from wiregrad.methods.base import Method, Step, register
 from wiregrad.methods.premises import Dimensions, ThreePointBothWays
 from wiregrad.methods.state import State
 from wiregrad.methods.three_point.adacgd import AdaCGD
+from wiregrad.methods.three_point.base import ThreePointCompressor
 from wiregrad.methods.three_point.gradient_descent import EstimatesAndPrevious, advance, estimates
-from wiregrad.methods.three_point.mechanisms import EF21Mechanism, ThreePointCompressor
+from wiregrad.methods.three_point.mechanisms import EF21Mechanism
 
 
 @dataclass

@@ -14,8 +14,9 @@ from wiregrad.methods.premises import Dimensions, ThreePoint
 from wiregrad.methods.rows import rows_like, square
 from wiregrad.methods.state import Estimates, Replica, State
 from wiregrad.methods.three_point import constants
+from wiregrad.methods.three_point.base import without_draws
 from wiregrad.methods.three_point.gradient_descent import ThreePC
-from wiregrad.methods.three_point.mechanisms import EF21Mechanism, without_draws
+from wiregrad.methods.three_point.mechanisms import EF21Mechanism
 
 PLAIN = 1
 """Tag of a message that is C(∇f_i) itself, not a change of g_i."""

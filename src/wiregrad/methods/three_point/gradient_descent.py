@@ -20,7 +20,7 @@ from wiregrad.methods.premises import Dimensions, ThreePoint
 from wiregrad.methods.rows import rows_like
 from wiregrad.methods.state import GradientServer, Replica, State
 from wiregrad.methods.three_point import mechanisms
-from wiregrad.methods.three_point.mechanisms import ThreePointCompressor
+from wiregrad.methods.three_point.base import ThreePointCompressor
 
 
 @dataclass

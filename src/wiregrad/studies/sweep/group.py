@@ -21,7 +21,8 @@ from wiregrad.studies.files import (
 from wiregrad.studies.plan import Group
 from wiregrad.studies.sweep.advance import Stop
 from wiregrad.studies.sweep.rows import best_point, write_rows
-from wiregrad.studies.sweep.task import COMPRESSED, SweepOutcome, SweepTask, run_sweep, with_k
+from wiregrad.studies.sweep.run import SweepOutcome, run_sweep
+from wiregrad.studies.sweep.task import COMPRESSED, SweepTask, with_k
 
 PARTS = "sweep"
 """Folder of finished batches, for a sweep that was interrupted."""
