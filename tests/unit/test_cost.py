@@ -60,6 +60,12 @@ def test_rounds_follow_from_the_budget_and_times_from_the_table(tmp_path):
     assert cost.hours == cost.most_hours == pytest.approx(cost.amount.ms / 3.6e6)
 
 
+def test_what_nobody_has_measured_is_called_a_guess(tmp_path):
+    problem = EXPERIMENT["problem"] | {"name": "cifar_resnet18", "data": "cifar10"}
+    (cost,) = costs(plan_of(tmp_path, problem=problem), [])
+    assert cost.sources == {Source.GUESS}
+
+
 def test_run_cards_of_the_same_task_come_before_the_table(tmp_path):
     plan = plan_of(tmp_path)
     for place, seconds in enumerate((1.0, 2.0, 50.0)):

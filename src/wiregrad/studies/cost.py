@@ -40,6 +40,7 @@ class Source(StrEnum):
 
     CARDS = "run cards"
     TABLE = "table"
+    GUESS = "guess"
     UNKNOWN = "unknown"
 
 
@@ -49,6 +50,13 @@ class _Entry(pydantic.BaseModel):
     ms: pydantic.PositiveFloat
     workers: pydantic.PositiveInt | None = None
     batch: pydantic.PositiveInt | None = None
+    guess: bool = False
+    """Whether nobody has measured it."""
+
+    @property
+    def source(self) -> Source:
+        """What an estimate by this entry rests on."""
+        return Source.GUESS if self.guess else Source.TABLE
 
 
 class Table(pydantic.BaseModel):
@@ -167,7 +175,7 @@ class _Estimate:
             ms = self.table.sweeps.get(data, self.table.sweeps["other"])
             cost.amount += Amount(0, ms * cost.trials)
             cost.most += Amount(0, ms * cost.trials)
-            cost.sources.add(Source.TABLE)
+            cost.sources.add(Source.GUESS)
         return cost
 
     def _of_run(self, config: Mapping[str, Any], label: str, sources: set[Source]) -> Amount:
@@ -215,10 +223,10 @@ class _Estimate:
             return math.nan, Source.UNKNOWN
         batch, workers = config["problem"].get("batch"), config["runtime"].get("workers", 1)
         if entry.workers is None or entry.batch is None or not isinstance(batch, int):
-            return entry.ms, Source.TABLE
+            return entry.ms, entry.source
         one = config["runtime"].get("name") in _ONE_GRADIENT
         gradients = batch * (1 if one else workers)
-        return entry.ms * gradients / (entry.workers * entry.batch), Source.TABLE
+        return entry.ms * gradients / (entry.workers * entry.batch), entry.source
 
     @cached_property
     def _measured(self) -> dict[tuple[str, str | None], list[float]]:
